@@ -1,1 +1,44 @@
-//! To be written.
+//! What a process holds of the host: budgets, cancellation, waiting, byte streams, file trees, clocks.
+//!
+//! Nothing here knows WebAssembly or any interface of it; `runtime/wasi` and the interfaces of our own
+//! are thin layers over these types, and the supervisor wires them up. Only `std` is used, so all of it
+//! runs in the kernel and in host tests alike.
+//!
+//! Laws:
+//! - *No operation blocks unless its name says so.* Waiting is [`wait_until`] alone: try, subscribe, try
+//!   again, sleep. Nobody polls by the clock.
+//! - *A cancelled process does not stay blocked*: each wait also listens to its [`Cancellation`].
+//! - *Memory is reserved from a [`Budget`] before it is allocated*, and a refusal is a value.
+//! - Lock order: a source's or sink's own lock is taken before its subscribers', and that before a
+//!   notifier's. No lock is held while waiting or while calling foreign code.
+//! - A lock poisoned by a panic is used on: the panic ends the process that it served, and the others
+//!   that share the object go on. Every critical section keeps its data valid at each step.
+
+mod budget;
+mod cancellation;
+mod clock;
+mod ending;
+mod entropy;
+mod file_tree;
+mod notify;
+mod pipe;
+mod stream;
+mod terminal;
+mod wait;
+
+pub use budget::{Budget, OverBudget, Reservation};
+pub use cancellation::{Cancellation, Cancelled};
+pub use clock::{Clock, SystemClock};
+pub use ending::ProcessExit;
+pub use entropy::{Entropy, EntropyError, SystemEntropy};
+pub use file_tree::{BudgetCharge, FileTree};
+pub use notify::{Notifier, Subscribers};
+pub use pipe::{PIPE_DEFAULT_BYTES, PipeError, PipeReader, PipeWriter, pipe};
+pub use stream::{
+    ByteSink, ByteSource, Discard, NoInput, Read, StreamFailure, read_blocking, write_all_blocking,
+};
+pub use terminal::{StandardStream, Terminal};
+pub use wait::wait_until;
+
+/// The tree of files itself, for those who fill one.
+pub use lib_tmpfs as tmpfs;
