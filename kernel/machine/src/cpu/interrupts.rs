@@ -1,0 +1,63 @@
+//! The interrupt flag.
+//!
+//! Law: whoever turns interrupts off does it by a guard, and the guard restores what was before. With
+//! them on, entering first touches the stack reserve ([`super::touch_stack_reserve`]).
+
+const INTERRUPT_FLAG: u64 = 1 << 9;
+
+/// Whether this CPU takes interrupts.
+#[inline(always)]
+pub fn are_enabled() -> bool {
+    let flags: u64;
+    // SAFETY: reads the flags through the stack; `options` do not claim `nostack`.
+    unsafe { core::arch::asm!("pushfq", "pop {}", out(reg) flags, options(preserves_flags)) }
+    flags & INTERRUPT_FLAG != 0
+}
+
+/// Turns interrupts on for good: at the end of a CPU's start.
+pub fn enable() {
+    // SAFETY: all gates are set up when a CPU calls this.
+    unsafe { core::arch::asm!("sti", options(nostack)) }
+}
+
+/// Turns interrupts on and waits for one, without a gap in which it could be missed; returns with
+/// interrupts off.
+pub fn wait_for_one() {
+    // SAFETY: `sti` takes effect after the next instruction, so the wake-up cannot slip in between.
+    unsafe { core::arch::asm!("sti", "hlt", "cli", options(nostack)) }
+}
+
+/// Runs `body` with interrupts off.
+pub fn without<R>(body: impl FnOnce() -> R) -> R {
+    let _guard = Disabled::enter();
+    body()
+}
+
+/// Interrupts are off while this lives; then they are as before. Guards nest like scopes.
+#[derive(Debug)]
+pub struct Disabled {
+    were_enabled: bool,
+}
+
+impl Disabled {
+    /// Turns interrupts off.
+    #[inline(always)]
+    pub fn enter() -> Self {
+        let were_enabled = are_enabled();
+        if were_enabled {
+            super::touch_stack_reserve();
+            // SAFETY: the guard turns them on again.
+            unsafe { core::arch::asm!("cli", options(nostack)) }
+        }
+        Self { were_enabled }
+    }
+}
+
+impl Drop for Disabled {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.were_enabled {
+            enable();
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! TLB shoot-down.
+//!
+//! Law: a CPU that took rights away asks every other running CPU to forget its translations and waits
+//! until each has answered. Requests are counted: `asked[cpu]` only grows, and a CPU answers by flushing and
+//! then storing the count it saw before the flush. Any CPU that spins with interrupts off answers while it
+//! spins ([`answer`]), so two CPUs may shoot at each other and no lock holder is waited for in vain.
+//! The caller may hold locks only if their waiters answer (all [`crate::sync::IrqLock`]s do).
+
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use super::{CPUS_MAX, index, interrupts};
+
+/// Sends the shoot-down interrupt to the CPU of this index.
+pub type Sender = fn(cpu: u32);
+
+static SENDER: AtomicUsize = AtomicUsize::new(0);
+static ONLINE: AtomicU64 = AtomicU64::new(1);
+static ASKED: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
+static ANSWERED: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
+static ROUNDS: AtomicU64 = AtomicU64::new(0);
+
+/// Proof that every CPU has forgotten all translations that were changed before.
+#[derive(Debug)]
+pub struct Flushed(());
+
+/// Tells how the interrupt is sent. Called before a second CPU starts.
+pub fn init(sender: Sender) {
+    SENDER.store(sender as usize, Ordering::Release);
+}
+
+/// Counts this CPU in: from now on it answers.
+pub fn join() {
+    super::flush_translations();
+    ONLINE.fetch_or(1 << index(), Ordering::SeqCst);
+    super::flush_translations();
+}
+
+/// The CPUs that run, as a bit mask by index.
+pub fn online_mask() -> u64 {
+    ONLINE.load(Ordering::SeqCst)
+}
+
+/// How often translations were shot down on several CPUs.
+pub fn rounds() -> u64 {
+    ROUNDS.load(Ordering::Relaxed)
+}
+
+/// Makes every CPU forget. `pages` are the changed pages' addresses where they are few and known.
+pub fn flush_everywhere(pages: Option<&[u64]>) -> Flushed {
+    let _interrupts = interrupts::Disabled::enter();
+    flush_here(pages);
+    let others = online_mask() & !(1 << index());
+    if others != 0 {
+        ROUNDS.fetch_add(1, Ordering::Relaxed);
+        ask(others);
+        await_answers(others);
+    }
+    Flushed(())
+}
+
+fn flush_here(pages: Option<&[u64]>) {
+    match pages {
+        Some(pages) if pages.len() <= 32 => pages.iter().for_each(|page| super::flush_page(*page)),
+        _ => super::flush_translations(),
+    }
+}
+
+fn ask(others: u64) {
+    let sender = SENDER.load(Ordering::Acquire);
+    assert!(sender != 0, "a second CPU runs before the mailbox is set up");
+    // SAFETY: only `init` stores here, and it stores a `Sender`.
+    let send: Sender = unsafe { core::mem::transmute(sender) };
+    for cpu in bits(others) {
+        ASKED[cpu as usize].fetch_add(1, Ordering::SeqCst);
+        send(cpu);
+    }
+}
+
+fn await_answers(others: u64) {
+    for cpu in bits(others) {
+        let wanted = ASKED[cpu as usize].load(Ordering::SeqCst);
+        while (wanted.wrapping_sub(ANSWERED[cpu as usize].load(Ordering::SeqCst)) as i32) > 0 {
+            answer();
+            core::hint::spin_loop();
+        }
+    }
+}
+
+/// Answers what other CPUs ask of this one. Called by the interrupt and by everything that spins.
+pub fn answer() {
+    let me = index() as usize;
+    let asked = ASKED[me].load(Ordering::SeqCst);
+    if ANSWERED[me].load(Ordering::Relaxed) != asked {
+        super::flush_translations();
+        ANSWERED[me].store(asked, Ordering::SeqCst);
+    }
+}
+
+/// The indices of the bits set in `mask`, lowest first.
+pub fn bits(mut mask: u64) -> impl Iterator<Item = u32> {
+    core::iter::from_fn(move || {
+        let lowest = (mask != 0).then(|| mask.trailing_zeros())?;
+        mask &= mask - 1;
+        Some(lowest)
+    })
+}

@@ -1,0 +1,185 @@
+//! Starting the other CPUs (Intel SDM vol. 3, section 8.4; the INIT–SIPI–SIPI sequence).
+//!
+//! Law: CPUs are started one after another through one page below 1 MiB, which the loader set aside. The
+//! page holds code for real mode and the parameters of the CPU being started. While it runs, the first
+//! 2 MiB are mapped at their own addresses; the caller sees to that.
+
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::{Block, tables};
+use crate::memory::{direct_map, page_table};
+
+/// What a started CPU runs; never returns. It runs on the stack of its idle thread.
+pub type Main = fn(cpu: u32) -> !;
+
+/// Parameters at the end of the trampoline page; the assembly knows the offsets from `PARAMETERS`.
+#[repr(C)]
+struct Parameters {
+    page_table_root: u64,
+    stack_pointer: u64,
+    entry: u64,
+    seed: u64,
+}
+
+/// Where [`Parameters`] stand in the page.
+const PARAMETERS: usize = 0xf00;
+
+/// What the new CPU needs from the old one.
+struct Seed {
+    index: u32,
+    thread_pointer: u64,
+    main: Main,
+}
+
+static STARTED: AtomicU32 = AtomicU32::new(0);
+
+unsafe extern "C" {
+    static kpio_trampoline_start: u8;
+    static kpio_trampoline_end: u8;
+    static kpio_trampoline_patch_gdt: u8;
+    static kpio_trampoline_patch_32: u8;
+    static kpio_trampoline_patch_64: u8;
+    static kpio_trampoline_patch_base: u8;
+}
+
+/// Puts code and parameters for CPU `index` into the trampoline page at physical `page`.
+///
+/// `page` is the loader's trampoline (kind `LOADER`, below 1 MiB); no CPU is being started through it.
+pub fn prepare(page: u64, index: u32, stack_end: usize, thread_pointer: u64, main: Main) {
+    let seed = Box::new(Seed {
+        index,
+        thread_pointer,
+        main,
+    });
+    let code = &raw const kpio_trampoline_start;
+    let len = &raw const kpio_trampoline_end as usize - code as usize;
+    assert!(len <= PARAMETERS && page < 1 << 20 && page != 0);
+    let target = direct_map::pointer(page);
+    // SAFETY: the page is ours (see above), mapped, and long enough; the code is position-dependent
+    // only through the base address that is patched into it below.
+    unsafe {
+        target.copy_from_nonoverlapping(code, len);
+        target.add(PARAMETERS).cast::<Parameters>().write(Parameters {
+            page_table_root: page_table::root(),
+            stack_pointer: (stack_end as u64 & !15) - 8,
+            entry: start as *const () as u64,
+            seed: Box::into_raw(seed) as u64,
+        });
+        patch(target, page as u32);
+    }
+}
+
+/// How many CPUs have arrived in Rust since boot, not counting the first.
+pub fn started_count() -> u32 {
+    STARTED.load(Ordering::Acquire)
+}
+
+/// Adds the page's address to the four places in the code that hold addresses.
+unsafe fn patch(target: *mut u8, base: u32) {
+    for place in [
+        &raw const kpio_trampoline_patch_32,
+        &raw const kpio_trampoline_patch_64,
+        &raw const kpio_trampoline_patch_base,
+        &raw const kpio_trampoline_patch_gdt,
+    ] {
+        let offset = place as usize - &raw const kpio_trampoline_start as usize;
+        // SAFETY: the labels name 32-bit words inside the copied code.
+        unsafe {
+            let word = target.add(offset).cast::<u32>();
+            word.write_unaligned(word.read_unaligned() + base);
+        }
+    }
+}
+
+unsafe extern "sysv64" fn start(seed: *mut Seed) -> ! {
+    // SAFETY: `prepare` boxed the seed for this CPU alone.
+    unsafe {
+        super::xsave::enable(false);
+        let seed = core::ptr::read(seed);
+        // The heap's lock asks for the CPU's index, so GS comes first, from a block that `prepare`
+        // could not allocate: it stands on this stack until the real one is made.
+        let mut first_block = Block::new(seed.index);
+        let first: &'static mut Block = &mut *(&raw mut first_block);
+        first.install();
+        super::write_msr(super::MSR_FS_BASE, seed.thread_pointer);
+        Box::leak(Box::new(Block::new(seed.index))).install();
+        tables::install();
+        super::configure(false);
+        STARTED.fetch_add(1, Ordering::AcqRel);
+        (seed.main)(seed.index)
+    }
+}
+
+core::arch::global_asm!(
+    r#"
+.section .rodata.kpio_trampoline, "a"
+.balign 16
+.code16
+.globl kpio_trampoline_start
+kpio_trampoline_start:
+  cli
+  cld
+  mov ax, cs
+  mov ds, ax
+  # lgdt with a 32-bit operand: the pointer stands in this page, reached through DS.
+  .byte 0x66, 0x0f, 0x01, 0x16
+  .word kpio_trampoline_gdt_pointer - kpio_trampoline_start
+  mov eax, cr0
+  or eax, 1
+  mov cr0, eax
+  # far jump with a 32-bit offset
+  .byte 0x66, 0xea
+.globl kpio_trampoline_patch_32
+kpio_trampoline_patch_32:
+  .long kpio_trampoline_32 - kpio_trampoline_start
+  .word 8
+.code32
+kpio_trampoline_32:
+  mov ax, 16
+  mov ds, ax
+  mov es, ax
+  mov ss, ax
+  .byte 0xbb                      # mov ebx, imm32: the page's address
+.globl kpio_trampoline_patch_base
+kpio_trampoline_patch_base:
+  .long 0
+  mov eax, cr4
+  or eax, 0x620                   # PAE, FXSR, XMM exceptions
+  mov cr4, eax
+  mov eax, [ebx + {parameters}]
+  mov cr3, eax
+  mov ecx, 0xc0000080
+  rdmsr
+  or eax, 0x900                   # long mode, no-execute
+  wrmsr
+  mov eax, cr0
+  or eax, 0x80010000              # paging, write protection
+  mov cr0, eax
+  .byte 0xea
+.globl kpio_trampoline_patch_64
+kpio_trampoline_patch_64:
+  .long kpio_trampoline_64 - kpio_trampoline_start
+  .word 24
+.code64
+kpio_trampoline_64:
+  mov ebx, ebx
+  mov rsp, [rbx + {parameters} + 8]
+  mov rax, [rbx + {parameters} + 16]
+  mov rdi, [rbx + {parameters} + 24]
+  xor ebp, ebp
+  jmp rax
+.balign 8
+kpio_trampoline_gdt:
+  .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff
+kpio_trampoline_gdt_pointer:
+  .word 31
+.globl kpio_trampoline_patch_gdt
+kpio_trampoline_patch_gdt:
+  .long kpio_trampoline_gdt - kpio_trampoline_start
+.globl kpio_trampoline_end
+kpio_trampoline_end:
+.text
+"#,
+    parameters = const PARAMETERS,
+);

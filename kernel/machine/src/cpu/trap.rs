@@ -1,0 +1,487 @@
+//! Traps: exceptions and interrupts, from the gate to `kernel-core`'s handler and back.
+//!
+//! Law: the entry saves all general registers and the extended state before any Rust runs, on the
+//! landing pad of its vector ([`super::tables::slot_of`]), with interrupts off. A pad that is entered again
+//! while it is in use has lost its frame: that stops the machine. The handler may leave the pad for
+//! another thread by [`Trap::switch_to`], or let the interrupted thread continue in a signal handler by
+//! [`Trap::deliver`].
+
+use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use super::context::Context;
+use super::xsave::{AREA_BYTES, Area};
+use super::{SLOT_COUNT, tables};
+
+/// The exceptions that the kernel tells apart (Intel SDM vol. 3, table 6-1).
+pub mod vector {
+    /// Division by zero or overflow of a quotient.
+    pub const DIVIDE: u8 = 0;
+    /// Debug exception.
+    pub const DEBUG: u8 = 1;
+    /// Non-maskable interrupt.
+    pub const NMI: u8 = 2;
+    /// `int3`.
+    pub const BREAKPOINT: u8 = 3;
+    /// Invalid opcode, `ud2` among them.
+    pub const INVALID_OPCODE: u8 = 6;
+    /// A fault while a fault was delivered.
+    pub const DOUBLE_FAULT: u8 = 8;
+    /// General protection.
+    pub const PROTECTION: u8 = 13;
+    /// Page fault.
+    pub const PAGE_FAULT: u8 = 14;
+    /// Machine check.
+    pub const MACHINE_CHECK: u8 = 18;
+    /// SIMD floating-point exception.
+    pub const SIMD: u8 = 19;
+}
+
+/// Registers as the entry saves them; the order is the assembly's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Frame {
+    pub(super) r15: u64,
+    pub(super) r14: u64,
+    pub(super) r13: u64,
+    pub(super) r12: u64,
+    pub(super) r11: u64,
+    pub(super) r10: u64,
+    pub(super) r9: u64,
+    pub(super) r8: u64,
+    pub(super) rbp: u64,
+    pub(super) rdi: u64,
+    pub(super) rsi: u64,
+    pub(super) rdx: u64,
+    pub(super) rcx: u64,
+    pub(super) rbx: u64,
+    pub(super) rax: u64,
+    pub(super) vector: u64,
+    pub(super) error: u64,
+    pub(super) rip: u64,
+    pub(super) cs: u64,
+    pub(super) rflags: u64,
+    pub(super) rsp: u64,
+    pub(super) ss: u64,
+}
+
+impl Frame {
+    /// Every register with its name, for a dump.
+    pub fn named(&self) -> [(&'static str, u64); 18] {
+        [
+            ("rax", self.rax),
+            ("rbx", self.rbx),
+            ("rcx", self.rcx),
+            ("rdx", self.rdx),
+            ("rsi", self.rsi),
+            ("rdi", self.rdi),
+            ("rbp", self.rbp),
+            ("rsp", self.rsp),
+            ("r8", self.r8),
+            ("r9", self.r9),
+            ("r10", self.r10),
+            ("r11", self.r11),
+            ("r12", self.r12),
+            ("r13", self.r13),
+            ("r14", self.r14),
+            ("r15", self.r15),
+            ("rip", self.rip),
+            ("rflags", self.rflags),
+        ]
+    }
+
+    /// The registers in DWARF's order (System V ABI, figure 3.36): rax, rdx, rcx, rbx, rsi, rdi, rbp,
+    /// rsp, r8 … r15, and the instruction pointer.
+    pub fn dwarf(&self) -> [u64; 17] {
+        [
+            self.rax, self.rdx, self.rcx, self.rbx, self.rsi, self.rdi, self.rbp, self.rsp, self.r8,
+            self.r9, self.r10, self.r11, self.r12, self.r13, self.r14, self.r15, self.rip,
+        ]
+    }
+}
+
+/// What `kernel-core` does about traps.
+pub type Handler = fn(&mut Trap<'_>);
+
+static HANDLER: AtomicUsize = AtomicUsize::new(0);
+/// Read by the entry: the landing pad of each vector.
+#[unsafe(no_mangle)]
+static KPIO_TRAP_SLOTS: [u8; 256] = {
+    let mut slots = [0; 256];
+    let mut vector = 0;
+    while vector < 256 {
+        slots[vector] = tables::slot_of(vector as u8);
+        vector += 1;
+    }
+    slots
+};
+
+/// Sets the handler of all traps. Called once, before interrupts are on.
+pub fn init(handler: Handler) {
+    HANDLER.store(handler as usize, Ordering::Release);
+}
+
+/// A trap that is being handled on this CPU.
+pub struct Trap<'a> {
+    frame: &'a mut Frame,
+    extended: &'a mut Area,
+    slot: u8,
+    fault_address: u64,
+}
+
+impl Trap<'_> {
+    /// Which exception or interrupt it is.
+    pub fn vector(&self) -> u8 {
+        self.frame.vector as u8
+    }
+
+    /// The error code that the CPU pushed, or 0.
+    pub fn error_code(&self) -> u64 {
+        self.frame.error
+    }
+
+    /// The address whose translation failed; meaningful for page faults.
+    pub fn fault_address(&self) -> u64 {
+        self.fault_address
+    }
+
+    /// The interrupted registers.
+    pub fn frame(&self) -> &Frame {
+        self.frame
+    }
+
+    /// Address of the interrupted instruction.
+    pub fn instruction_pointer(&self) -> u64 {
+        self.frame.rip
+    }
+
+    /// The interrupted stack pointer.
+    pub fn stack_pointer(&self) -> u64 {
+        self.frame.rsp
+    }
+
+    /// Whether the interrupted code ran with interrupts on: then it holds no lock that spins.
+    pub fn interrupts_were_enabled(&self) -> bool {
+        self.frame.rflags & 1 << 9 != 0
+    }
+
+    /// Saves the interrupted thread in `from` and continues `to`. Does not come back to the caller:
+    /// when `from` is continued, it is at the interrupted instruction.
+    pub fn switch_to(&mut self, from: &Context, to: &Context) -> ! {
+        from.save_interrupted(self.frame, self.extended);
+        super::block().busy[self.slot as usize].store(0, Ordering::Release);
+        from.resume_other(to)
+    }
+
+    /// Lets the interrupted thread continue in `handler(signal, siginfo, ucontext)` on the given stack,
+    /// as Linux delivers a signal (the part of the layout that Wasmtime reads and edits). When the handler
+    /// returns, the thread continues with the registers in the edited `ucontext`.
+    ///
+    /// `stack` is the thread's alternate stack; its top [`SIGNAL_FRAME_BYTES`] are backed. False if it is
+    /// too small, or already in use by the interrupted code.
+    pub fn deliver(&mut self, handler: usize, signal: i32, stack: Range<usize>) -> bool {
+        if stack.len() < 2 * SIGNAL_FRAME_BYTES || stack.contains(&(self.frame.rsp as usize)) {
+            return false;
+        }
+        let at = (stack.end - size_of::<SignalFrame>()) & !63;
+        let signal_frame = at as *mut SignalFrame;
+        // SAFETY: the range lies in the thread's own alternate stack, is backed as the caller says, and
+        // nobody uses it, since the thread does not run on it.
+        unsafe {
+            signal_frame.write_bytes(0, 1);
+            (*signal_frame).extended = self.extended.clone();
+            (*signal_frame).fill(self.frame, signal, self.fault_address);
+        }
+        self.frame.rdi = signal as u64;
+        self.frame.rsi = at as u64 + core::mem::offset_of!(SignalFrame, signal_info) as u64;
+        self.frame.rdx = at as u64 + core::mem::offset_of!(SignalFrame, user_context) as u64;
+        self.frame.rbx = handler as u64;
+        self.frame.r12 = at as u64;
+        self.frame.rbp = 0;
+        self.frame.rsp = at as u64;
+        self.frame.rip = kpio_signal_trampoline as *const () as u64;
+        true
+    }
+}
+
+/// Bytes at the top of an alternate stack that [`Trap::deliver`] writes with interrupts off.
+pub const SIGNAL_FRAME_BYTES: usize = (size_of::<SignalFrame>() + 64).next_multiple_of(4096);
+
+/// Indices of `gregs` in Linux's x86-64 `mcontext_t` (`<sys/ucontext.h>`).
+mod greg {
+    pub const RBP: usize = 10;
+    pub const RDX: usize = 12;
+    pub const RAX: usize = 13;
+    pub const RSP: usize = 15;
+    pub const RIP: usize = 16;
+}
+
+/// `ucontext_t` up to and with `gregs`; the rest is zero.
+#[repr(C)]
+struct UserContext {
+    flags: u64,
+    link: u64,
+    stack: [u64; 3],
+    gregs: [u64; 23],
+    rest: [u64; 100],
+}
+
+#[repr(C, align(64))]
+struct SignalFrame {
+    extended: Area,
+    frame: Frame,
+    /// `siginfo_t`: signal number first, fault address at byte 16.
+    signal_info: [u64; 16],
+    user_context: UserContext,
+}
+
+impl SignalFrame {
+    fn fill(&mut self, frame: &Frame, signal: i32, fault_address: u64) {
+        self.frame = *frame;
+        self.signal_info[0] = signal as u64;
+        self.signal_info[2] = fault_address;
+        let gregs = &mut self.user_context.gregs;
+        gregs[greg::RIP] = frame.rip;
+        gregs[greg::RSP] = frame.rsp;
+        gregs[greg::RBP] = frame.rbp;
+        gregs[greg::RAX] = frame.rax;
+        gregs[greg::RDX] = frame.rdx;
+    }
+}
+
+/// Address of a vector's entry.
+pub(super) fn entry_address(vector: u8) -> u64 {
+    &raw const kpio_trap_table as u64 + vector as u64 * 16
+}
+
+unsafe extern "sysv64" fn dispatch(frame: *mut Frame, extended: *mut Area, slot: u32) {
+    let handler = HANDLER.load(Ordering::Acquire);
+    if handler == 0 {
+        super::halt_forever();
+    }
+    // SAFETY: only `init` stores here, and it stores a `Handler`.
+    let handler: Handler = unsafe { core::mem::transmute(handler) };
+    let fault_address: u64;
+    // SAFETY: the entry passes pointers to what it saved on the pad, which nobody else uses; CR2 is
+    // still this fault's, since interrupts are off and nothing has faulted since.
+    let mut trap = unsafe {
+        core::arch::asm!("mov {}, cr2", out(reg) fault_address, options(nomem, nostack));
+        Trap {
+            frame: &mut *frame,
+            extended: &mut *extended,
+            slot: slot as u8,
+            fault_address,
+        }
+    };
+    handler(&mut trap);
+}
+
+/// A landing pad was entered while it was in use: what was on it is lost.
+unsafe extern "sysv64" fn nested(frame: *const Frame, slot: u32) -> ! {
+    // SAFETY: the entry passes a pointer to the frame that it just pushed.
+    let frame = unsafe { &*frame };
+    panic!(
+        "trap {} at {:#x} entered landing pad {slot} while it was in use",
+        frame.vector, frame.rip
+    );
+}
+
+unsafe extern "C" {
+    static kpio_trap_table: u8;
+    fn kpio_signal_trampoline();
+}
+
+const _: () = assert!(SLOT_COUNT == 8 && AREA_BYTES == 1024 && size_of::<Frame>() == 22 * 8);
+
+core::arch::global_asm!(
+    r#"
+.text
+.macro KPIO_POP_REGISTERS
+  pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8
+  pop rbp; pop rdi; pop rsi; pop rdx; pop rcx; pop rbx; pop rax
+.endm
+
+# Restores the extended state at [\area]; clobbers rax and rdx.
+.macro KPIO_RESTORE_EXTENDED area
+  cmp byte ptr [rip + KPIO_USE_XSAVE], 0
+  je 101f
+  mov eax, [rip + KPIO_XSAVE_MASK]
+  xor edx, edx
+  xrstor64 [\area]
+  jmp 102f
+101: fxrstor64 [\area]
+102:
+.endm
+
+kpio_trap_common:
+  .cfi_startproc
+  .cfi_signal_frame
+  .cfi_def_cfa rsp, 56
+  .cfi_offset rip, -40
+  .cfi_offset rsp, -16
+  test byte ptr [rsp + 24], 3
+  jz 1f
+  swapgs
+1:
+  push rax; .cfi_adjust_cfa_offset 8
+  push rbx; .cfi_adjust_cfa_offset 8
+  .cfi_offset rbx, -72
+  push rcx; .cfi_adjust_cfa_offset 8
+  push rdx; .cfi_adjust_cfa_offset 8
+  push rsi; .cfi_adjust_cfa_offset 8
+  push rdi; .cfi_adjust_cfa_offset 8
+  push rbp; .cfi_adjust_cfa_offset 8
+  .cfi_offset rbp, -112
+  push r8; .cfi_adjust_cfa_offset 8
+  push r9; .cfi_adjust_cfa_offset 8
+  push r10; .cfi_adjust_cfa_offset 8
+  push r11; .cfi_adjust_cfa_offset 8
+  push r12; .cfi_adjust_cfa_offset 8
+  .cfi_offset r12, -152
+  push r13; .cfi_adjust_cfa_offset 8
+  .cfi_offset r13, -160
+  push r14; .cfi_adjust_cfa_offset 8
+  .cfi_offset r14, -168
+  push r15; .cfi_adjust_cfa_offset 8
+  .cfi_offset r15, -176
+  cld
+  mov rbx, rsp
+  .cfi_def_cfa rbx, 176
+  mov rax, [rbx + 120]
+  lea rcx, [rip + KPIO_TRAP_SLOTS]
+  movzx r12d, byte ptr [rcx + rax]
+  cmp byte ptr gs:[r12 + 16], 0
+  jne 9f
+  mov byte ptr gs:[r12 + 16], 1
+  sub rsp, 1024
+  and rsp, -64
+  cmp byte ptr [rip + KPIO_USE_XSAVE], 0
+  je 2f
+  xor eax, eax
+  mov [rsp + 512], rax
+  mov [rsp + 520], rax
+  mov [rsp + 528], rax
+  mov [rsp + 536], rax
+  mov [rsp + 544], rax
+  mov [rsp + 552], rax
+  mov [rsp + 560], rax
+  mov [rsp + 568], rax
+  mov eax, [rip + KPIO_XSAVE_MASK]
+  xor edx, edx
+  xsave64 [rsp]
+  jmp 3f
+2: fxsave64 [rsp]
+3:
+  mov rdi, rbx
+  mov rsi, rsp
+  mov edx, r12d
+  call {dispatch}
+  KPIO_RESTORE_EXTENDED rsp
+  mov byte ptr gs:[r12 + 16], 0
+  mov rsp, rbx
+  KPIO_POP_REGISTERS
+  test byte ptr [rsp + 24], 3
+  jz 4f
+  swapgs
+4:
+  add rsp, 16
+  iretq
+9:
+  and rsp, -16
+  mov rdi, rbx
+  mov esi, r12d
+  call {nested}
+  ud2
+  .cfi_endproc
+
+# A thread continues here to run a signal handler (rbx) on its alternate stack; r12 names the
+# SignalFrame. Everything afterwards works on that stack: interrupts have their own, so they may come.
+.globl kpio_signal_trampoline
+kpio_signal_trampoline:
+  call rbx
+  KPIO_RESTORE_EXTENDED r12
+  lea rsp, [r12 + {frame}]
+  mov rax, [r12 + {gregs} + {rip}*8]
+  mov [rsp + 136], rax
+  mov rax, [r12 + {gregs} + {rsp_}*8]
+  mov [rsp + 160], rax
+  mov rax, [r12 + {gregs} + {rbp_}*8]
+  mov [rsp + 64], rax
+  mov rax, [r12 + {gregs} + {rax_}*8]
+  mov [rsp + 112], rax
+  mov rax, [r12 + {gregs} + {rdx_}*8]
+  mov [rsp + 88], rax
+  KPIO_POP_REGISTERS
+  add rsp, 16
+  iretq
+
+# What a thread's saved context continues through: see context.rs.
+.globl kpio_switch
+kpio_switch:
+  push rbp
+  push rbx
+  push r12
+  push r13
+  push r14
+  push r15
+  sub rsp, 8
+  stmxcsr [rsp]
+  fnstcw [rsp + 4]
+  mov [rdi], rsp
+  mov qword ptr [rdi + 8], 0
+.globl kpio_resume
+kpio_resume:
+  mov rax, [rsi + 16]
+  mov rdx, rax
+  shr rdx, 32
+  mov ecx, 0xc0000100
+  wrmsr
+  cmp qword ptr [rsi + 8], 0
+  jne 5f
+  mov rsp, [rsi]
+  mov dword ptr [rdi + 24], 0
+  ldmxcsr [rsp]
+  fldcw [rsp + 4]
+  add rsp, 8
+  pop r15
+  pop r14
+  pop r13
+  pop r12
+  pop rbx
+  pop rbp
+  ret
+5:
+  lea rsp, [rsi + 32]
+  mov dword ptr [rdi + 24], 0
+  lea rcx, [rsi + {context_extended}]
+  KPIO_RESTORE_EXTENDED rcx
+  KPIO_POP_REGISTERS
+  add rsp, 16
+  iretq
+
+.balign 16
+.globl kpio_trap_table
+kpio_trap_table:
+.set kpio_vector, 0
+.rept 256
+  .balign 16
+  .if (kpio_vector == 8) || (kpio_vector == 10) || (kpio_vector == 11) || (kpio_vector == 12) || (kpio_vector == 13) || (kpio_vector == 14) || (kpio_vector == 17) || (kpio_vector == 21) || (kpio_vector == 29) || (kpio_vector == 30)
+  .else
+    push 0
+  .endif
+  push kpio_vector
+  jmp kpio_trap_common
+  .set kpio_vector, kpio_vector + 1
+.endr
+"#,
+    dispatch = sym dispatch,
+    nested = sym nested,
+    frame = const core::mem::offset_of!(SignalFrame, frame),
+    gregs = const core::mem::offset_of!(SignalFrame, user_context) + core::mem::offset_of!(UserContext, gregs),
+    rip = const greg::RIP,
+    rsp_ = const greg::RSP,
+    rbp_ = const greg::RBP,
+    rax_ = const greg::RAX,
+    rdx_ = const greg::RDX,
+    context_extended = const super::context::EXTENDED_OFFSET,
+);

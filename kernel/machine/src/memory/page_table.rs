@@ -1,0 +1,300 @@
+//! The kernel's page tables (Intel SDM vol. 3, chapter 4: four levels, 4 KiB and 2 MiB pages).
+//!
+//! Law: there is one tree, shared by all CPUs. Its dynamic window is changed only under `kernel-core`'s
+//! address-space lock; the device window only under the lock in here. Both stand under different
+//! top-level entries, which are never removed. No page is writable and executable; taking rights away or
+//! unmapping is complete only after a shoot-down, which is the caller's duty and which the types ask
+//! for ([`StaleFrame`]). Giving rights needs none: a stale refusal faults and is tried again.
+//!
+//! A leaf whose rights are none keeps its frame: not present for the CPU, [`HELD`] for us.
+
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use contract_boot::DIRECT_MAP_BASE;
+
+use super::frame::{Frame, StaleFrame};
+use super::{PAGE_BYTES, direct_map};
+use crate::sync::IrqLock;
+
+/// The window in which regions are mapped: 32 TiB.
+pub const DYNAMIC_WINDOW: core::ops::Range<u64> = 0xffff_c000_0000_0000..0xffff_e000_0000_0000;
+
+const PRESENT: u64 = 1;
+const WRITABLE: u64 = 1 << 1;
+const UNCACHED: u64 = 1 << 4 | 1 << 3;
+const LARGE: u64 = 1 << 7;
+/// Software bit: not present, yet the frame belongs to this page.
+const HELD: u64 = 1 << 9;
+const NO_EXECUTE: u64 = 1 << 63;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const ENTRIES: u64 = 512;
+/// Bits of the virtual address below each level's index, top level first.
+const SHIFTS: [u32; 4] = [39, 30, 21, 12];
+
+static ROOT: AtomicU64 = AtomicU64::new(0);
+static FRAME_SOURCE: AtomicUsize = AtomicUsize::new(0);
+static DEVICE_LOCK: IrqLock<()> = IrqLock::new(());
+
+/// What may be done with a page beyond reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// Stores are allowed.
+    pub write: bool,
+    /// Instruction fetches are allowed; never together with `write`.
+    pub execute: bool,
+}
+
+/// One mapped page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// The frame behind it.
+    pub frame_number: u64,
+    /// `None`: kept, but inaccessible.
+    pub rights: Option<Rights>,
+}
+
+/// No frame was left for a page table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoTableFrame;
+
+/// Where zeroed frames for tables come from; must not take the address-space lock.
+pub type FrameSource = fn() -> Option<Frame>;
+
+/// Takes over the loader's tables. `source` serves every later need for table frames.
+pub fn init(root_physical: u64, source: FrameSource) {
+    ROOT.store(root_physical, Ordering::Relaxed);
+    FRAME_SOURCE.store(source as usize, Ordering::Release);
+}
+
+/// Physical address of the top-level table, as CR3 holds it.
+pub fn root() -> u64 {
+    ROOT.load(Ordering::Relaxed)
+}
+
+/// Removes the loader's identity map: from here on a null pointer faults. Flushes this CPU.
+pub fn drop_lower_half() {
+    for index in 0..ENTRIES / 2 {
+        entry(root(), index).store(0, Ordering::Relaxed);
+    }
+    crate::cpu::flush_translations();
+}
+
+/// Maps the first 2 MiB at their own addresses (for the start of other CPUs) or takes that away.
+pub fn set_identity_window(on: bool) -> Result<(), NoTableFrame> {
+    if on {
+        let table = descend(0, 2, true)?.ok_or(NoTableFrame)?;
+        entry(table, 0).store(PRESENT | WRITABLE | LARGE, Ordering::Relaxed);
+    } else if let Ok(Some(table)) = descend(0, 2, false) {
+        // The two tables above stay: a CPU may be started again.
+        entry(table, 0).store(0, Ordering::Relaxed);
+    }
+    crate::cpu::flush_translations();
+    Ok(())
+}
+
+/// Maps `frame` at the free page that starts at `virt`.
+///
+/// # Errors
+/// Gives the frame back where no table frame was left.
+pub fn map(virt: u64, frame: Frame, rights: Rights) -> Result<(), Frame> {
+    assert!(DYNAMIC_WINDOW.contains(&virt) && !(rights.write && rights.execute));
+    let Ok(Some(table)) = descend(virt, 3, true) else {
+        return Err(frame);
+    };
+    let leaf = entry(table, index(virt, 3));
+    assert!(leaf.load(Ordering::Relaxed) == 0, "a mapped page is mapped again");
+    leaf.store(frame.into_number() * PAGE_BYTES | bits(rights), Ordering::Release);
+    Ok(())
+}
+
+/// Unmaps the page at `virt` and hands out its frame, if it has one.
+pub fn unmap(virt: u64) -> Option<StaleFrame> {
+    assert!(DYNAMIC_WINDOW.contains(&virt));
+    let leaf = find_leaf(virt)?;
+    let was = leaf.swap(0, Ordering::AcqRel);
+    (was & (PRESENT | HELD) != 0).then(|| StaleFrame((was & ADDRESS) / PAGE_BYTES))
+}
+
+/// Changes what may be done with a mapped page; `None` keeps the frame and forbids everything.
+/// False if nothing is mapped there.
+pub fn set_rights(virt: u64, rights: Option<Rights>) -> bool {
+    assert!(DYNAMIC_WINDOW.contains(&virt));
+    let Some(leaf) = find_leaf(virt) else {
+        return false;
+    };
+    let was = leaf.load(Ordering::Relaxed);
+    if was & (PRESENT | HELD) == 0 {
+        return false;
+    }
+    leaf.store(was & ADDRESS | rights.map_or(HELD, bits), Ordering::Release);
+    true
+}
+
+/// What is mapped at the page that starts at `virt`.
+pub fn lookup(virt: u64) -> Option<Leaf> {
+    let value = find_leaf(virt)?.load(Ordering::Acquire);
+    if value & (PRESENT | HELD) == 0 {
+        return None;
+    }
+    let rights = (value & PRESENT != 0).then_some(Rights {
+        write: value & WRITABLE != 0,
+        execute: value & NO_EXECUTE == 0,
+    });
+    Some(Leaf {
+        frame_number: (value & ADDRESS) / PAGE_BYTES,
+        rights,
+    })
+}
+
+/// The first page at or after `virt` and before `end` that has a frame; holes are skipped by whole tables.
+pub fn next_mapped(mut virt: u64, end: u64) -> Option<u64> {
+    while virt < end {
+        match first_missing_level(virt) {
+            Some(level) => virt = next_multiple_after(virt, 1 << SHIFTS[level]),
+            None if lookup(virt).is_some() => return Some(virt),
+            None => virt += PAGE_BYTES,
+        }
+    }
+    None
+}
+
+/// Takes tables that map nothing any more out of the tree, below the top level, within `[start, end)`.
+pub fn take_empty_tables(start: u64, end: u64, taken: &mut dyn FnMut(StaleFrame)) {
+    for level in [2, 1] {
+        let span = 1u64 << SHIFTS[level];
+        let mut at = start & !(span - 1);
+        while at < end {
+            match first_missing_level(at) {
+                Some(missing) if missing <= level => {
+                    at = next_multiple_after(at, 1 << SHIFTS[missing]);
+                    continue;
+                }
+                _ => take_if_empty(at, level, taken),
+            }
+            at += span;
+        }
+    }
+}
+
+/// Maps device registers uncached; `virt`, `physical` and `len_bytes` are page-aligned.
+pub(crate) fn map_device(virt: u64, physical: u64, len_bytes: u64) -> Result<(), NoTableFrame> {
+    let _guard = DEVICE_LOCK.lock();
+    for offset in (0..len_bytes).step_by(PAGE_BYTES as usize) {
+        let table = descend(virt + offset, 3, true)?.ok_or(NoTableFrame)?;
+        let value = physical + offset | PRESENT | WRITABLE | UNCACHED | NO_EXECUTE;
+        entry(table, index(virt + offset, 3)).store(value, Ordering::Release);
+    }
+    Ok(())
+}
+
+/// Makes the direct map's alias of a frame writable or read-only. The caller shoots down after taking
+/// the right away, and holds the address-space lock.
+pub fn set_alias_writable(frame_number: u64, writable: bool) -> Result<(), NoTableFrame> {
+    let virt = DIRECT_MAP_BASE + frame_number * PAGE_BYTES;
+    let table = split_large_page(virt)?;
+    let leaf = entry(table, index(virt, 3));
+    let value = leaf.load(Ordering::Relaxed) & !WRITABLE;
+    leaf.store(value | if writable { WRITABLE } else { 0 }, Ordering::Release);
+    Ok(())
+}
+
+fn split_large_page(virt: u64) -> Result<u64, NoTableFrame> {
+    let directory = descend(virt, 2, false)?.ok_or(NoTableFrame)?;
+    let slot = entry(directory, index(virt, 2));
+    let large = slot.load(Ordering::Acquire);
+    if large & LARGE == 0 {
+        return Ok(large & ADDRESS);
+    }
+    let table = new_table()?;
+    for page in 0..ENTRIES {
+        let value = (large & !LARGE) + page * PAGE_BYTES;
+        entry(table, page).store(value, Ordering::Relaxed);
+    }
+    slot.store(table | PRESENT | WRITABLE, Ordering::Release);
+    Ok(table)
+}
+
+/// The table that holds the entry of `level` for `virt`. `Ok(None)`: missing and not to be made.
+fn descend(virt: u64, level: usize, make: bool) -> Result<Option<u64>, NoTableFrame> {
+    let mut table = root();
+    for above in 0..level {
+        let slot = entry(table, index(virt, above));
+        let mut value = slot.load(Ordering::Acquire);
+        if value & PRESENT == 0 {
+            if !make {
+                return Ok(None);
+            }
+            value = new_table()? | PRESENT | WRITABLE;
+            slot.store(value, Ordering::Release);
+        }
+        table = value & ADDRESS;
+    }
+    Ok(Some(table))
+}
+
+fn find_leaf(virt: u64) -> Option<&'static AtomicU64> {
+    let table = descend(virt, 3, false).ok()??;
+    Some(entry(table, index(virt, 3)))
+}
+
+/// The level whose entry for `virt` is absent; `None` if there is a last-level table.
+fn first_missing_level(virt: u64) -> Option<usize> {
+    let mut table = root();
+    for (level, _) in SHIFTS.iter().enumerate().take(3) {
+        let value = entry(table, index(virt, level)).load(Ordering::Acquire);
+        if value & PRESENT == 0 {
+            return Some(level);
+        }
+        table = value & ADDRESS;
+    }
+    None
+}
+
+fn take_if_empty(virt: u64, level: usize, taken: &mut dyn FnMut(StaleFrame)) {
+    let Ok(Some(parent)) = descend(virt, level, false) else {
+        return;
+    };
+    let slot = entry(parent, index(virt, level));
+    let value = slot.load(Ordering::Acquire);
+    if value & PRESENT == 0 || value & LARGE != 0 || !is_empty(value & ADDRESS) {
+        return;
+    }
+    slot.store(0, Ordering::Release);
+    taken(StaleFrame((value & ADDRESS) / PAGE_BYTES));
+}
+
+fn is_empty(table: u64) -> bool {
+    (0..ENTRIES).all(|slot| entry(table, slot).load(Ordering::Relaxed) == 0)
+}
+
+fn new_table() -> Result<u64, NoTableFrame> {
+    let source = FRAME_SOURCE.load(Ordering::Acquire);
+    if source == 0 {
+        return Err(NoTableFrame);
+    }
+    // SAFETY: only `init` stores here, and it stores a `FrameSource`.
+    let source: FrameSource = unsafe { core::mem::transmute(source) };
+    let frame = source().ok_or(NoTableFrame)?;
+    Ok(frame.into_number() * PAGE_BYTES)
+}
+
+fn entry(table_physical: u64, slot: u64) -> &'static AtomicU64 {
+    let pointer = direct_map::pointer(table_physical + slot * 8).cast::<AtomicU64>();
+    // SAFETY: `table_physical` comes from the tree itself, so it is a live table in the direct map, and
+    // every access to tables in the whole kernel is atomic.
+    unsafe { &*pointer }
+}
+
+fn index(virt: u64, level: usize) -> u64 {
+    virt >> SHIFTS[level] & (ENTRIES - 1)
+}
+
+fn bits(rights: Rights) -> u64 {
+    let write = if rights.write { WRITABLE } else { 0 };
+    let execute = if rights.execute { 0 } else { NO_EXECUTE };
+    PRESENT | write | execute
+}
+
+fn next_multiple_after(value: u64, of: u64) -> u64 {
+    (value | (of - 1)).saturating_add(1)
+}
