@@ -189,7 +189,7 @@ impl Run<'_> {
 #[test]
 fn follows_the_model() {
     let mut rng = seeded();
-    let rounds = if cfg!(miri) { 2 } else { 40 };
+    let rounds = 40;
     for _ in 0..rounds {
         let first = if rng.bool() {
             rng.u64(0..5000)
@@ -212,7 +212,7 @@ fn follows_the_model() {
         };
         run.buddy.release_range(first, count).unwrap();
         run.model.free.fill(true);
-        for _ in 0..if cfg!(miri) { 20 } else { 300 } {
+        for _ in 0..300 {
             run.step();
         }
     }
@@ -233,7 +233,7 @@ fn joins_all_blocks_again() {
         .find_map(|order| Some((order, buddy.allocate(order)?)))
     {
         held.push((frame, order));
-        if held.len() > 20_000 || cfg!(miri) && held.len() > 200 {
+        if held.len() > 20_000 {
             break;
         }
     }

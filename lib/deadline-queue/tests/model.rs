@@ -52,7 +52,7 @@ fn follows_the_model() {
         let deadlines_ns = if rng.bool() { 8 } else { u64::MAX };
         let mut queue = DeadlineQueue::new(capacity);
         let mut model = Model::default();
-        for _ in 0..if cfg!(miri) { 40 } else { 1500 } {
+        for _ in 0..1500 {
             let id = rng.u32(0..capacity + 3);
             let time_ns = rng.u64(0..=deadlines_ns);
             match rng.u8(0..7) {

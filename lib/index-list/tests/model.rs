@@ -55,7 +55,7 @@ fn follows_the_model() {
             capacity,
             queues: vec![VecDeque::new(); lists.len()],
         };
-        for _ in 0..if cfg!(miri) { 40 } else { 1000 } {
+        for _ in 0..1000 {
             let tag = rng.usize(0..lists.len());
             let id = rng.u32(0..capacity + 2);
             step(&mut rng, &table, &mut lists[tag], &mut model, id, tag);
@@ -114,15 +114,16 @@ fn check(table: &LinkTable, lists: &[List], model: &Model) {
 fn ids_move_between_locked_lists() {
     const LISTS: u32 = 3;
     const IDS: u32 = 16;
-    let rounds = if cfg!(miri) { 30 } else { 20_000 };
+    let rounds = 20_000;
     let table = LinkTable::new(IDS);
     let lists: Vec<_> = (0..LISTS).map(|tag| Mutex::new(List::new(tag))).collect();
     for id in 0..IDS {
         lists[0].lock().unwrap().push_back(&table, id).unwrap();
     }
     let moves = AtomicU32::new(0);
+    let mut rng = seeded();
     std::thread::scope(|scope| {
-        for mut rng in [seeded(), seeded(), seeded()] {
+        for mut rng in [rng.fork(), rng.fork(), rng.fork()] {
             let (table, lists, moves) = (&table, &lists, &moves);
             scope.spawn(move || {
                 for _ in 0..rounds {
@@ -150,7 +151,7 @@ fn ids_move_between_locked_lists() {
 #[test]
 fn one_list_wins_a_race() {
     let table = LinkTable::new(1);
-    for _ in 0..if cfg!(miri) { 5 } else { 500 } {
+    for _ in 0..500 {
         let won: usize = std::thread::scope(|scope| {
             let push = |tag| {
                 let mut list = List::new(tag);

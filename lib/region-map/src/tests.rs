@@ -190,7 +190,7 @@ fn regions(map: &RegionMap<'_, Value>) -> Vec<(Range<u64>, Value)> {
 #[test]
 fn follows_the_model() {
     let mut rng = seeded();
-    for _ in 0..if cfg!(miri) { 3 } else { 100 } {
+    for _ in 0..100 {
         let slots = rng.usize(0..40);
         let base = rng.u64(2..1000);
         let mut memory = vec![Slot::EMPTY; slots];
@@ -205,7 +205,7 @@ fn follows_the_model() {
             model,
             slots,
         };
-        for _ in 0..if cfg!(miri) { 30 } else { 400 } {
+        for _ in 0..400 {
             run.step();
         }
     }
@@ -219,7 +219,7 @@ fn operations_stay_below_the_backed_mark() {
     let mut memory = vec![Slot::EMPTY; 512];
     let mut map = RegionMap::new(&mut memory, 0..PAGES);
     let mut backed = 0;
-    for _ in 0..if cfg!(miri) { 50 } else { 3000 } {
+    for _ in 0..3000 {
         while map.slots_free_below(backed) < SLOTS_PER_OPERATION {
             backed += 1;
         }
