@@ -1,2 +1,75 @@
-//! To be written.
-fn main() {}
+//! The project's tool: everything that is done on the host is `cargo xtask COMMAND`.
+//!
+//! Law: people type two commands, `cargo xtask run` and `cargo xtask test`; what is missing is got by this tool.
+//! Results go to stdout, talk goes to stderr. One folder or file per concern, in the order of work: [`setup`],
+//! [`build`], [`programs`], [`image`], [`qemu`], [`run`].
+
+mod build;
+mod command;
+mod digest;
+mod failure;
+mod image;
+mod paths;
+mod programs;
+mod progress;
+mod qemu;
+mod run;
+mod setup;
+mod system;
+
+use std::env;
+use std::process::ExitCode;
+
+use failure::{Failure, Result};
+use paths::Paths;
+use setup::{Need, ensure_packages};
+
+const HELP: &str = "\
+cargo xtask run [--headless] [--cpus N] [--memory MIB] [--gdb]
+    Builds everything, boots it, and gives its prompt on this terminal.
+cargo xtask run [OPTION…] [--dir HOST_DIR] [--out HOST_DIR] [--stdin FILE] [--jit] -- PROGRAM.wasm ARG…
+    Boots, runs one component with HOST_DIR as its `/`, and exits with its exit code.
+cargo xtask test [SUITE…]
+    Runs all test suites, or those named.
+cargo xtask check
+    Formatting, lints, layers, unsafe code, and what the linked kernel may hold.
+cargo xtask build
+    Builds kernel and loader.
+cargo xtask image
+    Writes target/kpio.img, and .vdi and .vmdk of it.
+";
+
+fn main() -> ExitCode {
+    match dispatch(env::args().skip(1)) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
+    let command = words.next().unwrap_or_else(|| "help".into());
+    let paths = Paths::find()?;
+    match command.as_str() {
+        "run" => run::run(&paths, &run::Options::parse(words)?),
+        "build" => build::build_all(&paths).map(|()| ExitCode::SUCCESS),
+        "image" => write_images(&paths).map(|()| ExitCode::SUCCESS),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Err(Failure::Usage(format!("there is no command `{command}`"))),
+    }
+}
+
+fn write_images(paths: &Paths) -> Result<()> {
+    ensure_packages(&[Need::Program("qemu-img")])?;
+    build::build_all(paths)?;
+    let image = image::base_image(paths)?;
+    let converted = image::convert(&image)?;
+    println!("{}", image.display());
+    converted.iter().for_each(|file| println!("{}", file.display()));
+    Ok(())
+}

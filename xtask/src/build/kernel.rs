@@ -1,0 +1,65 @@
+//! The kernel: a static library that cargo builds and rust-lld links at its address.
+//!
+//! Law: the linker is run here, not by rustc, so that no flag meant for the kernel reaches a build
+//! script. The kernel is linked twice, with symbols and without: the loaded bytes are the same.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use crate::command;
+use crate::failure::Result;
+use crate::paths::{self, Paths};
+use crate::progress;
+
+/// The folder of the toolchain in which rust-lld lies, below its sysroot.
+const LINKER: &str = "lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld";
+const LINKER_SCRIPT: &str = "kernel/kernel.ld";
+
+/// Builds and links the kernel; builds the component compiler on the way.
+pub fn build_kernel(paths: &Paths) -> Result<()> {
+    progress::step("Building the kernel and the component compiler", || compile(paths))?;
+    if is_fresh(paths) {
+        return Ok(());
+    }
+    progress::step("Linking the kernel", || link_both(paths))
+}
+
+fn compile(paths: &Paths) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(&paths.root).args(["build", "--release", "-p", "runtime-entry", "-p", "xtask-compiler"]);
+    command::run(&mut cargo)
+}
+
+fn link_both(paths: &Paths) -> Result<()> {
+    paths::make_folder(&paths.out())?;
+    link(paths, &paths.kernel_debug(), &[])?;
+    link(paths, &paths.kernel(), &["--strip-all"])
+}
+
+fn link(paths: &Paths, output: &Path, options: &[&str]) -> Result<()> {
+    let mut linker = Command::new(linker()?);
+    linker.args(["-flavor", "gnu", "-static", "--no-dynamic-linker", "--eh-frame-hdr", "--gc-sections"]);
+    linker.args(["-z", "max-page-size=0x1000", "-z", "norelro", "-T"]).arg(paths.source(LINKER_SCRIPT));
+    linker.args(options).arg(paths.kernel_archive()).arg("-o").arg(output);
+    command::run(&mut linker)
+}
+
+fn linker() -> Result<PathBuf> {
+    let sysroot = command::capture(Command::new("rustc").args(["--print", "sysroot"]))?;
+    Ok(Path::new(sysroot.trim()).join(LINKER))
+}
+
+/// Whether both kernels are newer than what they are linked from.
+fn is_fresh(paths: &Paths) -> bool {
+    let inputs = [paths.kernel_archive(), paths.source(LINKER_SCRIPT)];
+    let outputs = [paths.kernel(), paths.kernel_debug()];
+    let newest_input = inputs.iter().map(|file| modified(file)).max().flatten();
+    let oldest_output = outputs.iter().map(|file| modified(file)).min().flatten();
+    matches!((newest_input, oldest_output), (Some(input), Some(output)) if output > input)
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
+}

@@ -1,0 +1,82 @@
+//! From built parts to a disk that firmware boots.
+//!
+//! Law: everything is written by this program into plain files; no root, no mount, no tool of the host.
+//! The layout of the boot volume is in [`volume`], that of the disk in [`disk`].
+
+mod bundle;
+mod disk;
+mod job;
+mod volume;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub use bundle::system_bundle;
+pub use job::{Job, job_bundle};
+pub use volume::Volume;
+
+use crate::command;
+use crate::failure::Result;
+use crate::paths::{self, Paths};
+use crate::progress;
+use crate::system::System;
+
+/// The parts of an image, before the disk is written.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The loader.
+    pub loader: Vec<u8>,
+    /// The kernel, stripped.
+    pub kernel: Vec<u8>,
+    /// The kernel's symbols, where they were made.
+    pub symbols: Option<Vec<u8>>,
+    /// The system's bundle.
+    pub bundle: Vec<u8>,
+    /// Words for the kernel.
+    pub command_line: String,
+    /// The bundle of one run.
+    pub job: Option<Vec<u8>>,
+}
+
+impl Parts {
+    /// Collects what was built, and the bundle of `system/NAME.toml`.
+    pub fn collect(paths: &Paths, name: &str) -> Result<Self> {
+        let system = System::load(paths, name)?;
+        let symbols = paths.kernel_symbols();
+        Ok(Self {
+            loader: paths::read(&paths.loader())?,
+            kernel: paths::read(&paths.kernel())?,
+            symbols: symbols.exists().then(|| paths::read(&symbols)).transpose()?,
+            bundle: system_bundle(paths, &system)?,
+            command_line: system.command_line,
+            job: None,
+        })
+    }
+
+    /// Writes the disk image.
+    pub fn write_disk(&self, path: &Path) -> Result<()> {
+        let volume = volume::write(&Volume::from(self)).map_err(|problem| disk::failed(path, problem))?;
+        disk::write(path, &volume)
+    }
+}
+
+/// The disk image of the base system: `target/kpio.img`.
+pub fn base_image(paths: &Paths) -> Result<PathBuf> {
+    let image = paths.target.join("kpio.img");
+    let parts = progress::step("Packing the system's bundle", || Parts::collect(paths, "base"))?;
+    progress::step("Writing the disk image", || parts.write_disk(&image))?;
+    Ok(image)
+}
+
+/// Writes `target/kpio.vdi` and `target/kpio.vmdk` from `target/kpio.img`.
+pub fn convert(image: &Path) -> Result<Vec<PathBuf>> {
+    ["vdi", "vmdk"].iter().map(|format| convert_to(image, format)).collect()
+}
+
+fn convert_to(image: &Path, format: &str) -> Result<PathBuf> {
+    let output = image.with_extension(format);
+    let mut tool = Command::new("qemu-img");
+    tool.args(["convert", "-f", "raw", "-O", format]).arg(image).arg(&output);
+    progress::step(&format!("Converting the image to {format}"), || command::run(&mut tool))?;
+    Ok(output)
+}

@@ -1,0 +1,163 @@
+//! The boot volume: a FAT32 file system with loader, kernel and bundles.
+//!
+//! Layout: `\EFI\BOOT\BOOTX64.EFI`, where firmware looks; everything else in `\kpio`, with the hash list `manifest`
+//! (`lib_bundle::manifest` says its format) that the loader checks all the others by.
+
+use std::io::{self, Cursor, Write};
+
+use lamfat::{Dir, FatType, FileSystem, FormatVolumeOptions, FsOptions, NullTimeProvider, StdIoWrapper};
+use lib_bundle::manifest::{Manifest, ManifestEntry};
+use lib_bundle::{Bundle, Digest, sha256};
+
+use super::Parts;
+
+const MIB: usize = 1 << 20;
+/// FAT32 needs 65,525 clusters at least; of 1 KiB each.
+const VOLUME_LEN_MIN_BYTES: usize = 72 * MIB;
+const CLUSTER_LEN_BYTES: u32 = 1024;
+/// Room for tables and folders.
+const OVERHEAD_BYTES: usize = 8 * MIB;
+/// Any number; it only has to be the same every time.
+const VOLUME_ID: u32 = 0x4b50_494f;
+
+/// The files of the volume.
+#[derive(Clone, Debug)]
+pub struct Volume<'a> {
+    /// Firmware starts this.
+    loader: &'a [u8],
+    /// Files in `\kpio` and what the hash list says about them.
+    files: Vec<(&'static str, &'a [u8], Digest)>,
+}
+
+impl<'a> From<&'a Parts> for Volume<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        let mut volume = Self { loader: &parts.loader, files: Vec::new() };
+        volume.whole("kernel.elf", &parts.kernel);
+        if let Some(symbols) = &parts.symbols {
+            volume.whole("kernel.sym", symbols);
+        }
+        volume.whole("cmdline", parts.command_line.as_bytes());
+        volume.bundle("bundle", &parts.bundle);
+        if let Some(job) = &parts.job {
+            volume.bundle("job", job);
+        }
+        volume
+    }
+}
+
+impl<'a> Volume<'a> {
+    /// A file of which the loader checks every byte.
+    fn whole(&mut self, name: &'static str, contents: &'a [u8]) {
+        self.files.push((name, contents, sha256(&[contents])));
+    }
+
+    /// A bundle, of which the loader checks the index. What is no bundle gets a digest that never
+    /// fits, so that the loader says so.
+    fn bundle(&mut self, name: &'static str, contents: &'a [u8]) {
+        let digest = Bundle::open(contents).map_or([0; 32], |bundle| bundle.digest());
+        self.files.push((name, contents, digest));
+    }
+
+    fn manifest(&self) -> Manifest {
+        let entry = |&(name, contents, digest): &(&'static str, &[u8], Digest)| ManifestEntry {
+            name: name.to_owned(),
+            len_bytes: contents.len() as u64,
+            digest,
+        };
+        Manifest::new(self.files.iter().map(entry).collect())
+    }
+
+    /// How long the volume must be, in bytes: a whole number of MiB.
+    fn len_bytes(&self) -> usize {
+        let contents: usize = self.files.iter().map(|file| file.1.len()).sum();
+        let needed = contents + self.loader.len() + OVERHEAD_BYTES + contents / 64;
+        needed.max(VOLUME_LEN_MIN_BYTES).next_multiple_of(MIB)
+    }
+}
+
+/// The bytes of the volume.
+pub fn write(volume: &Volume<'_>) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; volume.len_bytes()];
+    format(&mut bytes)?;
+    fill(&mut bytes, volume)?;
+    Ok(bytes)
+}
+
+fn format(bytes: &mut [u8]) -> io::Result<()> {
+    let options = FormatVolumeOptions::new().fat_type(FatType::Fat32).bytes_per_cluster(CLUSTER_LEN_BYTES);
+    let options = options.volume_id(VOLUME_ID).volume_label(*b"KPIO       ");
+    lamfat::format_volume(&mut StdIoWrapper::from(Cursor::new(bytes)), options).map_err(io::Error::from)
+}
+
+fn fill(bytes: &mut [u8], volume: &Volume<'_>) -> io::Result<()> {
+    let options = FsOptions::new().time_provider(NullTimeProvider::new());
+    let system = FileSystem::new(StdIoWrapper::from(Cursor::new(bytes)), options)?;
+    {
+        let root = system.root_dir();
+        let boot = root.create_dir("EFI")?.create_dir("BOOT")?;
+        put(&boot, "BOOTX64.EFI", volume.loader)?;
+        let kpio = root.create_dir("kpio")?;
+        put(&kpio, "manifest", volume.manifest().to_string().as_bytes())?;
+        volume.files.iter().try_for_each(|(name, contents, _)| put(&kpio, name, contents))?;
+    }
+    system.unmount().map_err(io::Error::from)
+}
+
+type Storage<'a> = StdIoWrapper<Cursor<&'a mut [u8]>>;
+
+fn put<O: lamfat::OemCpConverter>(
+    folder: &Dir<'_, Storage<'_>, NullTimeProvider, O>,
+    name: &str,
+    contents: &[u8],
+) -> io::Result<()> {
+    let mut file = folder.create_file(name)?;
+    Write::write_all(&mut file, contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn parts() -> Parts {
+        let mut builder = lib_bundle::BundleBuilder::new();
+        builder.file("/share/text", b"TODO".as_slice(), 0, false).unwrap();
+        Parts {
+            loader: vec![1; 5000],
+            kernel: (0..300_000_u32).flat_map(u32::to_le_bytes).collect(),
+            symbols: None,
+            bundle: builder.build().unwrap(),
+            command_line: "log=info".into(),
+            job: None,
+        }
+    }
+
+    fn read(bytes: &mut [u8], path: &str) -> Vec<u8> {
+        let system = FileSystem::new(StdIoWrapper::from(Cursor::new(bytes)), FsOptions::new()).unwrap();
+        assert_eq!(system.fat_type(), FatType::Fat32);
+        let mut contents = Vec::new();
+        let mut file = system.root_dir().open_file(path).unwrap();
+        Read::read_to_end(&mut file, &mut contents).unwrap();
+        contents
+    }
+
+    #[test]
+    fn a_volume_holds_what_was_put_in_and_a_list_that_fits() {
+        let parts = parts();
+        let mut bytes = write(&Volume::from(&parts)).unwrap();
+        assert_eq!(read(&mut bytes, "EFI/BOOT/BOOTX64.EFI"), parts.loader);
+        assert_eq!(read(&mut bytes, "kpio/kernel.elf"), parts.kernel);
+        let list = Manifest::parse(&read(&mut bytes, "kpio/manifest")).unwrap();
+        assert_eq!(list.get("kernel.elf").unwrap().digest, sha256(&[&parts.kernel]));
+        let bundle = Bundle::open(&parts.bundle).unwrap();
+        assert_eq!(list.get("bundle").unwrap().digest, bundle.digest());
+        assert!(list.get("job").is_none());
+    }
+
+    #[test]
+    fn the_same_parts_give_the_same_bytes() {
+        let parts = parts();
+        assert!(write(&Volume::from(&parts)).unwrap() == write(&Volume::from(&parts)).unwrap());
+    }
+}

@@ -1,0 +1,121 @@
+//! Where things lie: the repository, what is built, what is kept between builds.
+//!
+//! Law: no other module joins a path to the repository's root by hand; all files this tool makes are
+//! under [`Paths::out`] (thrown away by `cargo clean`) or [`Paths::cache`] (shared by all clones).
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Result};
+
+/// The folders that this tool reads and writes.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The repository's root.
+    pub root: PathBuf,
+    /// Cargo's target folder.
+    pub target: PathBuf,
+    /// The user's cache folder for this project: toolchain parts, programs, compiled code.
+    pub cache: PathBuf,
+}
+
+impl Paths {
+    /// Finds the folders from cargo's environment and the user's.
+    pub fn find() -> Result<Self> {
+        let root = repository_root()?;
+        let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
+        Ok(Self { target, cache: cache_folder()?, root })
+    }
+
+    /// A file of the repository, by its path from the root.
+    pub fn source(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// What this tool makes: kernel, bundle, logs.
+    pub fn out(&self) -> PathBuf {
+        self.target.join("kpio")
+    }
+
+    /// What cargo builds in the release profile.
+    pub fn release(&self) -> PathBuf {
+        self.target.join("release")
+    }
+
+    /// The kernel with symbols and line tables, for debuggers and for the checks.
+    pub fn kernel_debug(&self) -> PathBuf {
+        self.out().join("kernel.debug.elf")
+    }
+
+    /// The kernel as it boots: the same bytes, without symbols.
+    pub fn kernel(&self) -> PathBuf {
+        self.out().join("kernel.elf")
+    }
+
+    /// The kernel's symbol table, as the kernel reads it for backtraces.
+    pub fn kernel_symbols(&self) -> PathBuf {
+        self.out().join("kernel.sym")
+    }
+
+    /// The archive that the kernel is linked from.
+    pub fn kernel_archive(&self) -> PathBuf {
+        self.release().join("libruntime_entry.a")
+    }
+
+    /// The loader, as firmware starts it.
+    pub fn loader(&self) -> PathBuf {
+        self.target.join("x86_64-unknown-uefi/release/boot-loader.efi")
+    }
+
+    /// The program that compiles components for the guest.
+    pub fn compiler(&self) -> PathBuf {
+        self.release().join("xtask-compiler")
+    }
+}
+
+fn repository_root() -> Result<PathBuf> {
+    let manifest = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let root = manifest.parent().unwrap_or(&manifest).to_path_buf();
+    fs::canonicalize(&root).map_err(|e| Failure::io("find the repository at", root, e))
+}
+
+fn cache_folder() -> Result<PathBuf> {
+    let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    let base = base.or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    let base = base.ok_or_else(|| Failure::Usage("neither XDG_CACHE_HOME nor HOME says where the cache folder is".into()))?;
+    Ok(base.join("kpio"))
+}
+
+/// Makes a folder and those above it.
+pub fn make_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|e| Failure::io("make the folder", path, e))
+}
+
+/// Reads a whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| Failure::io("read", path, e))
+}
+
+/// Reads a whole text file.
+pub fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|e| Failure::io("read", path, e))
+}
+
+/// Writes a whole file by way of a temporary name, so that nobody ever sees half of it.
+pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        make_folder(folder)?;
+    }
+    let partial = path.with_extension(format!("partial-{}", std::process::id()));
+    fs::write(&partial, contents).map_err(|e| Failure::io("write", &partial, e))?;
+    fs::rename(&partial, path).map_err(|e| Failure::io("put in place", path, e))
+}
+
+/// Writes the file only if its content would change, so that what depends on its time stays fresh.
+pub fn write_if_changed(path: &Path, contents: &[u8]) -> Result<()> {
+    match fs::read(path) {
+        Ok(existing) if existing == contents => Ok(()),
+        _ => write(path, contents),
+    }
+}

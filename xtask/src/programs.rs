@@ -1,0 +1,96 @@
+//! Programs that nobody here wrote: fetched from the cargo registry, built unpatched, compiled for the guest.
+//!
+//! Law: what was built once is kept in the user's cache, named after everything that it depends on: the
+//! package's version and features and the compiler's version for a `.wasm`; its bytes and those of
+//! the component compiler for a `.cwasm`. Names of functions stay in the binary (a backtrace needs
+//! them); debug information does not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::command;
+use crate::digest;
+use crate::failure::{Failure, Result};
+use crate::paths::{self, Paths};
+use crate::progress;
+use crate::setup::targets::{self, Target};
+use crate::system::Program;
+
+/// How size and speed are traded for registry programs. Part of the cache's key.
+const PROFILE: [(&str, &str); 6] = [
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
+    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
+    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
+];
+
+/// The component `BINARY.wasm` of a registry program, built now or kept from before.
+pub fn build(paths: &Paths, program: &Program) -> Result<PathBuf> {
+    let folder = paths.cache.join("programs").join(key(program)?);
+    let wasm = folder.join("bin").join(format!("{}.wasm", program.binary));
+    if !wasm.exists() {
+        let target = targets::ensure(paths, targets::WASM)?;
+        let what = format!("Building {} {} for {}", program.package, program.version, targets::WASM);
+        progress::step(&what, || install(paths, program, &target, &folder))?;
+    }
+    Ok(wasm)
+}
+
+/// The code of a component for the guest, compiled now or kept from before.
+pub fn precompile(paths: &Paths, wasm: &Path) -> Result<PathBuf> {
+    let compiler = paths.compiler();
+    let key = digest::key(&[&paths::read(wasm)?, &paths::read(&compiler)?]);
+    let compiled = paths.cache.join("compiled").join(format!("{key}.cwasm"));
+    if !compiled.exists() {
+        let what = format!("Compiling {} for the guest", wasm.file_name().unwrap_or_default().display());
+        progress::step(&what, || compile(&compiler, wasm, &compiled))?;
+    }
+    Ok(compiled)
+}
+
+fn key(program: &Program) -> Result<String> {
+    let compiler = command::capture(Command::new("rustc").arg("-vV"))?;
+    let recipe = format!("{program:?} {PROFILE:?}");
+    let digest = digest::key(&[compiler.as_bytes(), recipe.as_bytes()]);
+    Ok(format!("{}-{}-{}", program.package, program.version, &digest[..16]))
+}
+
+fn install(paths: &Paths, program: &Program, target: &Target, folder: &Path) -> Result<()> {
+    let scratch = folder.with_extension(format!("partial-{}", std::process::id()));
+    let result = command::run(&mut cargo_install(paths, program, target, &scratch));
+    let result = result.and_then(|()| move_into_place(&scratch.join("root"), folder));
+    // What is left is only scratch; if it cannot be removed, the cache is untidy and nothing else.
+    let _ = fs::remove_dir_all(&scratch);
+    result
+}
+
+fn cargo_install(paths: &Paths, program: &Program, target: &Target, scratch: &Path) -> Command {
+    let mut cargo = Command::new("cargo");
+    // In the repository, so that its pinned toolchain is the one that builds.
+    cargo.current_dir(&paths.root).args(["install", "--locked", "--no-track", "--bin", &program.binary]);
+    cargo.args([&program.package, "--version", &format!("={}", program.version)]);
+    cargo.arg("--root").arg(scratch.join("root")).env("CARGO_TARGET_DIR", scratch.join("target"));
+    cargo.envs(PROFILE);
+    if !program.default_features {
+        cargo.arg("--no-default-features");
+    }
+    if !program.features.is_empty() {
+        cargo.args(["--features", &program.features.join(",")]);
+    }
+    target.apply(&mut cargo);
+    cargo
+}
+
+fn move_into_place(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|e| Failure::io("put in place", to, e))
+}
+
+fn compile(compiler: &Path, wasm: &Path, to: &Path) -> Result<()> {
+    paths::make_folder(to.parent().unwrap_or(to))?;
+    let partial = to.with_extension(format!("partial-{}", std::process::id()));
+    command::run(Command::new(compiler).arg("compile").arg(wasm).arg(&partial))?;
+    move_into_place(&partial, to)
+}

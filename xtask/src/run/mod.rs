@@ -1,0 +1,26 @@
+//! `cargo xtask run`: a machine on this terminal, or one program in a machine of its own.
+
+mod interactive;
+mod options;
+mod terminal;
+
+pub use options::Options;
+
+use std::process::ExitCode;
+
+use crate::build;
+use crate::failure::Result;
+use crate::image;
+use crate::paths::Paths;
+use crate::setup::{Need, ensure_packages};
+
+/// What every machine needs from the host.
+pub const NEEDS: [Need; 3] = [Need::Program("qemu-system-x86_64"), Need::Program("qemu-img"), Need::Firmware];
+
+/// Runs what the options say; the exit code is the program's where there is one.
+pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
+    ensure_packages(&NEEDS)?;
+    build::build_all(paths)?;
+    let image = image::base_image(paths)?;
+    interactive::run(paths, options, image)
+}

@@ -1,0 +1,62 @@
+//! Programs and firmware from Debian packages.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::command;
+use crate::failure::{Failure, Result};
+use crate::progress;
+use crate::qemu::firmware;
+
+/// Something that a command of this tool needs from the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A program, by the name it is started with.
+    Program(&'static str),
+    /// UEFI firmware for QEMU.
+    Firmware,
+}
+
+impl Need {
+    fn is_met(self) -> bool {
+        match self {
+            Self::Program(name) => command::exists(name),
+            Self::Firmware => firmware::is_installed(),
+        }
+    }
+
+    /// The Debian package that brings it.
+    fn package(self) -> &'static str {
+        match self {
+            Self::Program("qemu-system-x86_64") => "qemu-system-x86",
+            Self::Program("qemu-img") => "qemu-utils",
+            Self::Program("dpkg-deb") => "dpkg",
+            Self::Program(name) => name,
+            Self::Firmware => "ovmf",
+        }
+    }
+}
+
+/// Installs what is missing, or says what to type.
+pub fn ensure_packages(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&str> = needs.iter().filter(|need| !need.is_met()).map(|need| need.package()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if !rustix::process::geteuid().is_root() || !Path::new("/usr/bin/apt-get").exists() {
+        return Err(Failure::Missing { what: names.clone(), remedy: format!("sudo apt-get install -y {names}") });
+    }
+    progress::step(&format!("Installing {names}"), || install(&missing))
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    command::run(apt_get().arg("update"))?;
+    command::run(apt_get().args(["install", "-y", "--no-install-recommends"]).args(packages))
+}
+
+fn apt_get() -> Command {
+    let mut apt = Command::new("apt-get");
+    apt.arg("-q").env("DEBIAN_FRONTEND", "noninteractive");
+    apt
+}

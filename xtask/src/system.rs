@@ -1,0 +1,134 @@
+//! The image as data: `system/*.toml`.
+//!
+//! Law: what is in an image is read in one file, without reading code. Unknown keys are errors.
+
+use serde::Deserialize;
+
+use crate::failure::{Failure, Result};
+use crate::paths::{self, Paths};
+
+/// What goes into one image.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct System {
+    /// Another file of this kind whose content comes first, by name: "base".
+    pub extends: Option<String>,
+    /// Words for the kernel, separated by spaces.
+    #[serde(default)]
+    pub command_line: String,
+    /// Programs from the cargo registry.
+    #[serde(default, rename = "program")]
+    pub programs: Vec<Program>,
+    /// Files and folders of the repository.
+    #[serde(default)]
+    pub copy: Vec<Copy>,
+    /// Small files that are written here.
+    #[serde(default)]
+    pub text: Vec<Text>,
+    /// Folders with nothing in them.
+    #[serde(default)]
+    pub directory: Vec<Directory>,
+}
+
+/// A program from the cargo registry, built without a patch.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Program {
+    /// The package's name in the registry.
+    pub package: String,
+    /// Its exact version.
+    pub version: String,
+    /// The binary it builds, without ending: `/bin/BINARY.wasm`.
+    pub binary: String,
+    /// Whether the package's default features are on.
+    #[serde(default = "yes")]
+    pub default_features: bool,
+    /// Features to turn on.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Further names under which it is found: links to the binary, which learns its name from the
+    /// first of its arguments.
+    #[serde(default)]
+    pub names: Vec<String>,
+}
+
+/// A file or folder of the repository.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Copy {
+    /// Its path from the repository's root.
+    pub from: String,
+    /// Its absolute path in the image.
+    pub to: String,
+}
+
+/// A small text file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// Its absolute path in the image.
+    pub path: String,
+    /// What it says.
+    pub contents: String,
+}
+
+/// An empty folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    /// Its absolute path in the image.
+    pub path: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl System {
+    /// Reads `system/NAME.toml` and what it extends.
+    pub fn load(paths: &Paths, name: &str) -> Result<Self> {
+        let file = paths.source(&format!("system/{name}.toml"));
+        let own = Self::parse(&paths::read_text(&file)?).map_err(|problem| Failure::input(file.display(), problem))?;
+        match &own.extends {
+            None => Ok(own),
+            Some(base) if base == name => Err(Failure::input(file.display(), "it extends itself")),
+            Some(base) => Ok(Self::load(paths, base)?.with(own)),
+        }
+    }
+
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// Adds another's content; its command line takes this one's place unless it is empty.
+    fn with(mut self, other: Self) -> Self {
+        self.programs.extend(other.programs);
+        self.copy.extend(other.copy);
+        self.text.extend(other.text);
+        self.directory.extend(other.directory);
+        if !other.command_line.is_empty() {
+            self.command_line = other.command_line;
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        let problem = System::parse("[[program]]\npackage='a'\nversion='1'\nbinary='a'\ncolour='red'\n").unwrap_err();
+        assert!(problem.contains("colour"), "{problem}");
+    }
+
+    #[test]
+    fn an_extension_adds_and_replaces_the_command_line() {
+        let base = System::parse("command-line='log=info'\n[[directory]]\npath='/tmp'\n").unwrap();
+        let extension = System::parse("extends='base'\ncommand-line='log=debug'\n[[directory]]\npath='/x'\n").unwrap();
+        let whole = base.with(extension);
+        assert_eq!(whole.command_line, "log=debug");
+        assert_eq!(whole.directory.len(), 2);
+    }
+}
