@@ -3,9 +3,7 @@
 
 use core::ffi::{c_int, c_void};
 
-use kernel_core::fault;
-
-use crate::error::fail;
+use kernel_core::{fault, thread};
 
 /// The one process id.
 const PROCESS_ID: c_int = 1;
@@ -34,13 +32,11 @@ extern "C" fn getpid() -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn __cxa_finalize(_object: *mut c_void) {}
 
-/// A raised signal would have to end the process.
+/// Waits for a signal: for ever, since none is ever sent. `std` parks threads here whose process
+/// is on its way out.
 #[unsafe(no_mangle)]
-extern "C" fn raise(_signal: c_int) -> c_int {
-    fail(libc::ENOSYS)
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn prctl(_option: c_int) -> c_int {
-    fail(libc::EINVAL)
+extern "C" fn pause() -> c_int {
+    loop {
+        thread::sleep_until(u64::MAX);
+    }
 }
