@@ -273,6 +273,10 @@ fn allocates_below_a_limit_from_larger_blocks() {
     let mut buddy = Buddy::new(0, 1024, &mut words).unwrap();
     buddy.release_range(100, 1).unwrap();
     buddy.release_range(32, 32).unwrap();
+    assert_eq!(buddy.allocate_below(0, 32), None);
+    assert_eq!(buddy.allocate_below(3, 39), None);
+    assert_eq!(buddy.allocate_below(3, 40), Some(32));
+    buddy.free(32, 3).unwrap();
     assert_eq!(
         buddy.allocate_below(0, 64),
         Some(32),

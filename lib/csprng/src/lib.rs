@@ -28,7 +28,7 @@ const KEY_BYTES: usize = 32;
 const BLOCK_BYTES: usize = 64;
 
 /// The most that one key gives out: a bound far below the counter's end (256 GiB), so that a long
-/// request does not keep an old key for long. A multiple of the block.
+/// request does not keep an old key for long.
 const OUTPUT_PER_KEY_BYTES: usize = 64 * 1024;
 
 type Key = [u8; KEY_BYTES];
