@@ -1,1 +1,38 @@
-//! To be written.
+//! Wasmtime and Cranelift as KPIO uses them: settings, admission, compilation, loading, interruption.
+//!
+//! Laws of this crate:
+//! - **One source of settings** ([`settings`]): the kernel and the host-side compiler build their
+//!   Wasmtime configuration by the same function, because a precompiled program is refused by an
+//!   engine with any other setting.
+//! - **Nothing reaches Cranelift unadmitted**: [`Engine::compile`] takes an [`Admitted`] program, which
+//!   only [`Admission::admit`] makes. A compilation that would not fit is a sentence, not a failed
+//!   allocation, since a failed allocation in `std` ends the machine.
+//! - **Hostile bytes are values**: whatever a program's bytes are, the answer is a [`LoadError`] that says
+//!   what is wrong with them. Only *precompiled* bytes are trusted, and the type [`VerifiedImage`] says so.
+//! - **No ticking**: the epoch moves only while somebody asks for an end ([`interrupt`]).
+//!
+//! What is absent: budgets, processes and host interfaces (the supervisor has them), and every kernel crate. In
+//! the kernel the pages of code become executable through the [`wasmtime::CustomCodeMemory`] that the
+//! start-up code passes in; on a development machine Wasmtime uses `mprotect` itself.
+//!
+//! Lock order: the locks here (compile cache, loaded images, pending interruptions) are leaves; none is held
+//! while compiling, while calling into Wasmtime or while taking another.
+#![expect(
+    unsafe_code,
+    reason = "native code is loaded from verified images, and Cranelift's flags are set"
+)]
+
+pub mod admission;
+mod cache;
+mod engine;
+mod error;
+mod image;
+pub mod interrupt;
+pub mod settings;
+mod survey;
+
+pub use admission::{Admission, Admitted};
+pub use engine::{Engine, EngineOptions, image_bytes};
+pub use error::{EngineError, LoadError, LoadProblem};
+pub use image::VerifiedImage;
+pub use survey::{Survey, SurveyError};

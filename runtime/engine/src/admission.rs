@@ -1,0 +1,170 @@
+//! May this program be compiled here? Answered before Cranelift sees a byte of it.
+//!
+//! `std` ends the machine when an allocation fails, and Cranelift allocates without asking; so the peak of a
+//! compilation is estimated from a [`Survey`] and refused as a sentence when it does not fit. The estimate
+//! is a sum of measured rates, each of them above what was ever seen (`tests/estimate.rs` measures anew):
+//! what every function leaves behind until the image is linked, plus what the largest functions need at once
+//! on all compile threads, plus the tables per type, item and byte. The caller reserves
+//! [`Admitted::peak_bytes`] from its budget for the time of the compilation.
+//!
+//! Fixed limits come on top, for what takes time beyond reason rather than memory.
+
+use crate::{LoadError, LoadProblem, Survey};
+use wasmparser::WasmFeatures;
+
+/// Largest program in bytes.
+pub const PROGRAM_BYTES_MAX: u64 = 256 << 20;
+/// Largest function body in bytes. Register allocation takes more than linear time; the largest function in
+/// common use, the main loop of an interpreter, is below a megabyte.
+pub const FUNCTION_BYTES_MAX: u64 = 2 << 20;
+/// Most work (see [`Survey::work`]) in one function.
+pub const FUNCTION_WORK_MAX: u64 = 8 << 20;
+/// Most locals times blocks in one function.
+pub const VARIABLE_SLOTS_MAX: u64 = 64 << 20;
+/// Most assigned locals times branches in one function.
+pub const MERGES_MAX: u64 = 4 << 20;
+/// Most functions in a program.
+pub const FUNCTIONS_MAX: u64 = 500_000;
+/// Most core modules in a program.
+pub const CORE_MODULES_MAX: u64 = 1_000;
+/// Most types in a program.
+pub const TYPES_MAX: u64 = 200_000;
+/// Most lifted and lowered functions in a program.
+pub const CANONICAL_FUNCTIONS_MAX: u64 = 20_000;
+
+/// What a compilation takes in any case, in bytes.
+const BASE_BYTES: u64 = 4 << 20;
+/// Bytes per byte that is kept: data segments and names are in the image, which is made twice.
+const PER_KEPT_BYTE: u64 = 3;
+/// Bytes that stay until linking, per unit of work: machine code, relocations, address and trap maps.
+const PER_WORK: u64 = 36;
+/// Bytes that stay until linking, per function.
+const PER_FUNCTION: u64 = 6 << 10;
+/// Bytes of a running compilation per unit of the largest function's work, on each thread.
+const PER_LARGEST_WORK: u64 = 400;
+/// Bytes per local and block of the worst function, on each thread: a 4-byte value number in a vector that doubles,
+/// and what keeping the value alive through the block costs.
+const PER_VARIABLE_SLOT: u64 = 24;
+/// Bytes per assigned local and branch that meet, on each thread: arguments of branches, and what register
+/// allocation makes of them.
+const PER_MERGE: u64 = 600;
+/// Bytes per type, with its trampolines.
+const PER_TYPE: u64 = 10 << 10;
+/// Bytes per import, export, alias, instance or global.
+const PER_ITEM: u64 = 2 << 10;
+/// Bytes per lifted or lowered function: each gets its own trampolines, and an adapter between components.
+const PER_CANONICAL_FUNCTION: u64 = 64 << 10;
+/// Bytes per function table entry that is computed ahead.
+const PER_TABLE_ENTRY: u64 = 24;
+/// Bytes per core module.
+const PER_CORE_MODULE: u64 = 128 << 10;
+
+/// By what a program is admitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission {
+    /// What a compilation may take, in bytes.
+    pub available_bytes: u64,
+    /// Threads that compile at the same time.
+    pub threads: u64,
+    /// What programs may use.
+    pub features: WasmFeatures,
+}
+
+/// A program that was surveyed and fits: valid, within all limits, compiled in at most
+/// [`Admitted::peak_bytes`].
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    program: &'a str,
+    wasm: &'a [u8],
+    survey: Survey,
+    peak_bytes: u64,
+}
+
+impl Admission {
+    /// Surveys `wasm` and says whether it may be compiled.
+    pub fn admit<'a>(&self, program: &'a str, wasm: &'a [u8]) -> Result<Admitted<'a>, LoadError> {
+        check_limit("bytes", wasm.len() as u64, PROGRAM_BYTES_MAX).map_err(|e| e.of(program))?;
+        let survey = Survey::of(wasm, self.features)
+            .map_err(|error| LoadProblem::Unusable(error).of(program))?;
+        check_limits(&survey).map_err(|problem| problem.of(program))?;
+        let peak_bytes = peak_bytes(&survey, self.threads);
+        if peak_bytes > self.available_bytes {
+            return Err(LoadProblem::NotEnoughMemory {
+                size_bytes: survey.size_bytes,
+                needed_bytes: peak_bytes,
+                available_bytes: self.available_bytes,
+            }
+            .of(program));
+        }
+        Ok(Admitted { program, wasm, survey, peak_bytes })
+    }
+}
+
+impl<'a> Admitted<'a> {
+    /// The program's name.
+    pub fn program(&self) -> &'a str {
+        self.program
+    }
+
+    /// The program's bytes.
+    pub fn wasm(&self) -> &'a [u8] {
+        self.wasm
+    }
+
+    /// What the program holds.
+    pub fn survey(&self) -> &Survey {
+        &self.survey
+    }
+
+    /// What compiling it takes at most, in bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak_bytes
+    }
+}
+
+fn check_limits(survey: &Survey) -> Result<(), LoadProblem> {
+    let limits = [
+        ("bytes in one function", survey.largest_function_bytes, FUNCTION_BYTES_MAX),
+        ("operators and values in one function", survey.largest_function_work, FUNCTION_WORK_MAX),
+        ("local variables times blocks in one function", survey.variable_slots, VARIABLE_SLOTS_MAX),
+        ("assigned variables times branches in one function", survey.merges, MERGES_MAX),
+        ("functions", survey.functions, FUNCTIONS_MAX),
+        ("core modules", survey.core_modules, CORE_MODULES_MAX),
+        ("types", survey.types, TYPES_MAX),
+        ("lifted or lowered functions", survey.canonical_functions, CANONICAL_FUNCTIONS_MAX),
+    ];
+    limits.into_iter().try_for_each(|(what, found, limit)| check_limit(what, found, limit))
+}
+
+fn check_limit(what: &'static str, found: u64, limit: u64) -> Result<(), LoadProblem> {
+    if found > limit {
+        return Err(LoadProblem::OverLimit { what, found, limit });
+    }
+    Ok(())
+}
+
+/// The estimated peak of compiling what `survey` describes, in bytes.
+pub fn peak_bytes(survey: &Survey, threads: u64) -> u64 {
+    let per_thread = sum([
+        (survey.largest_function_work, PER_LARGEST_WORK),
+        (survey.variable_slots, PER_VARIABLE_SLOT),
+        (survey.merges, PER_MERGE),
+    ]);
+    let whole = sum([
+        (survey.kept_bytes, PER_KEPT_BYTE),
+        (survey.work, PER_WORK),
+        (survey.functions, PER_FUNCTION),
+        (survey.types, PER_TYPE),
+        (survey.items, PER_ITEM),
+        (survey.canonical_functions, PER_CANONICAL_FUNCTION),
+        (survey.table_entries, PER_TABLE_ENTRY),
+        (survey.core_modules, PER_CORE_MODULE),
+    ]);
+    BASE_BYTES.saturating_add(whole).saturating_add(per_thread.saturating_mul(threads.max(1)))
+}
+
+fn sum<const N: usize>(terms: [(u64, u64); N]) -> u64 {
+    terms
+        .into_iter()
+        .fold(0, |total, (count, rate)| total.saturating_add(count.saturating_mul(rate)))
+}

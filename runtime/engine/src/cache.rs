@@ -1,0 +1,93 @@
+//! Compiled programs by content: the same bytes under the same settings are compiled once.
+//!
+//! The key is SHA-256 of the settings' hash and the program's bytes, so a name or a path never decides which
+//! code runs. The cache is bounded in bytes of compiled image; the program that was not used for the longest
+//! time goes first, and one larger than the whole cache is not kept. A component that still runs
+//! keeps its memory when it leaves the cache.
+//!
+//! Its bytes belong to no process: whoever makes the engine sets them aside, and `Engine::clear_cache` gives them back.
+
+use crate::settings::SettingsHash;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use wasmtime::component::Component;
+
+/// Which program under which settings.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct CacheKey([u8; 32]);
+
+impl CacheKey {
+    pub fn of(settings: &SettingsHash, wasm: &[u8]) -> CacheKey {
+        CacheKey(Sha256::new().chain_update(settings.0).chain_update(wasm).finalize().into())
+    }
+}
+
+/// A bounded map from programs to their compiled components.
+pub(crate) struct CompileCache {
+    capacity_bytes: u64,
+    used_bytes: u64,
+    /// Counts uses; an entry's stamp says when it was used last.
+    clock: u64,
+    entries: HashMap<CacheKey, Entry>,
+}
+
+struct Entry {
+    component: Component,
+    image_bytes: u64,
+    last_use: u64,
+}
+
+impl CompileCache {
+    pub fn new(capacity_bytes: u64) -> CompileCache {
+        CompileCache { capacity_bytes, used_bytes: 0, clock: 0, entries: HashMap::new() }
+    }
+
+    pub fn used_bytes(&self) -> u64 {
+        self.used_bytes
+    }
+
+    pub fn get(&mut self, key: &CacheKey) -> Option<Component> {
+        self.clock += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.last_use = self.clock;
+        Some(entry.component.clone())
+    }
+
+    /// Keeps `component`, and answers those that had to go: to be dropped after the cache's lock.
+    #[must_use]
+    pub fn insert(&mut self, key: CacheKey, component: Component) -> Vec<Component> {
+        let image_bytes = image_bytes(&component);
+        let mut evicted = Vec::new();
+        if image_bytes > self.capacity_bytes || self.entries.contains_key(&key) {
+            return evicted;
+        }
+        while self.used_bytes + image_bytes > self.capacity_bytes {
+            evicted.extend(self.evict_oldest());
+        }
+        self.clock += 1;
+        self.used_bytes += image_bytes;
+        self.entries.insert(key, Entry { component, image_bytes, last_use: self.clock });
+        evicted
+    }
+
+    /// Empties the cache and answers what was in it: to be dropped after the cache's lock.
+    #[must_use]
+    pub fn take_all(&mut self) -> Vec<Component> {
+        self.used_bytes = 0;
+        self.entries.drain().map(|(_, entry)| entry.component).collect()
+    }
+
+    fn evict_oldest(&mut self) -> Option<Component> {
+        let (oldest, _) = self.entries.iter().min_by_key(|(_, entry)| entry.last_use)?;
+        let key = *oldest;
+        let entry = self.entries.remove(&key)?;
+        self.used_bytes -= entry.image_bytes;
+        Some(entry.component)
+    }
+}
+
+/// Memory of a component's compiled image in bytes.
+pub(crate) fn image_bytes(component: &Component) -> u64 {
+    let range = component.image_range();
+    (range.end.addr() - range.start.addr()) as u64
+}

@@ -1,0 +1,240 @@
+//! The engine: programs in, components out.
+
+use crate::cache::{self, CacheKey, CompileCache};
+use crate::interrupt::EpochKiller;
+use crate::settings::{self, SettingsHash};
+use crate::{Admission, Admitted, EngineError, LoadError, LoadProblem, Survey, SurveyError};
+use crate::{VerifiedImage, admission};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use wasmtime::component::Component;
+use wasmtime::{CustomCodeMemory, Precompiled};
+
+/// Stack of one compile thread in bytes. Compiling real programs took 517 KiB; pages come on demand.
+const COMPILE_STACK_BYTES: usize = 2 << 20;
+
+/// Alignment that an image needs to run where it lies: the text section's pages change their protection.
+const PAGE_BYTES: usize = 4096;
+
+/// What whoever starts the engine decides.
+#[derive(Clone, Default)]
+pub struct EngineOptions {
+    /// Who makes pages executable. `None`: Wasmtime itself, by `mprotect`.
+    ///
+    /// `unpublish_executable` is called when a component is dropped, also with a length of 0.
+    pub code_memory: Option<Arc<dyn CustomCodeMemory>>,
+    /// Bytes of compiled programs to keep after their last process ended. 0: keep none.
+    pub cache_bytes: u64,
+    /// Threads that compile. `None`: as many as there are processors.
+    pub compile_threads: Option<NonZeroUsize>,
+}
+
+/// Wasmtime with KPIO's settings. Clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    wasmtime: wasmtime::Engine,
+    settings: SettingsHash,
+    killer: EpochKiller,
+    has_code_memory: bool,
+    compile_threads: usize,
+    /// Started by the first compilation: a machine that runs precompiled programs only has none.
+    pool: Mutex<Option<Arc<ThreadPool>>>,
+    cache: Mutex<CompileCache>,
+    /// Images that run where they lie, by address. See [`Engine::load_precompiled`].
+    in_place: Mutex<HashMap<usize, Component>>,
+}
+
+impl Engine {
+    /// An engine with the system's settings, on a processor that can run what it makes.
+    pub fn new(options: EngineOptions) -> Result<Engine, EngineError> {
+        settings::check_processor()?;
+        let mut config = settings::config()?;
+        let has_code_memory = options.code_memory.is_some();
+        config.with_custom_code_memory(options.code_memory);
+        let wasmtime = wasmtime::Engine::new(&config).map_err(EngineError::from_wasmtime)?;
+        let killer = EpochKiller::start(wasmtime.clone())
+            .map_err(|error| EngineError::Threads(error.to_string()))?;
+        Ok(Engine {
+            inner: Arc::new(Inner {
+                settings: SettingsHash::of(&wasmtime),
+                killer,
+                has_code_memory,
+                compile_threads: options.compile_threads.unwrap_or_else(processors).get(),
+                pool: Mutex::new(None),
+                cache: Mutex::new(CompileCache::new(options.cache_bytes)),
+                in_place: Mutex::default(),
+                wasmtime,
+            }),
+        })
+    }
+
+    /// Wasmtime's own engine, for linkers and stores.
+    pub fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.inner.wasmtime
+    }
+
+    /// The digest of this engine's settings.
+    pub fn settings_hash(&self) -> SettingsHash {
+        self.inner.settings
+    }
+
+    /// Who ends wasm that does not stop by itself.
+    pub fn killer(&self) -> &EpochKiller {
+        &self.inner.killer
+    }
+
+    /// Validates and measures a program.
+    pub fn survey(&self, wasm: &[u8]) -> Result<Survey, SurveyError> {
+        Survey::of(wasm, self.inner.wasmtime.get_wasm_features())
+    }
+
+    /// What compiling a surveyed program takes at most, in bytes.
+    pub fn peak_bytes(&self, survey: &Survey) -> u64 {
+        admission::peak_bytes(survey, self.inner.compile_threads as u64)
+    }
+
+    /// Says whether `wasm` may be compiled in `available_bytes` of memory.
+    pub fn admit<'a>(
+        &self,
+        program: &'a str,
+        wasm: &'a [u8],
+        available_bytes: u64,
+    ) -> Result<Admitted<'a>, LoadError> {
+        let admission = Admission {
+            available_bytes,
+            threads: self.inner.compile_threads as u64,
+            features: self.inner.wasmtime.get_wasm_features(),
+        };
+        admission.admit(program, wasm)
+    }
+
+    /// A component for `wasm` from the cache, if it was compiled before.
+    pub fn cached(&self, wasm: &[u8]) -> Option<Component> {
+        let key = CacheKey::of(&self.inner.settings, wasm);
+        self.inner.cache().get(&key)
+    }
+
+    /// Compiles an admitted program on the compile threads; the calling thread waits. The result is kept in
+    /// the cache.
+    ///
+    /// A panic of the compiler comes out of this call: the caller catches it.
+    pub fn compile(&self, admitted: &Admitted<'_>) -> Result<Component, LoadError> {
+        let problem = |why| LoadProblem::Compile(why).of(admitted.program());
+        let pool = self.inner.pool().map_err(problem)?;
+        let component = pool
+            .install(|| Component::from_binary(&self.inner.wasmtime, admitted.wasm()))
+            .map_err(|error| problem(format!("{error:#}")))?;
+        let key = CacheKey::of(&self.inner.settings, admitted.wasm());
+        let evicted = self.inner.cache().insert(key, component.clone());
+        drop(evicted);
+        Ok(component)
+    }
+
+    /// Compiles an admitted program to bytes that [`Engine::load_precompiled`] takes.
+    pub fn precompile(&self, admitted: &Admitted<'_>) -> Result<Vec<u8>, LoadError> {
+        let problem = |why| LoadProblem::Compile(why).of(admitted.program());
+        let pool = self.inner.pool().map_err(problem)?;
+        pool.install(|| self.inner.wasmtime.precompile_component(admitted.wasm()))
+            .map_err(|error| problem(format!("{error:#}")))
+    }
+
+    /// Loads a precompiled program. On [`LoadProblem::OtherSettings`] the `.wasm` beside it can still be
+    /// compiled.
+    ///
+    /// *In place or copied.* `Component::deserialize_raw` runs the code where it lies. Read in Wasmtime 48: it
+    /// needs a page-aligned start (the text section's offset is a multiple of the page size, and its address
+    /// is asserted to be aligned), never writes to the image, and refuses without custom code memory
+    /// ("unable to make externally owned memory executable"). Publishing makes the text pages executable, and
+    /// *dropping the component unpublishes them*, however many other components were made from the same bytes.
+    /// So an image is loaded in place once, and its component is kept as long as the engine. Anything else is
+    /// copied into fresh pages, which costs as much memory as the image has bytes, per load.
+    pub fn load_precompiled(
+        &self,
+        program: &str,
+        image: VerifiedImage,
+    ) -> Result<Component, LoadError> {
+        let bytes = image.bytes();
+        if wasmtime::Engine::detect_precompiled(bytes) != Some(Precompiled::Component) {
+            return Err(LoadProblem::NotPrecompiled.of(program));
+        }
+        let loaded =
+            if self.runs_in_place(bytes) { self.load_in_place(bytes) } else { self.load_copy(bytes) };
+        loaded.map_err(|error| LoadProblem::OtherSettings(format!("{error:#}")).of(program))
+    }
+
+    /// Whether `bytes` would be loaded without a copy, so that a process need not pay for one.
+    pub fn runs_in_place(&self, bytes: &'static [u8]) -> bool {
+        self.inner.has_code_memory && bytes.as_ptr().addr().is_multiple_of(PAGE_BYTES)
+    }
+
+    fn load_in_place(&self, bytes: &'static [u8]) -> wasmtime::Result<Component> {
+        let address = bytes.as_ptr().addr();
+        if let Some(component) = self.inner.in_place().get(&address) {
+            return Ok(component.clone());
+        }
+        // SAFETY: a `VerifiedImage` is what our compiler wrote; it is never written and lives for ever. It is
+        // not unpublished while a component uses it, because the first one stays in the map below and a second
+        // one, from a thread that raced to here, is leaked with its (then double) publication.
+        let component =
+            unsafe { Component::deserialize_raw(&self.inner.wasmtime, NonNull::from(bytes)) }?;
+        let first = self.inner.in_place().insert(address, component.clone());
+        std::mem::forget(first);
+        Ok(component)
+    }
+
+    fn load_copy(&self, bytes: &'static [u8]) -> wasmtime::Result<Component> {
+        // SAFETY: a `VerifiedImage` is what our compiler wrote.
+        unsafe { Component::deserialize(&self.inner.wasmtime, bytes) }
+    }
+
+    /// Bytes of compiled programs in the cache.
+    pub fn cache_bytes(&self) -> u64 {
+        self.inner.cache().used_bytes()
+    }
+
+    /// Empties the cache. Components in use stay until their processes end.
+    pub fn clear_cache(&self) {
+        let evicted = self.inner.cache().take_all();
+        drop(evicted);
+    }
+}
+
+/// Memory of a component's image in bytes: its code, its tables and its data segments.
+pub fn image_bytes(component: &Component) -> u64 {
+    cache::image_bytes(component)
+}
+
+impl Inner {
+    fn cache(&self) -> MutexGuard<'_, CompileCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn in_place(&self) -> MutexGuard<'_, HashMap<usize, Component>> {
+        self.in_place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pool(&self) -> Result<Arc<ThreadPool>, String> {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pool.as_ref() {
+            return Ok(Arc::clone(pool));
+        }
+        let started = ThreadPoolBuilder::new()
+            .num_threads(self.compile_threads)
+            .stack_size(COMPILE_STACK_BYTES)
+            .thread_name(|index| format!("compile-{index}"))
+            .build()
+            .map_err(|error| format!("cannot start the compile threads: {error}"))?;
+        Ok(Arc::clone(pool.insert(Arc::new(started))))
+    }
+}
+
+fn processors() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}

@@ -1,0 +1,149 @@
+//! The one set of engine settings, for the kernel and for the compiler on the development machine.
+//!
+//! `Component::deserialize` compares nearly all of Wasmtime's tunables and refuses another value, so both
+//! sides call [`config`] and add nothing but the code memory, which does not count. Whatever Wasmtime would
+//! otherwise derive from the machine, the environment or a Cargo feature is set here explicitly:
+//!
+//! - With a target set, `Config` infers no processor features (`Config::target`): without this the compiler
+//!   would use AVX where the development machine has it, and the program would not load elsewhere.
+//! - `concurrency_support` follows a Cargo feature by default, which another crate of the same build could
+//!   switch on.
+//! - `wasm_backtrace_details` follows an environment variable by default.
+
+use crate::EngineError;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::num::NonZeroUsize;
+use wasmtime::{Config, OptLevel, WasmBacktraceDetails};
+
+/// The triple for which code is made; std inside the kernel is built for the same one.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Processor features that code may use: x86-64-v2 (System V psABI for AMD64, section 3.1.1), in Cranelift's
+/// names. Version 2 also contains LAHF/SAHF, which Cranelift never emits.
+pub const PROCESSOR_FLAGS: [&str; 6] =
+    ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_cmpxchg16b"];
+
+/// Stack that wasm frames of one process may use, in bytes. What host calls need comes on top: see
+/// the supervisor's thread stacks.
+pub const WASM_STACK_BYTES: usize = 512 << 10;
+
+/// Address space of one linear memory, in bytes: all of a 32-bit memory, so that it never moves and
+/// its bounds are checked by the page tables. Pages are populated when they are touched.
+pub const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
+
+/// Guard region behind (and in front of) each linear memory, in bytes. Accesses with a static offset below
+/// it need no bounds check.
+pub const MEMORY_GUARD_BYTES: u64 = 32 << 20;
+
+/// Frames in the backtrace of a trap: enough to see a recursion, bounded because a backtrace is made of heap.
+pub const BACKTRACE_FRAMES_MAX: usize = 32;
+
+/// Whether linear memories start as copy-on-write mappings of their image. Off: Wasmtime makes those images
+/// with memfd_create, seals and MAP_PRIVATE | MAP_FIXED, which the kernel's libc does not have. It is part of
+/// the settings' hash, so turning it on asks for every precompiled program anew.
+pub const MEMORY_INIT_COW: bool = false;
+
+/// Wasmtime's configuration without code memory.
+pub fn config() -> Result<Config, EngineError> {
+    let mut config = Config::new();
+    config.target(TARGET).map_err(EngineError::from_wasmtime)?;
+    for flag in PROCESSOR_FLAGS {
+        // SAFETY: a feature flag is unsound only if code using it runs on a processor without the
+        // feature; `check_processor` and Wasmtime's own check when code is loaded rule that out.
+        unsafe { config.cranelift_flag_enable(flag) };
+    }
+    configure_code(&mut config);
+    configure_memory(&mut config);
+    configure_diagnostics(&mut config);
+    Ok(config)
+}
+
+fn configure_code(config: &mut Config) {
+    config
+        .cranelift_opt_level(OptLevel::Speed)
+        .epoch_interruption(true)
+        .consume_fuel(false)
+        .signals_based_traps(true)
+        .native_unwind_info(false)
+        .parallel_compilation(true)
+        .concurrency_support(false)
+        .max_wasm_stack(WASM_STACK_BYTES);
+}
+
+fn configure_memory(config: &mut Config) {
+    config
+        .memory_reservation(MEMORY_RESERVATION_BYTES)
+        .memory_guard_size(MEMORY_GUARD_BYTES)
+        .guard_before_linear_memory(true)
+        .memory_init_cow(MEMORY_INIT_COW)
+        .table_lazy_init(true);
+}
+
+/// Names and offsets for a trap's backtrace, but no DWARF: it would be parsed at every trap.
+fn configure_diagnostics(config: &mut Config) {
+    config
+        .generate_address_map(true)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .debug_info(false)
+        .debug_symbols(false);
+}
+
+/// Says no on a processor that lacks one of the features that code may use.
+pub fn check_processor() -> Result<(), EngineError> {
+    let features = [
+        ("SSE3", std::is_x86_feature_detected!("sse3")),
+        ("SSSE3", std::is_x86_feature_detected!("ssse3")),
+        ("SSE4.1", std::is_x86_feature_detected!("sse4.1")),
+        ("SSE4.2", std::is_x86_feature_detected!("sse4.2")),
+        ("POPCNT", std::is_x86_feature_detected!("popcnt")),
+        ("CMPXCHG16B", std::is_x86_feature_detected!("cmpxchg16b")),
+    ];
+    match features.iter().find(|(_, present)| !present) {
+        Some((name, _)) => Err(EngineError::ProcessorLacks(name)),
+        None => Ok(()),
+    }
+}
+
+/// A digest of everything that decides whether a precompiled program fits an engine. Equal here means that
+/// it loads; it is stored beside precompiled programs and is part of the compile cache's key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SettingsHash(pub [u8; 32]);
+
+impl SettingsHash {
+    /// The digest of `engine`'s settings (`Engine::precompile_compatibility_hash`).
+    pub(crate) fn of(engine: &wasmtime::Engine) -> SettingsHash {
+        let mut hasher = Sha256Hasher(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        SettingsHash(hasher.0.finalize().into())
+    }
+}
+
+impl fmt::Display for SettingsHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for SettingsHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Feeds SHA-256 with what `Hash` writes. `std`'s default hasher may change between releases.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest's first eight bytes. Nobody asks: the whole digest is taken by `finalize`.
+    fn finish(&self) -> u64 {
+        let digest: [u8; 32] = self.0.clone().finalize().into();
+        digest.iter().take(8).fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+    }
+}
