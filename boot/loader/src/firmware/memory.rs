@@ -1,0 +1,268 @@
+//! Memory for the kernel: taken while the firmware still gives it, filled, and described.
+//!
+//! Law: [`Pages`] own memory of the firmware that is identity-mapped, zeroed, and never given back. So
+//! they stay valid when boot services are exited, and slices of them are sound until the kernel
+//! is entered.
+
+use core::ptr::NonNull;
+use core::slice;
+
+use alloc::vec;
+use boot_loader::LoadError;
+use boot_loader::memory_map::{self, Claim, FirmwareRange};
+use boot_loader::page_tables::{
+    LARGE_PAGE_LEN_BYTES, PAGE_LEN_BYTES, PageTables, Rights, Table, tables_needed,
+};
+use contract_boot::{
+    BootInfo, DIRECT_MAP_BASE, MEMORY_RANGES_MAX, MemoryRange, PhysRange, memory_kind,
+};
+use lib_elf::{Executable, Segment};
+use uefi::boot::{self, AllocateType, MemoryType};
+use uefi::mem::memory_map::{MemoryDescriptor, MemoryMap, MemoryMapOwned};
+use uefi::proto::loaded_image::LoadedImage;
+
+use super::files::number;
+use super::{BOOT_STACK_LEN_BYTES, console, cpu};
+
+/// The direct map ends here at the latest: its tables would be larger than they are worth.
+const RAM_END_MAX_BYTES: u64 = 16 << 40;
+/// Other CPUs start in real mode below 1 MiB; from here on are video memory and firmware.
+const TRAMPOLINE_END: u64 = 0x9_ffff;
+const NOTHING: MemoryRange = MemoryRange {
+    start: 0,
+    len_bytes: 0,
+    kind: memory_kind::RESERVED,
+    reserved: 0,
+};
+
+/// Whole pages of the firmware's memory.
+pub(super) struct Pages {
+    start: NonNull<u8>,
+    len_bytes: usize,
+}
+
+impl Pages {
+    /// Takes enough pages for `len_bytes`, at least one.
+    pub(super) fn allocate(purpose: &'static str, len_bytes: u64) -> Result<Self, LoadError> {
+        Self::allocate_at(AllocateType::AnyPages, len_bytes)
+            .ok_or(LoadError::NoMemory { purpose, len_bytes })
+    }
+
+    /// Takes enough pages for `len_bytes`, from a 2 MiB boundary on if that is possible: then the kernel
+    /// can map itself by large pages.
+    fn allocate_large(purpose: &'static str, len_bytes: u64) -> Result<Self, LoadError> {
+        match Self::allocate_at(AllocateType::AnyPages, len_bytes + LARGE_PAGE_LEN_BYTES) {
+            Some(pages) => Ok(pages.aligned_part(len_bytes)),
+            None => Self::allocate(purpose, len_bytes),
+        }
+    }
+
+    fn allocate_at(place: AllocateType, len_bytes: u64) -> Option<Self> {
+        let count = usize::try_from(len_bytes.div_ceil(PAGE_LEN_BYTES).max(1)).ok()?;
+        let start = boot::allocate_pages(place, MemoryType::LOADER_DATA, count).ok()?;
+        let len_bytes = count * PAGE_LEN_BYTES as usize;
+        // SAFETY: The firmware has just given these pages to us alone, and maps all of its memory.
+        unsafe { start.write_bytes(0, len_bytes) };
+        Some(Self { start, len_bytes })
+    }
+
+    /// The pages for `len_bytes` from the first 2 MiB boundary on. The rest stays taken until the kernel,
+    /// for whom it is not claimed, has it.
+    fn aligned_part(self, len_bytes: u64) -> Self {
+        let skipped =
+            self.range().start.next_multiple_of(LARGE_PAGE_LEN_BYTES) - self.range().start;
+        let len_bytes = len_bytes.next_multiple_of(PAGE_LEN_BYTES) as usize;
+        // SAFETY: The allocation is one large page longer than `len_bytes`, so that `skipped`, which is
+        // less, stays inside it.
+        let start = unsafe { self.start.add(skipped as usize) };
+        Self { start, len_bytes }
+    }
+
+    /// Where they are.
+    pub(super) fn range(&self) -> PhysRange {
+        PhysRange {
+            start: self.start.as_ptr() as u64,
+            len_bytes: self.len_bytes as u64,
+        }
+    }
+
+    /// What they hold.
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: The pages are ours, mapped and initialised (the module's law); `&self` keeps writers
+        // away.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len_bytes) }
+    }
+
+    /// What they hold, to be changed.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: As for `bytes`, and `&mut self` makes this the only access.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len_bytes) }
+    }
+
+    fn tables_mut(&mut self) -> &mut [Table] {
+        let count = self.len_bytes / size_of::<Table>();
+        // SAFETY: As for `bytes_mut`. Tables are plain numbers, one page long and page-aligned.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr().cast(), count) }
+    }
+
+    fn ranges_mut(&mut self) -> &mut [MemoryRange] {
+        let count = self.len_bytes / size_of::<MemoryRange>();
+        // SAFETY: As for `bytes_mut`. Memory ranges are plain numbers with an alignment below a page's.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr().cast(), count) }
+    }
+}
+
+/// All memory that the kernel finds besides its files.
+pub(super) struct KernelMemory {
+    pub(super) kernel: Pages,
+    pub(super) boot_stack: Pages,
+    pub(super) boot_info: Pages,
+    pub(super) memory_map: Pages,
+    pub(super) page_tables: Pages,
+    pub(super) direct_map_len_bytes: u64,
+    trampoline: Option<Pages>,
+    /// The loader's own code, which runs on for a moment under the new page tables.
+    loader_image: PhysRange,
+}
+
+impl KernelMemory {
+    /// Takes all of it from the firmware.
+    pub(super) fn reserve(kernel: &Executable<'_>) -> Result<Self, LoadError> {
+        let kernel_len = kernel.pages().end - kernel.pages().start;
+        let direct_map_len_bytes = direct_map_len_bytes()?;
+        let loader_image = loader_image()?;
+        let tables = tables_needed(direct_map_len_bytes, &[kernel_len, loader_image.len_bytes]);
+        let map_len = MEMORY_RANGES_MAX * size_of::<MemoryRange>();
+        Ok(Self {
+            kernel: Pages::allocate_large("the kernel", kernel_len)?,
+            boot_stack: Pages::allocate("the kernel's stack", BOOT_STACK_LEN_BYTES)?,
+            boot_info: Pages::allocate("the boot information", size_of::<BootInfo>() as u64)?,
+            memory_map: Pages::allocate("the memory map", map_len as u64)?,
+            page_tables: Pages::allocate("the page tables", tables as u64 * PAGE_LEN_BYTES)?,
+            direct_map_len_bytes,
+            trampoline: Pages::allocate_at(
+                AllocateType::MaxAddress(TRAMPOLINE_END),
+                PAGE_LEN_BYTES,
+            ),
+            loader_image,
+        })
+    }
+
+    /// The page in which other CPUs can start; absent if there was none.
+    pub(super) fn trampoline(&self) -> PhysRange {
+        self.trampoline
+            .as_ref()
+            .map_or(PhysRange::default(), Pages::range)
+    }
+
+    /// Copies the kernel's segments to their places. What they do not fill is zero already.
+    pub(super) fn load_kernel(&mut self, kernel: &Executable<'_>) {
+        let block = self.kernel.bytes_mut();
+        for segment in kernel.segments() {
+            let offset = (segment.virt_start - kernel.pages().start) as usize;
+            block[offset..offset + segment.contents.len()].copy_from_slice(segment.contents);
+        }
+    }
+
+    /// Maps the kernel with its segments' rights, all memory directly, and the loader's own code where it
+    /// is.
+    pub(super) fn make_page_tables(&mut self, kernel: &Executable<'_>) -> Result<(), LoadError> {
+        let phys_start = self.page_tables.range().start;
+        let (kernel_phys, image) = (self.kernel.range().start, self.loader_image);
+        let mut tables = PageTables::new(self.page_tables.tables_mut(), phys_start)?;
+        for segment in kernel.segments() {
+            let pages = segment.pages();
+            let phys = kernel_phys + (pages.start - kernel.pages().start);
+            tables.map(pages.start, phys, pages.end - pages.start, rights(segment))?;
+        }
+        tables.map_large(DIRECT_MAP_BASE, 0, self.direct_map_len_bytes, Rights::Write)?;
+        tables.map(image.start, image.start, image.len_bytes, Rights::Execute)?;
+        Ok(())
+    }
+
+    /// Writes the final memory map and gives its length in bytes. Boot services are exited, so failing is
+    /// no longer possible in style; [`check_map`] has tried just before.
+    pub(super) fn write_map(
+        &mut self,
+        firmware: impl Iterator<Item = FirmwareRange> + Clone,
+        claims: &[Claim],
+    ) -> u64 {
+        let out = &mut self.memory_map.ranges_mut()[..MEMORY_RANGES_MAX];
+        match memory_map::write(firmware, claims, out) {
+            Ok(map) => size_of_val(map) as u64,
+            Err(_) => {
+                console::say(format_args!(
+                    "KPIO cannot start: {}.",
+                    LoadError::TooManyRanges
+                ));
+                cpu::stop()
+            }
+        }
+    }
+
+    /// Writes the boot information to its page.
+    pub(super) fn write_boot_info(&mut self, info: BootInfo) {
+        let place: NonNull<BootInfo> = self.boot_info.start.cast();
+        // SAFETY: The page is ours, large enough and aligned, and nothing refers to it.
+        unsafe { place.write(info) };
+    }
+}
+
+fn rights(segment: &Segment<'_>) -> Rights {
+    match (segment.writable, segment.executable) {
+        (_, true) => Rights::Execute,
+        (true, false) => Rights::Write,
+        (false, false) => Rights::Read,
+    }
+}
+
+/// The firmware's descriptor in the loader's terms.
+pub(super) fn firmware_range(descriptor: &MemoryDescriptor) -> FirmwareRange {
+    FirmwareRange {
+        start: descriptor.phys_start,
+        page_count: descriptor.page_count,
+        efi_type: descriptor.ty.0,
+    }
+}
+
+/// Checks that the memory map, as it is now, fits the contract: the last chance to say that it does not.
+pub(super) fn check_map(claims: &[Claim]) -> Result<(), LoadError> {
+    let mut scratch = vec![NOTHING; MEMORY_RANGES_MAX];
+    let firmware = firmware_map()?;
+    memory_map::write(firmware.entries().map(firmware_range), claims, &mut scratch)?;
+    Ok(())
+}
+
+/// The direct map covers memory up to the end of the last RAM, in whole large pages.
+fn direct_map_len_bytes() -> Result<u64, LoadError> {
+    let mut scratch = vec![NOTHING; MEMORY_RANGES_MAX];
+    let firmware = firmware_map()?;
+    let map = memory_map::write(firmware.entries().map(firmware_range), &[], &mut scratch)?;
+    match memory_map::ram_end_bytes(map) {
+        end if end <= RAM_END_MAX_BYTES => Ok(end.next_multiple_of(LARGE_PAGE_LEN_BYTES)),
+        ram_end_bytes => Err(LoadError::TooMuchMemory { ram_end_bytes }),
+    }
+}
+
+fn firmware_map() -> Result<MemoryMapOwned, LoadError> {
+    boot::memory_map(MemoryType::LOADER_DATA).map_err(|error| LoadError::NoMemoryMap {
+        efi_status: number(error.status()),
+    })
+}
+
+/// The pages of the loader's own image.
+fn loader_image() -> Result<PhysRange, LoadError> {
+    let image =
+        boot::open_protocol_exclusive::<LoadedImage>(boot::image_handle()).map_err(|error| {
+            LoadError::NoVolume {
+                efi_status: number(error.status()),
+            }
+        })?;
+    let (base, len_bytes) = image.info();
+    let start = base as u64 / PAGE_LEN_BYTES * PAGE_LEN_BYTES;
+    let end = (base as u64 + len_bytes).next_multiple_of(PAGE_LEN_BYTES);
+    Ok(PhysRange {
+        start,
+        len_bytes: end - start,
+    })
+}
