@@ -28,7 +28,7 @@ pub trait Width: sealed::Width + Copy {
 }
 
 macro_rules! width {
-    ($type:ty, $register:literal) => {
+    ($type:ty, $register:tt) => {
         impl sealed::Width for $type {}
         impl Width for $type {
             unsafe fn read(port: u16) -> Self {
