@@ -102,6 +102,8 @@ pub enum AcpiComplaint {
     NoRootPointer,
     /// A table cannot be used; what it describes is taken as absent.
     Table(TableError),
+    /// A table places a device's registers at this physical address, which is RAM; it is not used.
+    DeviceInRam(u64),
     /// The DSDT holds no `_S5_` object: power-off falls back.
     NoS5,
 }
@@ -113,6 +115,10 @@ impl core::fmt::Display for AcpiComplaint {
                 "firmware gave no ACPI root pointer; going on with one CPU and legacy timers",
             ),
             Self::Table(error) => error.fmt(out),
+            Self::DeviceInRam(at) => write!(
+                out,
+                "firmware's ACPI tables place a device at {at:#x}, which is RAM; it is not used"
+            ),
             Self::NoS5 => out.write_str(
                 "the firmware's DSDT names no S5 state; this machine may not power off by itself",
             ),
@@ -131,8 +137,43 @@ pub struct Discovery {
 
 /// Reads the tables below the root pointer at physical address `rsdp` (0: none). `memory_map` is the boot
 /// contract's: tables are believed only where it says that firmware keeps its RAM.
+/// Devices that tables place into RAM are dropped, since their registers would be somebody's memory.
 pub fn discover(rsdp: u64, memory_map: &[MemoryRange]) -> Discovery {
-    discover_in(&FirmwareRam { memory_map }, rsdp)
+    let mut found = discover_in(&FirmwareRam { memory_map }, rsdp);
+    drop_devices_in_ram(&mut found, memory_map);
+    found
+}
+
+fn drop_devices_in_ram(found: &mut Discovery, memory_map: &[MemoryRange]) {
+    let Discovery {
+        platform,
+        complaints,
+    } = found;
+    let mut is_device = |address| {
+        let good = !is_ram(memory_map, address);
+        if !good {
+            complaints.push(AcpiComplaint::DeviceInRam(address));
+        }
+        good
+    };
+    platform.io_apics.retain(|info| is_device(info.address));
+    platform.hpet_address = platform.hpet_address.filter(|at| is_device(*at));
+    platform.reset = platform.reset.filter(|(register, _)| match register {
+        ResetRegister::Memory(address) => is_device(*address),
+        ResetRegister::Port(_) | ResetRegister::PciConfiguration { .. } => true,
+    });
+    if !is_device(platform.local_apic_address) {
+        platform.local_apic_address = LOCAL_APIC_DEFAULT_ADDRESS;
+    }
+}
+
+/// Whether the page of device registers at `address` holds any RAM.
+fn is_ram(memory_map: &[MemoryRange], address: u64) -> bool {
+    let page = address & !0xfff;
+    memory_map
+        .iter()
+        .filter(|range| range.kind != memory_kind::RESERVED)
+        .any(|range| page.wrapping_sub(range.start) < range.len_bytes)
 }
 
 /// The ranges that never become frames, so that a slice of them stays valid whatever a table points to.

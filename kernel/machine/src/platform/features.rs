@@ -105,8 +105,6 @@ pub struct CpuFeatures {
     pub xsave: Option<XsaveFeatures>,
     /// Frequencies that CPUID claims.
     pub tsc_claims: TscClaims,
-    /// Frequency of the local APIC timer that a hypervisor claims, in Hz, unchecked.
-    pub apic_timer_claim_hz: Option<u64>,
     /// Supervisor code may not execute user pages.
     pub has_smep: bool,
     /// Supervisor code may not touch user pages unasked.
@@ -179,7 +177,6 @@ impl CpuFeatures {
             missing_baseline: missing_baseline(cpuid),
             xsave: xsave(cpuid),
             tsc_claims: tsc_claims(cpuid),
-            apic_timer_claim_hz: apic_timer_claim_hz(cpuid),
             has_smep: extended_bit(|f| f.has_smep()),
             has_smap: extended_bit(|f| f.has_smap()),
             has_umip: extended_bit(|f| f.has_umip()),
@@ -298,13 +295,6 @@ fn tsc_claims<R: CpuIdReader>(cpuid: &CpuId<R>) -> TscClaims {
             .map(|info| u64::from(info.processor_base_frequency()) * 1_000_000)
             .filter(|hz| *hz != 0),
     }
-}
-
-fn apic_timer_claim_hz<R: CpuIdReader>(cpuid: &CpuId<R>) -> Option<u64> {
-    cpuid
-        .get_hypervisor_info()
-        .and_then(|info| info.apic_frequency())
-        .and_then(hz_from_khz)
 }
 
 fn hz_from_khz(khz: u32) -> Option<u64> {

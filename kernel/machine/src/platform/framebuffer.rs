@@ -6,23 +6,13 @@
 //! Source: UEFI 2.10, section 12.9 (graphics output), from which the loader takes the mode.
 
 use contract_boot::{Framebuffer as Mode, pixel_format};
+use lib_text_screen::{PixelSink, Rgb};
 
 use crate::mmio::{Mmio, MmioError};
 
 const BYTES_PER_PIXEL: u64 = 4;
 /// No screen has more pixels to a side.
 const SIDE_MAX_PX: u32 = 16_384;
-
-/// A colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rgb {
-    /// Red.
-    pub red: u8,
-    /// Green.
-    pub green: u8,
-    /// Blue.
-    pub blue: u8,
-}
 
 /// Why the screen cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,31 +57,25 @@ impl PixelSurface {
         Ok(Self { pixels, layout })
     }
 
-    /// Pixels to a line.
-    pub fn width_px(&self) -> u32 {
-        self.layout.width_px
-    }
-
-    /// Lines.
-    pub fn height_px(&self) -> u32 {
-        self.layout.height_px
-    }
-
     /// Sets one pixel; outside the screen, nothing.
     pub fn set(&mut self, x_px: u32, y_px: u32, colour: Rgb) {
         if let Some(offset) = self.layout.offset(x_px, y_px) {
             self.pixels.write32(offset, self.layout.encode(colour));
         }
     }
+}
 
-    /// Fills a rectangle, as much of it as lies on the screen.
-    pub fn fill(&mut self, x_px: u32, y_px: u32, width_px: u32, height_px: u32, colour: Rgb) {
-        let right = x_px.saturating_add(width_px).min(self.layout.width_px);
-        let bottom = y_px.saturating_add(height_px).min(self.layout.height_px);
-        for y in y_px..bottom {
-            for x in x_px..right {
-                self.set(x, y, colour);
-            }
+impl PixelSink for PixelSurface {
+    fn width_px(&self) -> u32 {
+        self.layout.width_px
+    }
+    fn height_px(&self) -> u32 {
+        self.layout.height_px
+    }
+    /// As much of the row as lies on the screen.
+    fn write_row(&mut self, x_px: u32, y_px: u32, row: &[Rgb]) {
+        for (x_px, colour) in (x_px..self.layout.width_px).zip(row) {
+            self.set(x_px, y_px, *colour);
         }
     }
 }

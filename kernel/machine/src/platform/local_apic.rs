@@ -23,6 +23,8 @@ const REGISTERS_LEN_BYTES: usize = 0x400;
 const BASE_GLOBAL_ENABLE: u64 = 1 << 11;
 const BASE_X2APIC_ENABLE: u64 = 1 << 10;
 const SPURIOUS_SOFTWARE_ENABLE: u32 = 1 << 8;
+const LVT_INDEX_PERFORMANCE: u32 = 4;
+const LVT_INDEX_THERMAL: u32 = 5;
 const LVT_MASKED: u32 = 1 << 16;
 const LVT_DELIVERY_NMI: u32 = 0b100 << 8;
 const LVT_TIMER_DEADLINE: u32 = 0b10 << 17;
@@ -37,6 +39,7 @@ const STARTUP_REPEAT_NS: u64 = 200_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Register {
     Id = 0x20,
+    Version = 0x30,
     TaskPriority = 0x80,
     Eoi = 0xb0,
     Spurious = 0xf0,
@@ -60,6 +63,7 @@ impl Register {
     fn msr(self) -> Msr {
         match self {
             Self::Id => Msr::X2ApicId,
+            Self::Version => Msr::X2ApicVersion,
             Self::TaskPriority => Msr::X2ApicTaskPriority,
             Self::Eoi => Msr::X2ApicEoi,
             Self::Spurious => Msr::X2ApicSpurious,
@@ -187,8 +191,7 @@ impl LocalApic {
         self.enter_mode();
         self.write(Register::TaskPriority, 0);
         self.write(Register::LvtTimer, LVT_MASKED);
-        self.write(Register::LvtThermal, LVT_MASKED);
-        self.write(Register::LvtPerformance, LVT_MASKED);
+        self.mask_optional_vectors();
         self.write(Register::LvtLint0, LVT_MASKED);
         self.write(Register::LvtLint1, LVT_DELIVERY_NMI);
         self.take_errors();
@@ -199,6 +202,18 @@ impl LocalApic {
         );
         // Acknowledges what the firmware may have left in service; harmless if there is nothing.
         self.end_of_interrupt();
+    }
+
+    /// Not every unit has these; touching an absent one faults in x2APIC mode (SDM vol. 3, section 11.4.8: the version
+    /// register tells the index of the last).
+    fn mask_optional_vectors(&self) {
+        let last = self.read(Register::Version) >> 16 & 0xff;
+        if last >= LVT_INDEX_PERFORMANCE {
+            self.write(Register::LvtPerformance, LVT_MASKED);
+        }
+        if last >= LVT_INDEX_THERMAL {
+            self.write(Register::LvtThermal, LVT_MASKED);
+        }
     }
 
     fn enter_mode(&self) {
@@ -266,7 +281,7 @@ impl LocalApic {
         };
         match &self.access {
             Access::X2Apic => {
-                order_before_command();
+                fence();
                 let value = u64::from(id) << 32 | u64::from(command | shorthand);
                 // SAFETY: `command` makes only well-formed values, and kernel gates answer them.
                 unsafe { msr::write(Msr::X2ApicInterruptCommand, value) }
@@ -276,10 +291,15 @@ impl LocalApic {
         }
     }
 
-    /// Arms the timer to fire once after `count` ticks of the divided clock; 0 stops it.
-    pub fn arm_one_shot(&self, vectors: LocalVectors, divider: TimerDivider, count: u32) {
+    /// Puts this CPU's timer into one-shot mode, stopped.
+    pub fn use_one_shot(&self, vectors: LocalVectors, divider: TimerDivider) {
+        self.write(Register::TimerInitialCount, 0);
         self.write(Register::TimerDivide, divider as u32);
         self.write(Register::LvtTimer, u32::from(vectors.timer));
+    }
+
+    /// Fires once after `count` ticks of the divided clock; 0 stops it. Only in one-shot mode.
+    pub fn arm_one_shot(&self, count: u32) {
         self.write(Register::TimerInitialCount, count);
     }
 
@@ -290,7 +310,7 @@ impl LocalApic {
             LVT_TIMER_DEADLINE | u32::from(vectors.timer),
         );
         // The mode must have changed before the first deadline is written (SDM vol. 3, section 11.5.4.1).
-        order_before_command();
+        fence();
     }
 
     /// Fires once when the time-stamp counter reaches `tsc`, at once if it has; 0 disarms. Only in deadline mode.
@@ -361,7 +381,7 @@ fn command(delivery: Delivery, vector: u8) -> u32 {
 
 /// Writing the command register of x2APIC mode does not order earlier stores (SDM vol. 3, section 11.12.3): without
 /// this the receiver may not see what the interrupt is about.
-fn order_before_command() {
+fn fence() {
     // SAFETY: fences change nothing.
     unsafe { core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags)) }
 }
@@ -401,6 +421,7 @@ mod tests {
         use Register as R;
         let all = [
             R::Id,
+            R::Version,
             R::TaskPriority,
             R::Eoi,
             R::Spurious,
@@ -424,7 +445,7 @@ mod tests {
     #[test]
     fn startup_pages_are_below_a_megabyte() {
         assert_eq!(StartupPage::new(0x8000), Some(StartupPage(8)));
-        for bad in [0, 0x8001, 0x10_0000, u64::MAX & !0xfff] {
+        for bad in [0, 0x8001, 0x10_0000, !0xfff] {
             assert_eq!(StartupPage::new(bad), None);
         }
     }

@@ -7,6 +7,7 @@
 //! Units: frequencies in Hz, times in nanoseconds, unless a name says otherwise.
 
 pub mod acpi;
+pub mod apic_timer;
 pub mod features;
 pub mod framebuffer;
 pub mod hardware_random;

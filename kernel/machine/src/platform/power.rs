@@ -18,7 +18,7 @@ const PM1_SLEEP_TYPE_SHIFT: u16 = 10;
 const PM1_SLEEP_TYPE_MASK: u16 = 0b111 << PM1_SLEEP_TYPE_SHIFT;
 const PM1_SLEEP_ENABLE: u16 = 1 << 13;
 
-/// PM1a control of QEMU's i440FX and q35 machines when the firmware's tables cannot be read: `_S5_` is type 0 there.
+/// PM1a control of QEMU's machines, where S5 is sleep type 0: for when the firmware's tables cannot be read.
 const QEMU_PM1A_CONTROL: Port<u16> = Port::new(0x604);
 /// QEMU's `isa-debug-exit` device, at the address that this project's test machines give it.
 const QEMU_DEBUG_EXIT: Port<u32> = Port::new(0xf4);
@@ -46,10 +46,8 @@ pub fn power_off(platform: &Platform) {
         enter_sleep(&control, s5);
         wait(PATIENCE_US);
     }
-    if platform.pm_control.is_none() {
-        QEMU_PM1A_CONTROL.write(PM1_SLEEP_ENABLE);
-        wait(PATIENCE_US);
-    }
+    QEMU_PM1A_CONTROL.write(PM1_SLEEP_ENABLE);
+    wait(PATIENCE_US);
 }
 
 /// Some firmware ignores PM1 control until it has been told that an ACPI system runs (ACPI 6.5, section 4.8.2.5).

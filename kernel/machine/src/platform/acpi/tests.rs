@@ -257,6 +257,31 @@ fn tables_are_believed_only_in_the_firmwares_memory() {
 }
 
 #[test]
+fn devices_in_ram_are_dropped() {
+    let mut found = discover_in(&pc(), RSDP);
+    let ram = |start, kind| MemoryRange {
+        start,
+        len_bytes: 0x1000,
+        kind,
+        reserved: 0,
+    };
+    let map = [
+        ram(0xfec0_0000, memory_kind::USABLE),
+        ram(0xfed0_0000, memory_kind::RESERVED),
+        ram(0xfee0_1000, memory_kind::KERNEL),
+    ];
+    drop_devices_in_ram(&mut found, &map);
+    assert_eq!(found.platform.io_apics, []);
+    assert_eq!(found.platform.hpet_address, Some(0xfed0_0000));
+    assert_eq!(
+        found.platform.local_apic_address,
+        LOCAL_APIC_DEFAULT_ADDRESS
+    );
+    let dropped = [0xfec0_0000, 0xfee0_1000].map(AcpiComplaint::DeviceInRam);
+    assert_eq!(found.complaints, dropped);
+}
+
+#[test]
 fn entries_of_no_length_end_the_madt() {
     let mut memory = pc();
     memory.0.insert(MADT, madt(&[CPU_0, &[0, 0], CPU_1_OFF]));
