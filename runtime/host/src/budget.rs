@@ -122,7 +122,10 @@ impl Account {
         let before = self
             .used_bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        debug_assert!(before.is_ok_and(|used| used >= bytes), "released more than was reserved");
+        debug_assert!(
+            before.is_ok_and(|used| used >= bytes),
+            "released more than was reserved"
+        );
     }
 }
 

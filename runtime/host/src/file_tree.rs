@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use lib_tmpfs::{Charge, Refused, Tmpfs};
+use lib_tmpfs::{Charge, Error, NodeId, Refused, Tmpfs};
 
 use crate::Budget;
 
@@ -30,6 +30,61 @@ impl FileTree {
     /// Whether both are the same tree.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// A number that no other living tree has.
+    pub fn identity(&self) -> u64 {
+        Arc::as_ptr(&self.0).addr() as u64
+    }
+}
+
+/// A node that stays alive, with or without a name, as long as this is held.
+pub struct PinnedNode {
+    tree: FileTree,
+    node: NodeId,
+}
+
+impl FileTree {
+    /// Keeps `node` alive.
+    pub fn pin(&self, node: NodeId) -> Result<PinnedNode, Error> {
+        self.pin_within(&mut self.write(), node)
+    }
+
+    /// As [`FileTree::pin`], for one who has locked the tree: the answer must be dropped without the lock.
+    pub fn pin_within(&self, locked: &mut Tmpfs, node: NodeId) -> Result<PinnedNode, Error> {
+        locked.pin(node)?;
+        Ok(PinnedNode {
+            tree: self.clone(),
+            node,
+        })
+    }
+}
+
+impl PinnedNode {
+    /// The tree in which the node is.
+    pub fn tree(&self) -> &FileTree {
+        &self.tree
+    }
+
+    /// The node's name in its tree.
+    pub fn id(&self) -> NodeId {
+        self.node
+    }
+
+    /// One more pin on the same node.
+    pub fn again(&self) -> Result<Self, Error> {
+        self.tree.pin(self.node)
+    }
+
+    /// Whether both are the same node of the same tree.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.node == other.node && self.tree.is_same(&other.tree)
+    }
+}
+
+impl Drop for PinnedNode {
+    fn drop(&mut self) {
+        self.tree.write().unpin(self.node);
     }
 }
 

@@ -31,7 +31,7 @@ pub use cancellation::{Cancellation, Cancelled};
 pub use clock::{Clock, SystemClock};
 pub use ending::ProcessExit;
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
-pub use file_tree::{BudgetCharge, FileTree};
+pub use file_tree::{BudgetCharge, FileTree, PinnedNode};
 pub use notify::{Notifier, Subscribers};
 pub use pipe::{PIPE_DEFAULT_BYTES, PipeError, PipeReader, PipeWriter, pipe};
 pub use stream::{

@@ -81,6 +81,8 @@ impl Subscribers {
         let mut list = self.lock();
         if list.len() >= SWEEP_MIN && list.len() == list.capacity() {
             list.retain(|weak| weak.strong_count() > 0);
+            let live = list.len();
+            list.shrink_to(live * 2);
         }
         list.push(Arc::downgrade(&notifier.0));
     }

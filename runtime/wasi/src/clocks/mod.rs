@@ -1,0 +1,5 @@
+//! `wasi:clocks`.
+
+mod monotonic_clock;
+mod timezone;
+mod wall_clock;

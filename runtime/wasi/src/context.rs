@@ -1,0 +1,373 @@
+//! What one process is given: its arguments, streams, files, clocks, and the table of its handles.
+
+use std::fmt;
+use std::sync::Arc;
+
+use runtime_host::{
+    Budget, ByteSink, ByteSource, Cancellation, Clock, Discard, Entropy, FileTree, NoInput,
+    Notifier, OverBudget, Reservation, StandardStream, SystemClock, SystemEntropy, Terminal, tmpfs,
+    wait_until,
+};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceTableError};
+
+use crate::bindings::{Command, LinkOptions};
+use crate::filesystem::{Descriptor, Preopen, Rights};
+
+/// How many handles a process may hold at once, unless it is told otherwise.
+pub const HANDLES_DEFAULT: u32 = 4096;
+/// What a handle is charged with: its place in the table and what it refers to.
+const HANDLE_BYTES: u64 = 512;
+/// What a string is charged with, besides its bytes.
+const STRING_BYTES: u64 = 32;
+
+/// A limit of the process was reached where its interface has no error to say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitReached {
+    /// Its budget of host memory.
+    Budget(OverBudget),
+    /// The number of handles it may hold.
+    Handles {
+        /// That number.
+        limit: u32,
+    },
+    /// The length of one request.
+    Request {
+        /// What was asked for.
+        asked_bytes: u64,
+        /// What one request may ask for.
+        limit_bytes: u64,
+    },
+}
+
+impl fmt::Display for LimitReached {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Budget(error) => error.fmt(out),
+            Self::Handles { limit } => {
+                write!(
+                    out,
+                    "the process holds all of the {limit} handles it may hold"
+                )
+            }
+            Self::Request {
+                asked_bytes,
+                limit_bytes,
+            } => write!(
+                out,
+                "the process asked for {asked_bytes} bytes in one call that gives at most {limit_bytes}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LimitReached {}
+
+impl From<OverBudget> for LimitReached {
+    fn from(error: OverBudget) -> Self {
+        Self::Budget(error)
+    }
+}
+
+/// One process's side of WASI. It is the data of the process's store, or a part of it.
+pub struct WasiContext {
+    table: ResourceTable,
+    handles: Handles,
+    pub(crate) budget: Budget,
+    pub(crate) cancellation: Cancellation,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) initial_cwd: Option<String>,
+    pub(crate) stdin: Arc<dyn ByteSource>,
+    pub(crate) stdout: Arc<dyn ByteSink>,
+    pub(crate) stderr: Arc<dyn ByteSink>,
+    pub(crate) terminal: Option<Arc<dyn Terminal>>,
+    pub(crate) preopens: Vec<Preopen>,
+    /// Pays for the strings.
+    _strings: Reservation,
+}
+
+/// How many handles there are. The table keeps the room of the most there ever were at once, so that many
+/// are paid for.
+struct Handles {
+    live: u32,
+    most: u32,
+    limit: u32,
+    paid: Reservation,
+}
+
+/// Makes a [`WasiContext`]. What is not said is absent: no input, output thrown away, no files.
+pub struct WasiContextBuilder {
+    budget: Budget,
+    cancellation: Cancellation,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    initial_cwd: Option<String>,
+    stdin: Arc<dyn ByteSource>,
+    stdout: Arc<dyn ByteSink>,
+    stderr: Arc<dyn ByteSink>,
+    terminal: Option<Arc<dyn Terminal>>,
+    preopens: Vec<Preopen>,
+    handle_limit: u32,
+}
+
+/// A store's data that holds a process's [`WasiContext`].
+pub trait WasiView: Send {
+    /// That context.
+    fn wasi(&mut self) -> &mut WasiContext;
+}
+
+impl WasiView for WasiContext {
+    fn wasi(&mut self) -> &mut WasiContext {
+        self
+    }
+}
+
+struct HasWasi;
+
+impl HasData for HasWasi {
+    type Data<'a> = &'a mut WasiContext;
+}
+
+/// Adds all imports of the world `wasi:cli/command` to a linker, those behind a feature gate included.
+pub fn add_to_linker<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    let mut options = LinkOptions::default();
+    options.clocks_timezone(true).network_error_code(true);
+    Command::add_to_linker::<T, HasWasi>(linker, &options, T::wasi)
+}
+
+impl WasiContext {
+    /// A context to be filled. The process's host memory is charged to `budget`; its blocked calls end
+    /// with `cancellation`.
+    pub fn builder(budget: Budget, cancellation: Cancellation) -> WasiContextBuilder {
+        WasiContextBuilder {
+            budget,
+            cancellation,
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(SystemEntropy),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            initial_cwd: None,
+            stdin: Arc::new(NoInput),
+            stdout: Arc::new(Discard),
+            stderr: Arc::new(Discard),
+            terminal: None,
+            preopens: Vec::new(),
+            handle_limit: HANDLES_DEFAULT,
+        }
+    }
+
+    /// How many handles the process holds now.
+    pub fn handle_count(&self) -> u32 {
+        self.handles.live
+    }
+
+    /// Gives the process a handle to `entry`.
+    pub(crate) fn push<T: Send + 'static>(
+        &mut self,
+        entry: T,
+    ) -> Result<Resource<T>, LimitReached> {
+        self.handles.add()?;
+        self.table.push(entry).map_err(|_| {
+            self.handles.live -= 1;
+            LimitReached::Handles {
+                limit: self.handles.limit,
+            }
+        })
+    }
+
+    pub(crate) fn get<T: 'static>(&self, handle: &Resource<T>) -> Result<&T, ResourceTableError> {
+        self.table.get(handle)
+    }
+
+    pub(crate) fn get_mut<T: 'static>(
+        &mut self,
+        handle: &Resource<T>,
+    ) -> Result<&mut T, ResourceTableError> {
+        self.table.get_mut(handle)
+    }
+
+    /// Takes a handle back.
+    pub(crate) fn delete<T: 'static>(
+        &mut self,
+        handle: Resource<T>,
+    ) -> Result<T, ResourceTableError> {
+        let entry = self.table.delete(handle)?;
+        self.handles.live -= 1;
+        Ok(entry)
+    }
+
+    /// Blocks until `attempt` gives an answer; see [`wait_until`].
+    pub(crate) fn block_on<R>(
+        &self,
+        subscribe: impl FnOnce(&Notifier),
+        attempt: impl FnMut() -> Option<R>,
+    ) -> wasmtime::Result<R> {
+        let clock = self.clock.as_ref();
+        match wait_until(&self.cancellation, clock, None, subscribe, attempt)? {
+            Some(answer) => Ok(answer),
+            // A wait without a deadline has no other end.
+            None => Err(runtime_host::Cancelled.into()),
+        }
+    }
+
+    /// Whether a standard stream leads to the process's terminal.
+    pub(crate) fn is_terminal(&self, stream: StandardStream) -> bool {
+        let terminal = self.terminal.as_ref();
+        terminal.is_some_and(|terminal| terminal.is_attached(stream))
+    }
+
+    /// The wall clock's time as files carry it.
+    pub(crate) fn file_time(&self) -> tmpfs::Timestamp {
+        let wall = self.clock.wall();
+        tmpfs::Timestamp {
+            seconds: wall.as_secs(),
+            nanoseconds: wall.subsec_nanos(),
+        }
+    }
+}
+
+impl Handles {
+    fn add(&mut self) -> Result<(), LimitReached> {
+        if self.live >= self.limit {
+            return Err(LimitReached::Handles { limit: self.limit });
+        }
+        if self.live == self.most {
+            self.paid.grow(HANDLE_BYTES)?;
+            self.most += 1;
+        }
+        self.live += 1;
+        Ok(())
+    }
+}
+
+impl WasiContextBuilder {
+    /// The program's arguments, its name first.
+    pub fn arguments(mut self, arguments: Vec<String>) -> Self {
+        self.arguments = arguments;
+        self
+    }
+
+    /// The environment variables by name.
+    pub fn environment(mut self, environment: Vec<(String, String)>) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// Where standard input comes from.
+    pub fn stdin(mut self, source: Arc<dyn ByteSource>) -> Self {
+        self.stdin = source;
+        self
+    }
+
+    /// Where standard output goes.
+    pub fn stdout(mut self, sink: Arc<dyn ByteSink>) -> Self {
+        self.stdout = sink;
+        self
+    }
+
+    /// Where standard error goes.
+    pub fn stderr(mut self, sink: Arc<dyn ByteSink>) -> Self {
+        self.stderr = sink;
+        self
+    }
+
+    /// The terminal that the process was started on.
+    pub fn terminal(mut self, terminal: Option<Arc<dyn Terminal>>) -> Self {
+        self.terminal = terminal;
+        self
+    }
+
+    /// Grants the directory `node` of `tree` under the name `path`. Nothing above it can be reached.
+    pub fn preopen(
+        mut self,
+        tree: FileTree,
+        node: tmpfs::NodeId,
+        path: impl Into<String>,
+        rights: Rights,
+    ) -> Self {
+        self.preopens.push(Preopen {
+            tree,
+            node,
+            path: path.into(),
+            rights,
+        });
+        self
+    }
+
+    /// Where relative paths start, by the program's reckoning.
+    pub fn initial_cwd(mut self, path: Option<String>) -> Self {
+        self.initial_cwd = path;
+        self
+    }
+
+    /// Where random bytes come from; the system's generator by default.
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// What time it is; the clocks of `std` by default.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How many handles the process may hold at once; [`HANDLES_DEFAULT`] by default.
+    pub fn handle_limit(mut self, handles: u32) -> Self {
+        self.handle_limit = handles;
+        self
+    }
+
+    /// The context, or a refusal when the budget does not even allow the arguments and the environment.
+    pub fn build(self) -> Result<WasiContext, OverBudget> {
+        let strings = self.budget.reserve(self.strings_bytes())?;
+        let paid = self.budget.reserve(0)?;
+        Ok(WasiContext {
+            table: ResourceTable::new(),
+            handles: Handles {
+                live: 0,
+                most: 0,
+                limit: self.handle_limit,
+                paid,
+            },
+            budget: self.budget,
+            cancellation: self.cancellation,
+            clock: self.clock,
+            entropy: self.entropy,
+            arguments: self.arguments,
+            environment: self.environment,
+            initial_cwd: self.initial_cwd,
+            stdin: self.stdin,
+            stdout: self.stdout,
+            stderr: self.stderr,
+            terminal: self.terminal,
+            preopens: self.preopens,
+            _strings: strings,
+        })
+    }
+
+    /// Twice what the strings take: each is kept, and copied for the guest that asks for it.
+    fn strings_bytes(&self) -> u64 {
+        let pairs = self
+            .environment
+            .iter()
+            .flat_map(|(name, value)| [name, value]);
+        let paths = self.preopens.iter().map(|preopen| &preopen.path);
+        let strings = self.arguments.iter().chain(pairs).chain(paths);
+        2 * strings
+            .chain(&self.initial_cwd)
+            .map(|text| STRING_BYTES + text.len() as u64)
+            .sum::<u64>()
+    }
+}
+
+impl Preopen {
+    /// A descriptor of the directory, for the guest.
+    pub(crate) fn open(&self) -> Result<Descriptor, tmpfs::Error> {
+        Descriptor::preopened(self.tree.pin(self.node)?, self.rights)
+    }
+}
