@@ -5,6 +5,7 @@
 //! [`build`], [`programs`], [`image`], [`qemu`], [`run`].
 
 mod build;
+mod check;
 mod command;
 mod digest;
 mod failure;
@@ -15,7 +16,9 @@ mod progress;
 mod qemu;
 mod run;
 mod setup;
+mod suites;
 mod system;
+mod workspace;
 
 use std::env;
 use std::process::ExitCode;
@@ -54,6 +57,8 @@ fn dispatch(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
     let paths = Paths::find()?;
     match command.as_str() {
         "run" => run::run(&paths, &run::Options::parse(words)?),
+        "test" => suites::run(&paths, &words.collect::<Vec<_>>()),
+        "check" => check::run(&paths),
         "build" => build::build_all(&paths).map(|()| ExitCode::SUCCESS),
         "image" => write_images(&paths).map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {

@@ -111,11 +111,3 @@ pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
     fs::write(&partial, contents).map_err(|e| Failure::io("write", &partial, e))?;
     fs::rename(&partial, path).map_err(|e| Failure::io("put in place", path, e))
 }
-
-/// Writes the file only if its content would change, so that what depends on its time stays fresh.
-pub fn write_if_changed(path: &Path, contents: &[u8]) -> Result<()> {
-    match fs::read(path) {
-        Ok(existing) if existing == contents => Ok(()),
-        _ => write(path, contents),
-    }
-}

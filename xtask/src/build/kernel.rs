@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
+use super::symbols;
 use crate::command;
 use crate::failure::Result;
 use crate::paths::{self, Paths};
@@ -35,7 +36,8 @@ fn compile(paths: &Paths) -> Result<()> {
 fn link_both(paths: &Paths) -> Result<()> {
     paths::make_folder(&paths.out())?;
     link(paths, &paths.kernel_debug(), &[])?;
-    link(paths, &paths.kernel(), &["--strip-all"])
+    link(paths, &paths.kernel(), &["--strip-all"])?;
+    symbols::write(paths)
 }
 
 fn link(paths: &Paths, output: &Path, options: &[&str]) -> Result<()> {
@@ -51,10 +53,10 @@ fn linker() -> Result<PathBuf> {
     Ok(Path::new(sysroot.trim()).join(LINKER))
 }
 
-/// Whether both kernels are newer than what they are linked from.
+/// Whether what is linked is newer than what they are linked from.
 fn is_fresh(paths: &Paths) -> bool {
     let inputs = [paths.kernel_archive(), paths.source(LINKER_SCRIPT)];
-    let outputs = [paths.kernel(), paths.kernel_debug()];
+    let outputs = [paths.kernel(), paths.kernel_debug(), paths.kernel_symbols()];
     let newest_input = inputs.iter().map(|file| modified(file)).max().flatten();
     let oldest_output = outputs.iter().map(|file| modified(file)).min().flatten();
     matches!((newest_input, oldest_output), (Some(input), Some(output)) if output > input)

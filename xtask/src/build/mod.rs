@@ -4,6 +4,7 @@
 
 mod kernel;
 mod loader;
+mod symbols;
 
 pub use kernel::build_kernel;
 pub use loader::build_loader;

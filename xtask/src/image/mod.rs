@@ -28,8 +28,8 @@ pub struct Parts {
     pub loader: Vec<u8>,
     /// The kernel, stripped.
     pub kernel: Vec<u8>,
-    /// The kernel's symbols, where they were made.
-    pub symbols: Option<Vec<u8>>,
+    /// The kernel's symbol table.
+    pub symbols: Vec<u8>,
     /// The system's bundle.
     pub bundle: Vec<u8>,
     /// Words for the kernel.
@@ -42,11 +42,10 @@ impl Parts {
     /// Collects what was built, and the bundle of `system/NAME.toml`.
     pub fn collect(paths: &Paths, name: &str) -> Result<Self> {
         let system = System::load(paths, name)?;
-        let symbols = paths.kernel_symbols();
         Ok(Self {
             loader: paths::read(&paths.loader())?,
             kernel: paths::read(&paths.kernel())?,
-            symbols: symbols.exists().then(|| paths::read(&symbols)).transpose()?,
+            symbols: paths::read(&paths.kernel_symbols())?,
             bundle: system_bundle(paths, &system)?,
             command_line: system.command_line,
             job: None,

@@ -33,9 +33,7 @@ impl<'a> From<&'a Parts> for Volume<'a> {
     fn from(parts: &'a Parts) -> Self {
         let mut volume = Self { loader: &parts.loader, files: Vec::new() };
         volume.whole("kernel.elf", &parts.kernel);
-        if let Some(symbols) = &parts.symbols {
-            volume.whole("kernel.sym", symbols);
-        }
+        volume.whole("kernel.sym", &parts.symbols);
         volume.whole("cmdline", parts.command_line.as_bytes());
         volume.bundle("bundle", &parts.bundle);
         if let Some(job) = &parts.job {
@@ -126,7 +124,7 @@ mod tests {
         Parts {
             loader: vec![1; 5000],
             kernel: (0..300_000_u32).flat_map(u32::to_le_bytes).collect(),
-            symbols: None,
+            symbols: vec![2; 100],
             bundle: builder.build().unwrap(),
             command_line: "log=info".into(),
             job: None,

@@ -4,6 +4,7 @@
 //! slow. What the guest says on its first serial port is kept whole: [`Guest::expect`] walks through it and never
 //! misses what came early. Every failure shows the end of what was said.
 
+use std::fs::File;
 use std::io::{Read, Write, stdout};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ pub struct Guest {
     said: Arc<Said>,
     /// How far [`Guest::expect`] has walked.
     read_bytes: usize,
+    /// Where the console is written to.
+    log: PathBuf,
 }
 
 /// Where QEMU connects to.
@@ -80,8 +83,8 @@ impl Said {
 
 impl Guest {
     /// Starts a machine. Its first serial port is the console that [`Guest::expect`] and [`Guest::send`]
-    /// work on, the second the link of [`Guest::link`].
-    pub fn boot(machine: &Machine) -> Result<Self> {
+    /// work on, the second the link of [`Guest::link`]. All that comes over the first is also written to the file `log`.
+    pub fn boot(machine: &Machine, log: &Path) -> Result<Self> {
         let mut process = Process::start_with(machine, |qemu, folder| {
             let listeners = Listeners::new(folder)?;
             qemu.args(socket("console", folder)).args(["-serial", "chardev:console"]);
@@ -93,8 +96,8 @@ impl Guest {
         let link = accept(&mut process, |l| &l.link)?;
         let qmp = Qmp::new(accept(&mut process, |l| &l.monitor)?)?;
         let said = Arc::new(Said::default());
-        listen(&console, &said)?;
-        Ok(Self { process, console, link, qmp, said, read_bytes: 0 })
+        listen(&console, &said, create(log)?)?;
+        Ok(Self { process, console, link, qmp, said, read_bytes: 0, log: log.to_path_buf() })
     }
 
     /// Waits until the guest says `text`; returns what it said before that, since the last expectation.
@@ -117,10 +120,7 @@ impl Guest {
             let left = deadline.saturating_duration_since(Instant::now());
             if state.ended || left.is_zero() {
                 let why = if state.ended { "ended" } else { "was silent" };
-                let tail = tail(&state.bytes);
-                drop(state);
-                let messages = self.process.messages();
-                return Err(Failure::Guest(format!("expected {texts:?} but the guest {why}; its last words:\n{tail}\n{messages}")));
+                return Err(self.failure(&format!("expected {texts:?}, but the guest {why}"), &state.bytes));
             }
             state = self.said.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -173,8 +173,7 @@ impl Guest {
         let deadline = Instant::now() + EXPECT_DEADLINE;
         while self.process.is_running() {
             if Instant::now() >= deadline {
-                let tail = tail(&self.said.lock().bytes);
-                return Err(Failure::Guest(format!("the guest does not end; its last words:\n{tail}")));
+                return Err(self.failure("the guest does not end", &self.said.lock().bytes));
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -194,9 +193,11 @@ impl Guest {
         }
     }
 
-    /// Writes everything said on the console to a file.
-    pub fn save_transcript(&self, file: &Path) -> Result<()> {
-        paths::write(file, &self.transcript())
+    fn failure(&self, what: &str, said: &[u8]) -> Failure {
+        let start = said.len().saturating_sub(TAIL_LEN_BYTES);
+        let tail = String::from_utf8_lossy(&said[start..]);
+        let messages = self.process.messages();
+        Failure::Guest(format!("{what}; all it said is in {}, last this:\n{tail}\n{messages}", self.log.display()))
     }
 }
 
@@ -239,8 +240,13 @@ fn accept(process: &mut Process<Listeners>, which: impl Fn(&Listeners) -> &UnixL
     }
 }
 
+fn create(log: &Path) -> Result<File> {
+    paths::make_folder(log.parent().unwrap_or(log))?;
+    File::create(log).map_err(|e| Failure::io("write", log, e))
+}
+
 /// Collects what comes over the console on a thread that ends with it.
-fn listen(console: &UnixStream, said: &Arc<Said>) -> Result<()> {
+fn listen(console: &UnixStream, said: &Arc<Said>, mut log: File) -> Result<()> {
     let mut console = console.try_clone().map_err(|e| Failure::io("share", "the guest's console", e))?;
     let said = Arc::clone(said);
     thread::spawn(move || {
@@ -253,6 +259,8 @@ fn listen(console: &UnixStream, said: &Arc<Said>) -> Result<()> {
                 mirror(&buffer[..len]);
             }
             state.ended |= len == 0;
+            // The log is for people; a full disk must not end a test that passes.
+            let _ = log.write_all(&buffer[..len]);
             said.changed.notify_all();
             if state.ended {
                 return;
@@ -275,11 +283,6 @@ fn first_of(bytes: &[u8], texts: &[&str]) -> Option<(usize, usize)> {
 
 fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
     bytes.windows(text.len().max(1)).position(|window| window == text)
-}
-
-fn tail(bytes: &[u8]) -> String {
-    let start = bytes.len().saturating_sub(TAIL_LEN_BYTES);
-    String::from_utf8_lossy(&bytes[start..]).into_owned()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +11,6 @@ use super::machine::quoted;
 use super::{Machine, firmware};
 use crate::command;
 use crate::failure::{Failure, Result};
-use crate::paths;
 
 /// A QEMU that runs until this value is dropped.
 #[derive(Debug)]
@@ -36,10 +36,39 @@ impl Folder {
     fn new() -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("kpio-{}-{number}", std::process::id()));
-        paths::make_folder(&path)?;
+        if number == 0 {
+            remove_leftovers();
+        }
+        let path = env::temp_dir().join(format!("{FOLDER_PREFIX}{}-{number}", std::process::id()));
+        let made = fs::DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|e| Failure::io("make the folder", &path, e))?;
         Ok(Self(path))
     }
+}
+
+const FOLDER_PREFIX: &str = "kpio-";
+
+/// Folders of processes that were killed.
+fn remove_leftovers() {
+    let Ok(entries) = fs::read_dir(env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        if owner(&entry.file_name().to_string_lossy()).is_some_and(is_gone) {
+            // Somebody else's folder stays.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The process that made a folder of this name.
+fn owner(name: &str) -> Option<u32> {
+    let (process, number) = name.strip_prefix(FOLDER_PREFIX)?.split_once('-')?;
+    number.parse::<u32>().ok()?;
+    process.parse().ok()
+}
+
+fn is_gone(process: u32) -> bool {
+    // A number that was given out again belongs to somebody; this process has made nothing yet.
+    process == std::process::id() || !Path::new("/proc").join(process.to_string()).exists()
 }
 
 impl<T> Process<T> {

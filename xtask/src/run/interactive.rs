@@ -21,7 +21,7 @@ pub fn run(paths: &Paths, options: &Options, image: PathBuf) -> Result<ExitCode>
     if options.gdb {
         eprintln!("{}", debugger_line(paths));
     }
-    if stdin().is_terminal() { on_terminal(&machine) } else { with_commands_from_stdin(&machine) }
+    if stdin().is_terminal() { on_terminal(&machine) } else { with_commands_from_stdin(paths, &machine) }
 }
 
 /// The machine that the options describe.
@@ -69,10 +69,10 @@ fn on_terminal(machine: &Machine) -> Result<ExitCode> {
 
 /// Without a person at the keyboard: lines of stdin are typed one at each prompt, and the end of stdin
 /// powers off. Firmware would swallow what comes too early.
-fn with_commands_from_stdin(machine: &Machine) -> Result<ExitCode> {
+fn with_commands_from_stdin(paths: &Paths, machine: &Machine) -> Result<ExitCode> {
     let mut lines = String::new();
     stdin().read_to_string(&mut lines).map_err(|e| Failure::io("read", "standard input", e))?;
-    let mut guest = Guest::boot(machine)?;
+    let mut guest = Guest::boot(machine, &paths.out().join("logs/run.log"))?;
     guest.mirror_to_stdout();
     for line in lines.lines().chain(["poweroff"]) {
         match guest.expect(PROMPT) {

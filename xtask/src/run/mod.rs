@@ -1,9 +1,11 @@
 //! `cargo xtask run`: a machine on this terminal, or one program in a machine of its own.
 
 mod interactive;
+mod job;
 mod options;
 mod terminal;
 
+pub use interactive::PROMPT;
 pub use options::Options;
 
 use std::process::ExitCode;
@@ -20,6 +22,9 @@ pub const NEEDS: [Need; 3] = [Need::Program("qemu-system-x86_64"), Need::Program
 /// Runs what the options say; the exit code is the program's where there is one.
 pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
     ensure_packages(&NEEDS)?;
+    if let Some((program, arguments)) = &options.program {
+        return job::run(paths, options, program, arguments);
+    }
     build::build_all(paths)?;
     let image = image::base_image(paths)?;
     interactive::run(paths, options, image)

@@ -1,0 +1,48 @@
+//! Formatting and clippy, for every target that the tree is built for.
+
+use std::process::Command;
+
+use crate::command;
+use crate::failure::Result;
+use crate::paths::Paths;
+use crate::setup::targets::{self, Target};
+
+/// Programs that tests run inside the guest; a workspace of their own.
+const TEST_GUESTS: &str = "test/guest/Cargo.toml";
+const LOADER: &str = "boot-loader";
+
+/// Everything is formatted as rustfmt does it.
+pub fn format(paths: &Paths) -> Result<()> {
+    command::capture(cargo(paths).args(["fmt", "--all", "--check"]))?;
+    if paths.source(TEST_GUESTS).exists() {
+        command::capture(cargo(paths).args(["fmt", "--all", "--check", "--manifest-path", TEST_GUESTS]))?;
+    }
+    Ok(())
+}
+
+/// Clippy has nothing to say.
+pub fn clippy(paths: &Paths) -> Result<()> {
+    lint(paths, &["--workspace", "--all-targets"], None)?;
+    lint(paths, &["-p", LOADER], Some(&targets::ensure(paths, targets::UEFI)?))?;
+    if paths.source(TEST_GUESTS).exists() {
+        let target = targets::ensure(paths, targets::WASM)?;
+        lint(paths, &["--workspace", "--manifest-path", TEST_GUESTS], Some(&target))?;
+    }
+    Ok(())
+}
+
+/// In the release profile: what build scripts and macros need is there already.
+fn lint(paths: &Paths, what: &[&str], target: Option<&Target>) -> Result<()> {
+    let mut clippy = cargo(paths);
+    clippy.args(["clippy", "--quiet", "--release"]).args(what);
+    if let Some(target) = target {
+        target.apply(&mut clippy);
+    }
+    command::capture(clippy.args(["--", "-D", "warnings"])).map(drop)
+}
+
+fn cargo(paths: &Paths) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(&paths.root);
+    cargo
+}

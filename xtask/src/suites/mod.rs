@@ -1,0 +1,62 @@
+//! The test suites: `cargo xtask test [SUITE…]`.
+//!
+//! Law: a suite is one file here and one line in [`SUITES`]. Every test prints one line; what fails prints why, and
+//! the run ends with the counts. No test asserts on time: deadlines guard against hanging only. A test that
+//! cannot be run here is skipped with its reason, never silently.
+
+mod boot;
+mod check;
+mod host;
+mod report;
+mod sysroot;
+
+pub use report::Report;
+
+use std::process::ExitCode;
+
+use crate::failure::{Failure, Result};
+use crate::paths::Paths;
+
+/// A group of tests that is run by name.
+pub struct Suite {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it shows, in a few words.
+    pub about: &'static str,
+    /// Runs its tests. An error means that they could not be run, and counts as a failure.
+    pub run: fn(&Paths, &mut Report) -> Result<()>,
+}
+
+/// All suites, cheap ones first.
+pub const SUITES: &[Suite] = &[
+    Suite { name: "host", about: "what runs on the host: cargo's tests of every crate", run: host::run },
+    Suite { name: "check", about: "formatting, lints, layers, unsafe code, the linked kernel", run: check::run },
+    Suite { name: "sysroot", about: "a target's standard library is made from its sources", run: sysroot::run },
+    Suite { name: "boot", about: "machines of many kinds boot to the prompt and run ripgrep", run: boot::run },
+];
+
+/// Runs the suites of those names, or all; fails if a test did.
+pub fn run(paths: &Paths, names: &[String]) -> Result<ExitCode> {
+    let chosen = choose(names)?;
+    let mut report = Report::new(paths);
+    for suite in chosen {
+        report.begin(suite.name, suite.about);
+        if let Err(failure) = (suite.run)(paths, &mut report) {
+            report.failed("the suite itself", &failure.to_string());
+        }
+    }
+    Ok(if report.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn choose(names: &[String]) -> Result<Vec<&'static Suite>> {
+    if names.is_empty() {
+        return Ok(SUITES.iter().collect());
+    }
+    names.iter().map(|name| find(name)).collect()
+}
+
+fn find(name: &str) -> Result<&'static Suite> {
+    let all = || SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ");
+    let found = SUITES.iter().find(|suite| suite.name == name);
+    found.ok_or_else(|| Failure::Usage(format!("there is no suite `{name}`; there are {}", all())))
+}
