@@ -32,6 +32,11 @@ pub enum LoadError {
         /// The file.
         name: &'static str,
     },
+    /// The hash list is longer than a hash list can be.
+    ManifestTooLong {
+        /// Length found, in bytes.
+        found_bytes: u64,
+    },
     /// A file's length is not the listed one.
     WrongLength {
         /// The file.
@@ -72,6 +77,13 @@ pub enum LoadError {
         purpose: &'static str,
         /// How much, in bytes.
         len_bytes: u64,
+        /// The largest free piece, in bytes.
+        largest_free_bytes: u64,
+    },
+    /// The firmware does not say where it has loaded the loader.
+    NoImage {
+        /// The firmware's answer.
+        efi_status: usize,
     },
     /// The firmware gives no memory map.
     NoMemoryMap {
@@ -117,6 +129,10 @@ impl fmt::Display for LoadError {
                 f,
                 "the hash list \\kpio\\manifest does not name the file {name}, which is necessary: {REWRITE}"
             ),
+            Self::ManifestTooLong { found_bytes } => write!(
+                f,
+                "the hash list \\kpio\\manifest has {found_bytes} bytes, far too many: {REWRITE}"
+            ),
             Self::WrongLength {
                 name,
                 listed_bytes,
@@ -154,10 +170,19 @@ impl fmt::Display for LoadError {
             Self::CommandLineNotText => {
                 write!(f, "the file \\kpio\\cmdline is not UTF-8 text: {REWRITE}")
             }
-            Self::NoMemory { purpose, len_bytes } => write!(
+            Self::NoMemory {
+                purpose,
+                len_bytes,
+                largest_free_bytes,
+            } => write!(
                 f,
-                "this machine has too little memory: {} KiB in one piece are needed for {purpose}",
-                len_bytes.div_ceil(1024)
+                "this machine has too little memory: {purpose} needs {} KiB in one piece, the largest free piece has {} KiB",
+                len_bytes.div_ceil(1024),
+                largest_free_bytes / 1024
+            ),
+            Self::NoImage { efi_status } => write!(
+                f,
+                "the firmware does not say where it has loaded the loader (EFI error {efi_status})"
             ),
             Self::NoMemoryMap { efi_status } => {
                 write!(

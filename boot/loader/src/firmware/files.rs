@@ -17,36 +17,26 @@ use super::console;
 use super::memory::Pages;
 
 const MANIFEST: &str = "manifest";
+const KERNEL: &str = "kernel.elf";
 /// Most that is read by one call.
 const PIECE_LEN_BYTES: usize = 16 << 20;
 
-/// The files that make a system, checked.
+/// The files that the kernel finds in memory, checked.
 pub(super) struct SystemFiles {
-    pub(super) kernel: LoadedFile,
     pub(super) bundle: LoadedFile,
     pub(super) job: Option<LoadedFile>,
     pub(super) symbols: Option<LoadedFile>,
     pub(super) command_line: Option<LoadedFile>,
-    /// SHA-256 of the kernel's file.
-    pub(super) build_id: Digest,
 }
 
 impl SystemFiles {
     /// Reads and checks them all.
-    pub(super) fn read() -> Result<Self, LoadError> {
-        let mut volume = Volume::open()?;
-        let bytes = volume.read_whole(MANIFEST, None)?;
-        let manifest = Manifest::parse(bytes.bytes())?;
-        let (kernel, build_id) = volume.read_required(&manifest, "kernel.elf", check_file)?;
-        let (bundle, _) = volume.read_required(&manifest, "bundle", check_bundle)?;
-        let mut optional = |name, check| volume.read_listed(&manifest, name, check);
+    pub(super) fn read(volume: &mut Volume) -> Result<Self, LoadError> {
         let files = Self {
-            kernel,
-            bundle,
-            job: optional("job", check_bundle)?,
-            symbols: optional("kernel.sym", check_file)?,
-            command_line: optional("cmdline", check_file)?,
-            build_id,
+            bundle: volume.read_required("bundle", check_bundle)?,
+            job: volume.read_listed("job", check_bundle)?,
+            symbols: volume.read_listed("kernel.sym", check_file)?,
+            command_line: volume.read_listed("cmdline", check_file)?,
         };
         files.check_command_line()?;
         Ok(files)
@@ -86,6 +76,11 @@ impl LoadedFile {
         &self.pages.bytes()[..self.len_bytes]
     }
 
+    /// Gives its memory back to the firmware.
+    pub(super) fn release(self) {
+        self.pages.release();
+    }
+
     /// Where it is, with its exact length.
     pub(super) fn range(&self) -> PhysRange {
         PhysRange {
@@ -122,60 +117,60 @@ fn compare(name: &'static str, found: Digest, listed: &ManifestEntry) -> Result<
     }
 }
 
-/// The volume that the loader came from.
-struct Volume {
+/// The volume that the loader came from, and what may be read from it.
+pub(super) struct Volume {
     root: Directory,
+    manifest: Manifest,
 }
 
 impl Volume {
-    fn open() -> Result<Self, LoadError> {
+    /// Opens it and reads the hash list.
+    pub(super) fn open() -> Result<Self, LoadError> {
         let opened = boot::get_image_file_system(boot::image_handle())
             .and_then(|mut file_system| file_system.open_volume());
         let root = opened.map_err(|error| LoadError::NoVolume {
             efi_status: number(error.status()),
         })?;
-        Ok(Self { root })
+        let mut volume = Self {
+            root,
+            manifest: Manifest::default(),
+        };
+        let list = volume.read_manifest()?;
+        volume.manifest = Manifest::parse(list.bytes())?;
+        list.release();
+        Ok(volume)
     }
 
-    fn read_required(
-        &mut self,
-        manifest: &Manifest,
-        name: &'static str,
-        check: Check,
-    ) -> Result<(LoadedFile, Digest), LoadError> {
-        let file = self.read_listed(manifest, name, check)?;
-        let digest = manifest.get(name).map(|listed| listed.digest);
-        file.zip(digest).ok_or(LoadError::FileNotListed { name })
+    /// Reads and checks the kernel's file. Its SHA-256 is the build's id.
+    pub(super) fn read_kernel(&mut self) -> Result<(LoadedFile, Digest), LoadError> {
+        let file = self.read_required(KERNEL, check_file)?;
+        let digest = self.manifest.get(KERNEL).map(|listed| listed.digest);
+        Ok((
+            file,
+            digest.ok_or(LoadError::FileNotListed { name: KERNEL })?,
+        ))
+    }
+
+    fn read_required(&mut self, name: &'static str, check: Check) -> Result<LoadedFile, LoadError> {
+        self.read_listed(name, check)?
+            .ok_or(LoadError::FileNotListed { name })
     }
 
     /// Reads and checks the file `name` if the hash list has it.
     fn read_listed(
         &mut self,
-        manifest: &Manifest,
         name: &'static str,
         check: Check,
     ) -> Result<Option<LoadedFile>, LoadError> {
-        let Some(listed) = manifest.get(name) else {
+        let Some(listed) = self.manifest.get(name).cloned() else {
             return Ok(None);
         };
         console::progress(format_args!(
             "reading {name}, {} KiB",
             listed.len_bytes.div_ceil(1024)
         ));
-        let file = self.read_whole(name, Some(listed.len_bytes))?;
-        check(name, file.bytes(), listed)?;
-        Ok(Some(file))
-    }
-
-    /// Reads a whole file, of the listed length if there is one, or else of at most a hash list's.
-    fn read_whole(
-        &mut self,
-        name: &'static str,
-        listed: Option<u64>,
-    ) -> Result<LoadedFile, LoadError> {
-        let mut file = self.open_file(name)?;
-        let found_bytes = file_len(&mut file).map_err(|error| read_failed(name, &error))?;
-        let listed_bytes = listed.unwrap_or(found_bytes.min(MANIFEST_LEN_MAX_BYTES as u64));
+        let (mut file, found_bytes) = self.open_file(name)?;
+        let listed_bytes = listed.len_bytes;
         if found_bytes != listed_bytes {
             return Err(LoadError::WrongLength {
                 name,
@@ -183,31 +178,55 @@ impl Volume {
                 found_bytes,
             });
         }
-        let mut pages = Pages::allocate(name, found_bytes)?;
-        let len_bytes = found_bytes as usize;
-        let read = fill(&mut file, &mut pages.bytes_mut()[..len_bytes]);
-        match read.map_err(|error| read_failed(name, &error))? {
-            read if read == len_bytes => Ok(LoadedFile { pages, len_bytes }),
-            read => Err(LoadError::WrongLength {
-                name,
-                listed_bytes,
-                found_bytes: read as u64,
-            }),
-        }
+        let loaded = read_whole(name, &mut file, listed_bytes)?;
+        check(name, loaded.bytes(), &listed)?;
+        Ok(Some(loaded))
     }
 
-    fn open_file(&mut self, name: &'static str) -> Result<RegularFile, LoadError> {
+    fn read_manifest(&mut self) -> Result<LoadedFile, LoadError> {
+        let (mut file, found_bytes) = self.open_file(MANIFEST)?;
+        if found_bytes > MANIFEST_LEN_MAX_BYTES as u64 {
+            return Err(LoadError::ManifestTooLong { found_bytes });
+        }
+        read_whole(MANIFEST, &mut file, found_bytes)
+    }
+
+    /// Opens a file and finds out its length in bytes.
+    fn open_file(&mut self, name: &'static str) -> Result<(RegularFile, u64), LoadError> {
         let missing = LoadError::FileMissing { name };
         let path = CString16::try_from(format!("\\kpio\\{name}").as_str());
         let path = path.map_err(|_| missing.clone())?;
-        match self
+        let opened = self
             .root
-            .open(&path, FileMode::Read, FileAttribute::empty())
-        {
-            Ok(file) => file.into_regular_file().ok_or(missing),
-            Err(error) if error.status() == Status::NOT_FOUND => Err(missing),
-            Err(error) => Err(read_failed(name, &error)),
-        }
+            .open(&path, FileMode::Read, FileAttribute::empty());
+        let mut file = match opened {
+            Ok(file) => file.into_regular_file().ok_or(missing)?,
+            Err(error) if error.status() == Status::NOT_FOUND => return Err(missing),
+            Err(error) => return Err(read_failed(name, &error)),
+        };
+        let len_bytes = file_len(&mut file).map_err(|error| read_failed(name, &error))?;
+        Ok((file, len_bytes))
+    }
+}
+
+/// Reads the first `len_bytes` of a file, which are all of it.
+fn read_whole(
+    name: &'static str,
+    file: &mut RegularFile,
+    len_bytes: u64,
+) -> Result<LoadedFile, LoadError> {
+    let mut pages = Pages::allocate(name, len_bytes)?;
+    let found = fill(file, &mut pages.bytes_mut()[..len_bytes as usize]);
+    match found.map_err(|error| read_failed(name, &error))? as u64 {
+        found if found == len_bytes => Ok(LoadedFile {
+            pages,
+            len_bytes: len_bytes as usize,
+        }),
+        found_bytes => Err(LoadError::WrongLength {
+            name,
+            listed_bytes: len_bytes,
+            found_bytes,
+        }),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Memory for the kernel: taken while the firmware still gives it, filled, and described.
 //!
-//! Law: [`Pages`] own memory of the firmware that is identity-mapped, zeroed, and never given back. So
-//! they stay valid when boot services are exited, and slices of them are sound until the kernel
-//! is entered.
+//! Law: [`Pages`] own memory of the firmware that is identity-mapped and was zeroed, and that is not given
+//! back by itself. So they stay valid when boot services are exited, and slices of them are sound until
+//! the kernel is entered.
 
 use core::ptr::NonNull;
 use core::slice;
@@ -44,8 +44,25 @@ pub(super) struct Pages {
 impl Pages {
     /// Takes enough pages for `len_bytes`, at least one.
     pub(super) fn allocate(purpose: &'static str, len_bytes: u64) -> Result<Self, LoadError> {
-        Self::allocate_at(AllocateType::AnyPages, len_bytes)
-            .ok_or(LoadError::NoMemory { purpose, len_bytes })
+        match Self::allocate_at(AllocateType::AnyPages, len_bytes) {
+            Some(pages) => Ok(pages),
+            None => {
+                let largest_free_bytes = largest_free_bytes()?;
+                Err(LoadError::NoMemory {
+                    purpose,
+                    len_bytes,
+                    largest_free_bytes,
+                })
+            }
+        }
+    }
+
+    /// Gives them back to the firmware.
+    pub(super) fn release(self) {
+        let count = self.len_bytes / PAGE_LEN_BYTES as usize;
+        // SAFETY: Owned, so nothing refers to them any more. If the firmware refuses they stay taken, which
+        // harms nobody.
+        let _ = unsafe { boot::free_pages(self.start, count) };
     }
 
     /// Takes enough pages for `len_bytes`, from a 2 MiB boundary on if that is possible: then the kernel
@@ -250,11 +267,24 @@ fn firmware_map() -> Result<MemoryMapOwned, LoadError> {
     })
 }
 
+/// The longest piece of free memory.
+fn largest_free_bytes() -> Result<u64, LoadError> {
+    let firmware = firmware_map()?;
+    let free = firmware
+        .entries()
+        .filter(|descriptor| descriptor.ty == MemoryType::CONVENTIONAL);
+    let page_count = free
+        .map(|descriptor| descriptor.page_count)
+        .max()
+        .unwrap_or(0);
+    Ok(page_count.saturating_mul(PAGE_LEN_BYTES))
+}
+
 /// The pages of the loader's own image.
 fn loader_image() -> Result<PhysRange, LoadError> {
     let image =
         boot::open_protocol_exclusive::<LoadedImage>(boot::image_handle()).map_err(|error| {
-            LoadError::NoVolume {
+            LoadError::NoImage {
                 efi_status: number(error.status()),
             }
         })?;

@@ -23,11 +23,12 @@ use boot_loader::memory_map::Claim;
 use contract_boot::{
     BootInfo, DIRECT_MAP_BASE, Framebuffer, KERNEL_BASE, MAGIC, VERSION, memory_kind,
 };
+use lib_bundle::Digest;
 use lib_elf::Executable;
 use uefi::mem::memory_map::MemoryMap;
 use uefi::{Status, boot, entry, system, table::cfg::ConfigTableEntry};
 
-use files::SystemFiles;
+use files::{SystemFiles, Volume};
 use memory::{KernelMemory, Pages};
 
 /// How much address space from [`KERNEL_BASE`] on the kernel's segments may use.
@@ -49,14 +50,9 @@ fn main() -> Status {
 /// Does everything; comes back only to say why not.
 fn load(tsc_loader_entry: u64) -> Result<core::convert::Infallible, LoadError> {
     cpu::check()?;
-    let files = SystemFiles::read()?;
-    let kernel = Executable::parse(
-        files.kernel.bytes(),
-        KERNEL_BASE..KERNEL_BASE + KERNEL_SPACE_LEN_BYTES,
-    )?;
-    let mut memory = KernelMemory::reserve(&kernel)?;
-    memory.load_kernel(&kernel);
-    memory.make_page_tables(&kernel)?;
+    let mut volume = Volume::open()?;
+    let (kernel, memory) = load_kernel(&mut volume)?;
+    let files = SystemFiles::read(&mut volume)?;
     let entropy = entropy::collect();
     let framebuffer = screen::set_mode();
     let claims = claims(&memory, &files);
@@ -66,7 +62,35 @@ fn load(tsc_loader_entry: u64) -> Result<core::convert::Infallible, LoadError> {
     info.framebuffer = framebuffer;
     info.tsc_loader_entry = tsc_loader_entry;
     console::progress(format_args!("starting the kernel"));
-    leave_firmware(memory, &claims, info, kernel.entry())
+    leave_firmware(memory, &claims, info, kernel.entry)
+}
+
+/// What is known of the kernel once its file is gone.
+struct Kernel {
+    entry: u64,
+    virt_start: u64,
+    build_id: Digest,
+}
+
+/// Reads the kernel, puts its segments in their places, maps them, and gives the file's memory back: on a
+/// small machine the bundle needs it.
+fn load_kernel(volume: &mut Volume) -> Result<(Kernel, KernelMemory), LoadError> {
+    let (file, build_id) = volume.read_kernel()?;
+    let space = KERNEL_BASE..KERNEL_BASE + KERNEL_SPACE_LEN_BYTES;
+    let executable = Executable::parse(file.bytes(), space)?;
+    let mut memory = KernelMemory::reserve(&executable)?;
+    memory.load_kernel(&executable);
+    memory.make_page_tables(&executable)?;
+    let (entry, virt_start) = (executable.entry(), executable.pages().start);
+    file.release();
+    Ok((
+        Kernel {
+            entry,
+            virt_start,
+            build_id,
+        },
+        memory,
+    ))
 }
 
 /// What the kernel must find untouched, and as what.
@@ -100,7 +124,7 @@ fn claims(memory: &KernelMemory, files: &SystemFiles) -> [Claim; 10] {
 }
 
 /// The boot information, but for what is only known later.
-fn describe(memory: &KernelMemory, files: &SystemFiles, kernel: &Executable<'_>) -> BootInfo {
+fn describe(memory: &KernelMemory, files: &SystemFiles, kernel: &Kernel) -> BootInfo {
     BootInfo {
         magic: MAGIC,
         version: VERSION,
@@ -109,7 +133,7 @@ fn describe(memory: &KernelMemory, files: &SystemFiles, kernel: &Executable<'_>)
         direct_map_len_bytes: memory.direct_map_len_bytes,
         page_table_root: memory.page_tables.range().start,
         kernel: memory.kernel.range(),
-        kernel_virt_start: kernel.pages().start,
+        kernel_virt_start: kernel.virt_start,
         boot_stack: memory.boot_stack.range(),
         trampoline: memory.trampoline(),
         memory_map: memory.memory_map.range(),
@@ -120,7 +144,7 @@ fn describe(memory: &KernelMemory, files: &SystemFiles, kernel: &Executable<'_>)
         acpi_rsdp: acpi_rsdp(),
         framebuffer: Framebuffer::default(),
         entropy: [0; 64],
-        build_id: files.build_id,
+        build_id: kernel.build_id,
         tsc_loader_entry: 0,
         tsc_hand_over: 0,
     }
