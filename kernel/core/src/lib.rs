@@ -1,1 +1,37 @@
-//! To be written.
+//! The core: safe policy over the machine. Frames, address space, threads, interrupts, the console line,
+//! the log, and what happens when something goes wrong.
+//!
+//! Law: the core does not know that WebAssembly exists, nor the C library; what they need reaches them as
+//! functions here, what the core needs of them (a trap handler's address, say) they register. No unsafe
+//! code. Nothing here allocates or blocks in interrupt context.
+//!
+//! Lock order, outermost first: console line → log ring; heap → regions or frames; regions → frames; a thread's
+//! wait lock → one run queue; everything else alone.
+#![no_std]
+
+extern crate alloc;
+
+mod backtrace;
+pub mod boot;
+pub mod console;
+pub mod cpu;
+pub mod fault;
+pub mod futex;
+pub mod interrupt;
+pub mod log;
+pub mod memory;
+pub mod platform;
+pub mod power;
+pub mod random;
+mod start;
+pub mod thread;
+pub mod time;
+pub mod trap_delivery;
+mod traps;
+
+/// The kernel's heap.
+pub mod heap {
+    pub use kernel_machine::heap::{allocate, len_bytes as usable_len_bytes, release, statistics};
+}
+
+pub use start::start;

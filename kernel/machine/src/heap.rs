@@ -4,7 +4,9 @@
 //! reads it. One lock guards it; the heap grows inside that lock by asking the hook for pages, so the hook
 //! must not allocate. Every block carries a header with its length and its distance from the block's
 //! start, since C's `free` names neither. Freed memory stays with the heap; [`statistics`] tells
-//! how much of it is in use. Large blocks belong in regions: that is the caller's choice.
+//! how much of it is in use. Once [`serve_large_blocks`] was called, blocks of [`LARGE_BYTES`] and more are
+//! mapped one by one and unmapped when they are freed; their pages come on demand, so code with interrupts
+//! off must not touch them.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -15,17 +17,30 @@ use talc::base::binning::Binning;
 use talc::source::Source;
 use talc::DefaultBinning;
 
+use spin::Once;
+
 use crate::sync::IrqLock;
 
 /// Alignment of every block unless more is asked for, as the System V ABI wants of `malloc`.
 pub const MIN_ALIGN: usize = 16;
 /// Marks a live block; a release of anything else stops the machine instead of corrupting the heap.
 const LIVE: u64 = 0x4b50_494f_4c49_5645;
+/// Marks a live block that has a mapping of its own.
+const LIVE_LARGE: u64 = 0x4b50_494f_4c41_5247;
 const HEADER_BYTES: usize = 32;
 
 /// Backs at least this many more bytes right after the heap's end; returns the added range.
 pub type Grow = fn(min_len_bytes: usize) -> Option<core::ops::Range<usize>>;
 
+/// From this length on a block gets a mapping of its own.
+pub const LARGE_BYTES: usize = 64 * 1024;
+
+/// Maps a block of this length, page-aligned and zeroed on demand; returns its start.
+pub type MapLarge = fn(len_bytes: usize) -> Option<usize>;
+/// Unmaps a block that [`MapLarge`] made.
+pub type UnmapLarge = fn(start: usize, len_bytes: usize);
+
+static LARGE: Once<(MapLarge, UnmapLarge)> = Once::new();
 static GROW: AtomicUsize = AtomicUsize::new(0);
 static IN_USE_BYTES: AtomicUsize = AtomicUsize::new(0);
 static BACKED_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -44,6 +59,11 @@ pub fn init(grow: Grow) {
     GROW.store(grow as usize, Ordering::Release);
 }
 
+/// From here on large blocks are mapped by `map` and unmapped by `unmap`.
+pub fn serve_large_blocks(map: MapLarge, unmap: UnmapLarge) {
+    LARGE.call_once(|| (map, unmap));
+}
+
 /// Bytes in live blocks, and bytes that back the heap.
 pub fn statistics() -> (usize, usize) {
     (
@@ -55,22 +75,57 @@ pub fn statistics() -> (usize, usize) {
 /// A block of at least `len_bytes`, aligned to `align` (a power of two). `None` when memory is out.
 pub fn allocate(len_bytes: usize, align: usize) -> Option<NonNull<u8>> {
     let align = align.max(MIN_ALIGN);
-    let lead = HEADER_BYTES.next_multiple_of(align);
-    let layout = Layout::from_size_align(lead.checked_add(len_bytes)?, align).ok()?;
-    // SAFETY: the layout's size is not zero, since the header is part of it.
-    let block = unsafe { HEAP.lock().allocate(layout) }?;
-    IN_USE_BYTES.fetch_add(layout.size(), Ordering::Relaxed);
-    // SAFETY: `lead` bytes stand before the caller's part, at least a header's worth, aligned to 16.
-    unsafe {
-        let start = block.as_ptr().add(lead);
-        start.sub(HEADER_BYTES).cast::<Header>().write(Header {
-            mark: LIVE,
-            len_bytes,
-            block: block.as_ptr(),
-            block_len_bytes: layout.size(),
-        });
-        NonNull::new(start)
+    let lead = HEADER_BYTES.checked_next_multiple_of(align)?;
+    let whole_len_bytes = lead.checked_add(len_bytes)?;
+    match LARGE.get() {
+        Some((map, _)) if len_bytes >= LARGE_BYTES => {
+            // A mapping is aligned to pages; more than that is found inside a longer one.
+            let block_len_bytes = whole_len_bytes.checked_add(align)?;
+            let block = map(block_len_bytes)?;
+            let start = (block + HEADER_BYTES).checked_next_multiple_of(align)?;
+            // SAFETY: the block is fresh and long enough for the lead, the length and the alignment.
+            unsafe { place(start, block, block_len_bytes, len_bytes, LIVE_LARGE) }
+        }
+        _ => allocate_small(lead, whole_len_bytes, align, len_bytes),
     }
+}
+
+fn allocate_small(
+    lead: usize,
+    whole_len_bytes: usize,
+    align: usize,
+    len_bytes: usize,
+) -> Option<NonNull<u8>> {
+    let layout = Layout::from_size_align(whole_len_bytes, align).ok()?;
+    // SAFETY: the layout's size is not zero, since the header is part of it.
+    let block = unsafe { HEAP.lock().allocate(layout) }?.as_ptr() as usize;
+    IN_USE_BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+    // SAFETY: `lead` bytes stand before the caller's part, at least a header's worth.
+    unsafe { place(block + lead, block, layout.size(), len_bytes, LIVE) }
+}
+
+/// Writes the header of the block that starts at `block` and whose caller's part starts at `start`.
+///
+/// # Safety
+/// The block is owned by the caller, and at least [`HEADER_BYTES`] of it stand before `start`.
+unsafe fn place(
+    start: usize,
+    block: usize,
+    block_len_bytes: usize,
+    len_bytes: usize,
+    mark: u64,
+) -> Option<NonNull<u8>> {
+    let start = NonNull::new(start as *mut u8)?;
+    // SAFETY: by this function's contract; both are aligned to 16.
+    unsafe {
+        header(start).write(Header {
+            mark,
+            len_bytes,
+            block: block as *mut u8,
+            block_len_bytes,
+        });
+    }
+    Some(start)
 }
 
 /// Gives a block back.
@@ -80,9 +135,20 @@ pub fn allocate(len_bytes: usize, align: usize) -> Option<NonNull<u8>> {
 pub unsafe fn release(start: NonNull<u8>) {
     // SAFETY: by this function's contract a live header stands before `start`.
     let header = unsafe { &mut *header(start) };
-    assert!(header.mark == LIVE, "a block is freed that is not live");
-    header.mark = 0;
     let (block, len_bytes) = (header.block, header.block_len_bytes);
+    match core::mem::replace(&mut header.mark, 0) {
+        // SAFETY: by this function's contract and the mark.
+        LIVE => unsafe { release_small(start, block, len_bytes) },
+        LIVE_LARGE => {
+            if let Some((_, unmap)) = LARGE.get() {
+                unmap(block as usize, len_bytes);
+            }
+        }
+        _ => panic!("a block is freed that is not live"),
+    }
+}
+
+unsafe fn release_small(start: NonNull<u8>, block: *mut u8, len_bytes: usize) {
     let align = (start.as_ptr() as usize - block as usize).next_power_of_two();
     IN_USE_BYTES.fetch_sub(len_bytes, Ordering::Relaxed);
     let layout = Layout::from_size_align(len_bytes, align.max(MIN_ALIGN));

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Block, tables};
 use crate::memory::{direct_map, page_table};
+use crate::platform::local_apic::{IpiError, LocalApic, StartupPage};
+use crate::platform::tsc::MonotonicClock;
 
 /// What a started CPU runs; never returns. It runs on the stack of its idle thread.
 pub type Main = fn(cpu: u32) -> !;
@@ -43,10 +45,42 @@ unsafe extern "C" {
     static kpio_trampoline_patch_base: u8;
 }
 
-/// Puts code and parameters for CPU `index` into the trampoline page at physical `page`.
+/// A CPU to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct NewCpu {
+    /// Its index from now on.
+    pub index: u32,
+    /// Its local APIC's id.
+    pub apic_id: u32,
+    /// The end of its idle thread's stack, all of which is backed.
+    pub stack_end: usize,
+    /// Its idle thread's thread pointer.
+    pub thread_pointer: u64,
+    /// What it runs.
+    pub main: Main,
+}
+
+/// Starts a CPU through the trampoline page at physical `page`; [`started_count`] tells when it arrived.
 ///
-/// `page` is the loader's trampoline (kind `LOADER`, below 1 MiB); no CPU is being started through it.
-pub fn prepare(page: u64, index: u32, stack_end: usize, thread_pointer: u64, main: Main) {
+/// `page` is the loader's trampoline (kind `LOADER`, below 1 MiB), and no other CPU is being started.
+///
+/// # Errors
+/// Where the local APIC refuses. A `page` that cannot be one is a bug and panics.
+pub fn start_cpu(
+    local_apic: &LocalApic,
+    clock: &MonotonicClock,
+    page: u64,
+    cpu: NewCpu,
+) -> Result<(), IpiError> {
+    let startup_page = StartupPage::new(page);
+    let startup_page = startup_page.expect("the boot information was checked");
+    prepare(page, cpu.index, cpu.stack_end, cpu.thread_pointer, cpu.main);
+    // SAFETY: the page now holds the trampoline, which leads to `start`; the caller waits for the CPU
+    // before it uses the page again.
+    unsafe { local_apic.start_processor(cpu.apic_id, startup_page, clock) }
+}
+
+fn prepare(page: u64, index: u32, stack_end: usize, thread_pointer: u64, main: Main) {
     let seed = Box::new(Seed {
         index,
         thread_pointer,

@@ -198,6 +198,28 @@ pub fn set_alias_writable(frame_number: u64, writable: bool) -> Result<(), NoTab
     Ok(())
 }
 
+/// Reads the word at `address` if anything but device memory is mapped there; for backtraces through
+/// memory that may be damaged.
+pub fn peek(address: u64) -> Option<u64> {
+    let canonical = address as i64 >> 47 == 0 || address as i64 >> 47 == -1;
+    if !address.is_multiple_of(8) || !canonical || root() == 0 {
+        return None;
+    }
+    let mut table = root();
+    for level in 0..SHIFTS.len() {
+        let value = entry(table, index(address, level)).load(Ordering::Acquire);
+        if value & PRESENT == 0 || value & UNCACHED != 0 {
+            return None;
+        }
+        if level == 3 || value & LARGE != 0 {
+            // SAFETY: the page is mapped readable, and every page of the kernel's is RAM where it is cached.
+            return Some(unsafe { core::ptr::read_volatile(address as *const u64) });
+        }
+        table = value & ADDRESS;
+    }
+    None
+}
+
 fn split_large_page(virt: u64) -> Result<u64, NoTableFrame> {
     let directory = descend(virt, 2, false)?.ok_or(NoTableFrame)?;
     let slot = entry(directory, index(virt, 2));

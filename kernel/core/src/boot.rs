@@ -1,0 +1,248 @@
+//! Checks what the loader says before anything believes it.
+//!
+//! Law: pure; a `BootInfo` that lies ends as a [`BootError`] with a sentence. What passes here is what
+//! the rest of the kernel may rely on: ranges do not wrap, lie in the direct map where they must, and the
+//! memory map is sorted and disjoint.
+
+use core::fmt;
+
+use contract_boot::{
+    BootInfo, DIRECT_MAP_BASE, KERNEL_BASE, MEMORY_RANGES_MAX, MemoryRange, PhysRange, memory_kind,
+};
+
+const PAGE_BYTES: u64 = 4096;
+/// The least usable memory that the kernel starts with, in bytes.
+pub const USABLE_BYTES_MIN: u64 = 32 << 20;
+
+/// What is wrong with the boot information; the loader is the guilty party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootError {
+    /// A named range is outside of mapped memory, wraps, or is not aligned.
+    BadRange(&'static str),
+    /// An entry of the memory map (its index) is unaligned, wraps, overlaps or is out of order.
+    BadMemoryMap(usize),
+    /// The memory map has no entries, or more than the contract allows.
+    MemoryMapLen(usize),
+    /// Less usable memory than the kernel needs, in bytes.
+    TooLittleMemory(u64),
+    /// Direct map, kernel base or page tables are not where the contract says.
+    BadLayout(&'static str),
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadRange(what) => write!(out, "the loader's range for {what} cannot be"),
+            Self::BadMemoryMap(entry) => {
+                write!(out, "entry {entry} of the loader's memory map is unaligned, overlapping or out of order")
+            }
+            Self::MemoryMapLen(len) => write!(out, "the loader's memory map has {len} entries"),
+            Self::TooLittleMemory(bytes) => write!(
+                out,
+                "only {} MiB of memory are usable; KPIO needs {} MiB: give the machine more",
+                bytes >> 20,
+                USABLE_BYTES_MIN >> 20
+            ),
+            Self::BadLayout(what) => write!(out, "the loader put the {what} where it cannot be"),
+        }
+    }
+}
+
+/// Checks all of `info` that does not need the memory map.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check(info: &BootInfo) -> Result<(), BootError> {
+    check_layout(info)?;
+    let limit = info.direct_map_len_bytes;
+    let required = [
+        ("the kernel", info.kernel),
+        ("the boot stack", info.boot_stack),
+        ("the memory map", info.memory_map),
+    ];
+    for (name, range) in required {
+        check_range(name, range, limit, true)?;
+    }
+    let optional = [
+        ("the command line", info.command_line),
+        ("the bundle", info.bundle),
+        ("the job", info.job),
+        ("the symbols", info.symbols),
+        ("the start page of other CPUs", info.trampoline),
+    ];
+    for (name, range) in optional {
+        check_range(name, range, limit, false)?;
+    }
+    check_map_len(info.memory_map)
+}
+
+/// Checks the memory map: sorted, disjoint, page-aligned, RAM inside the direct map, enough usable memory.
+///
+/// # Errors
+/// The first entry that is wrong, or too little memory.
+pub fn check_memory_map(
+    ranges: &[MemoryRange],
+    direct_map_len_bytes: u64,
+) -> Result<(), BootError> {
+    let mut end = 0;
+    let mut usable = 0;
+    for (index, range) in ranges.iter().enumerate() {
+        let range_end = range.start.checked_add(range.len_bytes);
+        let range_end = range_end.ok_or(BootError::BadMemoryMap(index))?;
+        let aligned = range.start.is_multiple_of(PAGE_BYTES) && range_end.is_multiple_of(PAGE_BYTES);
+        let ram = !matches!(range.kind, memory_kind::RESERVED | memory_kind::FIRMWARE);
+        let mapped = !ram || range_end <= direct_map_len_bytes;
+        if !aligned || range.start < end || !mapped || range.len_bytes == 0 {
+            return Err(BootError::BadMemoryMap(index));
+        }
+        if range.kind == memory_kind::USABLE {
+            usable += range.len_bytes;
+        }
+        end = range_end;
+    }
+    if usable < USABLE_BYTES_MIN {
+        return Err(BootError::TooLittleMemory(usable));
+    }
+    Ok(())
+}
+
+fn check_layout(info: &BootInfo) -> Result<(), BootError> {
+    let limit = info.direct_map_len_bytes;
+    if info.direct_map_base != DIRECT_MAP_BASE || limit == 0 || limit > 1 << 46 {
+        return Err(BootError::BadLayout("direct map"));
+    }
+    let root = info.page_table_root;
+    if root == 0 || !root.is_multiple_of(PAGE_BYTES) || root >= limit {
+        return Err(BootError::BadLayout("page tables"));
+    }
+    if info.kernel_virt_start != KERNEL_BASE {
+        return Err(BootError::BadLayout("kernel"));
+    }
+    Ok(())
+}
+
+fn check_range(
+    name: &'static str,
+    range: PhysRange,
+    limit: u64,
+    required: bool,
+) -> Result<(), BootError> {
+    if range.len_bytes == 0 {
+        return if required { Err(BootError::BadRange(name)) } else { Ok(()) };
+    }
+    let end = range.start.checked_add(range.len_bytes);
+    if range.start == 0 || !end.is_some_and(|end| end <= limit) || !range.start.is_multiple_of(8) {
+        return Err(BootError::BadRange(name));
+    }
+    Ok(())
+}
+
+fn check_map_len(map: PhysRange) -> Result<(), BootError> {
+    let entry_bytes = size_of::<MemoryRange>() as u64;
+    let count = (map.len_bytes / entry_bytes) as usize;
+    if !map.len_bytes.is_multiple_of(entry_bytes) || count == 0 || count > MEMORY_RANGES_MAX {
+        return Err(BootError::MemoryMapLen(count));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u64 = 1 << 30;
+
+    fn honest() -> BootInfo {
+        let range = |start, len_bytes| PhysRange { start, len_bytes };
+        BootInfo {
+            magic: contract_boot::MAGIC,
+            version: contract_boot::VERSION,
+            size_bytes: size_of::<BootInfo>() as u32,
+            direct_map_base: DIRECT_MAP_BASE,
+            direct_map_len_bytes: LIMIT,
+            page_table_root: 0x1000,
+            kernel: range(0x20_0000, 0x10_0000),
+            kernel_virt_start: KERNEL_BASE,
+            boot_stack: range(0x10_0000, 0x2_0000),
+            trampoline: range(0x8000, 0x1000),
+            memory_map: range(0x9000, 24),
+            command_line: range(0, 0),
+            bundle: range(0x100_0000, 0x1000),
+            job: range(0, 0),
+            symbols: range(0, 0),
+            acpi_rsdp: 0,
+            framebuffer: contract_boot::Framebuffer::default(),
+            entropy: [0; 64],
+            build_id: [0; 32],
+            tsc_loader_entry: 0,
+            tsc_hand_over: 0,
+        }
+    }
+
+    #[test]
+    fn an_honest_loader_passes() {
+        assert_eq!(check(&honest()), Ok(()));
+    }
+
+    #[test]
+    fn every_lie_about_a_range_is_refused() {
+        let lies: [PhysRange; 3] = [
+            PhysRange { start: u64::MAX - 7, len_bytes: 16 },
+            PhysRange { start: LIMIT - 8, len_bytes: 16 },
+            PhysRange { start: 12, len_bytes: 16 },
+        ];
+        let fields: [fn(&mut BootInfo) -> &mut PhysRange; 8] = [
+            |info| &mut info.kernel,
+            |info| &mut info.boot_stack,
+            |info| &mut info.memory_map,
+            |info| &mut info.command_line,
+            |info| &mut info.bundle,
+            |info| &mut info.job,
+            |info| &mut info.symbols,
+            |info| &mut info.trampoline,
+        ];
+        for field in fields {
+            for lie in lies {
+                let mut info = honest();
+                *field(&mut info) = lie;
+                assert!(check(&info).is_err(), "{lie:?} passed");
+            }
+        }
+    }
+
+    #[test]
+    fn lies_about_the_layout_are_refused() {
+        let lies: [fn(&mut BootInfo); 6] = [
+            |info| info.direct_map_base = 0,
+            |info| info.direct_map_len_bytes = 0,
+            |info| info.direct_map_len_bytes = 1 << 60,
+            |info| info.page_table_root = 0x1001,
+            |info| info.kernel_virt_start = 0x1000,
+            |info| info.memory_map.len_bytes = 25,
+        ];
+        for lie in lies {
+            let mut info = honest();
+            lie(&mut info);
+            assert!(check(&info).is_err());
+        }
+    }
+
+    #[test]
+    fn a_memory_map_must_be_sorted_disjoint_aligned_and_big_enough() {
+        let range = |start, len_bytes, kind| MemoryRange { start, len_bytes, kind, reserved: 0 };
+        let usable = memory_kind::USABLE;
+        let good = [range(0x1000, 0x1000, usable), range(0x10_0000, 64 << 20, usable)];
+        assert_eq!(check_memory_map(&good, LIMIT), Ok(()));
+        let bad: [&[MemoryRange]; 6] = [
+            &[range(0x10_0000, 64 << 20, usable), range(0x1000, 0x1000, usable)],
+            &[range(0x10_0000, 64 << 20, usable), range(0x20_0000, 0x1000, memory_kind::RESERVED)],
+            &[range(0x10_0001, 64 << 20, usable)],
+            &[range(u64::MAX - 0xfff, 0x1000, usable)],
+            &[range(LIMIT - 0x1000, 64 << 20, usable)],
+            &[range(0x10_0000, 1 << 20, usable)],
+        ];
+        for map in bad {
+            assert!(check_memory_map(map, LIMIT).is_err(), "{map:?} passed");
+        }
+    }
+}

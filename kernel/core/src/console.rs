@@ -1,0 +1,234 @@
+//! Serial lines: the terminal (COM1) and the link to the host (COM2).
+//!
+//! Law: a line's device and its ring of received bytes stand under one lock. The interrupt handler moves bytes
+//! from the device to the ring and wakes the reader; a byte for which the ring has no room is lost and
+//! counted. Readers and writers are threads; they wait on futex words, never under the lock.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use kernel_machine::platform::serial::{Com, Serial};
+use kernel_machine::sync::IrqLock;
+
+use crate::{futex, interrupt, time};
+
+/// Received bytes that a line keeps.
+const RING_BYTES: usize = 64 * 1024;
+/// A writer looks again after this long even if the transmitter's interrupt is lost.
+const TRANSMIT_PATIENCE_NS: u64 = 20_000_000;
+/// A line that takes nothing for this long is given up.
+const STUCK_NS: u64 = 10_000_000_000;
+
+/// Which line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// COM1: the person's terminal, and the log.
+    Terminal,
+    /// COM2: frames to and from the host.
+    HostLink,
+}
+
+struct Port {
+    state: IrqLock<State>,
+    received: AtomicU32,
+    transmitted: AtomicU32,
+    lost: AtomicU64,
+}
+
+struct State {
+    serial: Option<Serial>,
+    ring: Ring,
+}
+
+struct Ring {
+    bytes: [u8; RING_BYTES],
+    start: usize,
+    len: usize,
+}
+
+impl Ring {
+    fn push(&mut self, byte: u8) -> bool {
+        if self.len == RING_BYTES {
+            return false;
+        }
+        self.bytes[(self.start + self.len) % RING_BYTES] = byte;
+        self.len += 1;
+        true
+    }
+
+    fn pop_into(&mut self, output: &mut [u8]) -> usize {
+        let count = output.len().min(self.len);
+        for byte in &mut output[..count] {
+            *byte = self.bytes[self.start];
+            self.start = (self.start + 1) % RING_BYTES;
+        }
+        self.len -= count;
+        count
+    }
+}
+
+static PORTS: [Port; 2] = [const {
+    Port {
+        state: IrqLock::new(State {
+            serial: None,
+            ring: Ring {
+                bytes: [0; RING_BYTES],
+                start: 0,
+                len: 0,
+            },
+        }),
+        received: AtomicU32::new(0),
+        transmitted: AtomicU32::new(0),
+        lost: AtomicU64::new(0),
+    }
+}; 2];
+
+impl Line {
+    fn com(self) -> Com {
+        match self {
+            Self::Terminal => Com::Com1,
+            Self::HostLink => Com::Com2,
+        }
+    }
+
+    fn port(self) -> &'static Port {
+        &PORTS[self as usize]
+    }
+}
+
+/// Finds the lines; from here on they can be written to.
+pub(crate) fn init() {
+    for line in [Line::Terminal, Line::HostLink] {
+        line.port().state.lock().serial = Serial::probe(line.com());
+    }
+}
+
+/// Lets the lines interrupt; from here on they can be read.
+pub(crate) fn enable_interrupts() {
+    let handlers: [(Line, fn()); 2] = [
+        (Line::Terminal, || handle_interrupt(Line::Terminal)),
+        (Line::HostLink, || handle_interrupt(Line::HostLink)),
+    ];
+    for (line, handler) in handlers {
+        if !is_present(line) {
+            continue;
+        }
+        if !interrupt::register_isa(line.com().isa_irq(), handler) {
+            log::warn!("serial: {line:?} has no interrupt line: nothing can be read from it");
+            continue;
+        }
+        if let Some(serial) = line.port().state.lock().serial.as_mut() {
+            serial.set_receive_interrupt(true);
+        }
+        // What arrived before is not announced any more.
+        handler();
+    }
+}
+
+/// Whether the machine has the line.
+pub fn is_present(line: Line) -> bool {
+    line.port().state.lock().serial.is_some()
+}
+
+fn handle_interrupt(line: Line) {
+    let port = line.port();
+    let mut lost = 0;
+    {
+        let mut state = port.state.lock();
+        let State { serial, ring } = &mut *state;
+        let Some(serial) = serial.as_mut() else {
+            return;
+        };
+        let events = serial.handle_interrupt(|byte| lost += u64::from(!ring.push(byte)));
+        let _ = events;
+        serial.set_transmit_interrupt(false);
+    }
+    port.lost.fetch_add(lost, Ordering::Relaxed);
+    for word in [&port.received, &port.transmitted] {
+        word.fetch_add(1, Ordering::AcqRel);
+        futex::wake(word, u32::MAX, u32::MAX);
+    }
+}
+
+/// Bytes that a line lost because nobody read them in time.
+pub fn lost_bytes(line: Line) -> u64 {
+    line.port().lost.load(Ordering::Relaxed)
+}
+
+/// Reads what has arrived, at least one byte unless `deadline_ns` passes first. Returns the count.
+pub fn read(line: Line, output: &mut [u8], deadline_ns: Option<u64>) -> usize {
+    let port = line.port();
+    loop {
+        let seen = port.received.load(Ordering::Acquire);
+        let count = take_received(port, output);
+        let late = deadline_ns.is_some_and(|deadline| time::monotonic_ns() >= deadline);
+        if count > 0 || late || output.is_empty() {
+            return count;
+        }
+        futex::wait(&port.received, seen, deadline_ns, u32::MAX);
+    }
+}
+
+fn take_received(port: &Port, output: &mut [u8]) -> usize {
+    let mut total = 0;
+    for step in output.chunks_mut(256) {
+        // The caller's memory may fault; under the lock nothing may.
+        let mut bytes = [0; 256];
+        let count = port.state.lock().ring.pop_into(&mut bytes[..step.len()]);
+        step[..count].copy_from_slice(&bytes[..count]);
+        total += count;
+        if count < step.len() {
+            break;
+        }
+    }
+    total
+}
+
+/// Writes all of `bytes`, sleeping while the device is busy. False if the line is absent or stuck.
+pub fn write(line: Line, bytes: &[u8]) -> bool {
+    let port = line.port();
+    let mut rest = bytes;
+    let mut deadline_ns = time::monotonic_ns() + STUCK_NS;
+    while !rest.is_empty() {
+        let seen = port.transmitted.load(Ordering::Acquire);
+        match write_some(port, rest) {
+            None => return false,
+            Some(0) if time::monotonic_ns() > deadline_ns => return false,
+            Some(0) => {
+                let patience = time::monotonic_ns() + TRANSMIT_PATIENCE_NS;
+                futex::wait(&port.transmitted, seen, Some(patience), u32::MAX);
+            }
+            Some(count) => {
+                rest = &rest[count..];
+                deadline_ns = time::monotonic_ns() + STUCK_NS;
+            }
+        }
+    }
+    true
+}
+
+fn write_some(port: &Port, bytes: &[u8]) -> Option<usize> {
+    let mut step = [0; 64];
+    let len = bytes.len().min(step.len());
+    step[..len].copy_from_slice(&bytes[..len]);
+    let mut state = port.state.lock();
+    let serial = state.serial.as_mut()?;
+    let mut sent = 0;
+    while sent < len {
+        let count = serial.write_some(&step[sent..len]);
+        if count == 0 {
+            break;
+        }
+        sent += count;
+    }
+    if sent == 0 {
+        serial.set_transmit_interrupt(true);
+    }
+    Some(sent)
+}
+
+/// Writes from anywhere, interrupt handlers too, waiting for the device by polling.
+pub(crate) fn write_polled(line: Line, bytes: &[u8]) {
+    if let Some(serial) = line.port().state.lock().serial.as_mut() {
+        let _stuck = serial.write_all(bytes);
+    }
+}

@@ -1,0 +1,114 @@
+//! The frame allocator: `lib-buddy` over all usable RAM, under one lock.
+//!
+//! Law: metadata stands outside the frames and RAM is not touched before it is used. A frame that leaves
+//! here is zeroed. The last [`RESERVE_FRAMES`] are for the kernel itself (page tables and heap), so that work
+//! which was admitted can finish. Lock order: this lock is taken last; nothing is taken under it.
+
+use contract_boot::{MemoryRange, memory_kind};
+use kernel_machine::memory::frame::{self, FrameOwner};
+use kernel_machine::memory::{Frame, PAGE_BYTES};
+use kernel_machine::sync::IrqLock;
+use lib_buddy::Buddy;
+
+/// Frames that only page tables and the kernel's heap may take: 4 MiB.
+pub const RESERVE_FRAMES: u64 = 1024;
+
+static ALLOCATOR: IrqLock<Option<Buddy<'static>>> = IrqLock::new(None);
+
+/// How much memory there is, in frames.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FrameStatistics {
+    /// Frames of usable RAM.
+    pub total: u64,
+    /// Frames in nobody's hands.
+    pub free: u64,
+    /// Frames by owner, in the order of `OWNERS`.
+    pub by_owner: [u64; frame::OWNER_COUNT],
+}
+
+/// Takes over the usable ranges of a checked memory map. The metadata is carved out of the largest.
+///
+/// # Errors
+/// A sentence; only where no range can hold the metadata.
+pub(super) fn init(ranges: &[MemoryRange]) -> Result<(), &'static str> {
+    let usable = || ranges.iter().filter(|range| range.kind == memory_kind::USABLE);
+    let end_frame = usable().map(range_end_frame).max().unwrap_or(0);
+    let largest = usable().max_by_key(|range| range.len_bytes);
+    let largest = largest.ok_or("the machine has no usable memory")?;
+    let table_bytes = frame::table_len_bytes(end_frame).next_multiple_of(PAGE_BYTES);
+    let word_count = lib_buddy::metadata_words(end_frame);
+    let metadata_bytes = table_bytes + (word_count as u64 * 8).next_multiple_of(PAGE_BYTES);
+    if metadata_bytes >= largest.len_bytes {
+        return Err("no range of memory can hold the frame allocator's tables");
+    }
+    let metadata_start = largest.start + largest.len_bytes - metadata_bytes;
+    let words = frame::metadata_words(metadata_start + table_bytes, word_count);
+    let words = words.ok_or("the frame allocator's tables are not mapped")?;
+    frame::init(end_frame, metadata_start).ok_or("the frame table is not mapped")?;
+    let mut buddy = Buddy::new(0, end_frame, words)
+        .map_err(|_| "the frame allocator refuses the memory map")?;
+    for range in usable() {
+        let end = (range.start + range.len_bytes).min(if range.start == largest.start {
+            metadata_start
+        } else {
+            u64::MAX
+        });
+        add_range(&mut buddy, range.start.max(PAGE_BYTES), end);
+    }
+    *ALLOCATOR.lock() = Some(buddy);
+    Ok(())
+}
+
+fn range_end_frame(range: &MemoryRange) -> u64 {
+    (range.start + range.len_bytes) / PAGE_BYTES
+}
+
+fn add_range(buddy: &mut Buddy<'_>, start: u64, end: u64) {
+    let (first, count) = (start / PAGE_BYTES, end.saturating_sub(start) / PAGE_BYTES);
+    let fresh = (first..first + count).all(frame::release_reserved);
+    if fresh && buddy.release_range(first, count).is_err() {
+        log::warn!("memory at {start:#x} is left out: the map names it twice");
+    }
+}
+
+/// A zeroed frame for `owner`. `None` when memory is out (for `owner`).
+pub fn allocate(owner: FrameOwner) -> Option<Frame> {
+    let mut frame = allocate_dirty(owner)?;
+    frame.zero();
+    Some(frame)
+}
+
+fn allocate_dirty(owner: FrameOwner) -> Option<Frame> {
+    let may_use_reserve = matches!(owner, FrameOwner::PageTables | FrameOwner::Heap);
+    let mut guard = ALLOCATOR.lock();
+    let buddy = guard.as_mut()?;
+    if !may_use_reserve && buddy.free_frames() <= RESERVE_FRAMES {
+        return None;
+    }
+    let number = buddy.allocate(0)?;
+    drop(guard);
+    let frame = Frame::claim(number, owner);
+    assert!(frame.is_some(), "the frame allocator hands out frame {number} twice");
+    frame
+}
+
+/// Takes a frame back.
+pub fn free(frame: Frame) {
+    let number = frame.release();
+    let mut guard = ALLOCATOR.lock();
+    let freed = guard.as_mut().map(|buddy| buddy.free(number, 0));
+    drop(guard);
+    assert!(matches!(freed, Some(Ok(()))), "frame {number} is freed twice");
+}
+
+/// The state of memory now.
+pub fn statistics() -> FrameStatistics {
+    let free = ALLOCATOR.lock().as_ref().map_or(0, Buddy::free_frames);
+    let by_owner = frame::counts();
+    let reserved = by_owner[FrameOwner::Reserved as usize];
+    FrameStatistics {
+        total: by_owner.iter().sum::<u64>() - reserved,
+        free,
+        by_owner,
+    }
+}

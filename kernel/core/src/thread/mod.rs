@@ -1,0 +1,260 @@
+//! Threads: creation, end, joining, and what each knows of itself.
+//!
+//! Law: a thread lives in a slot ([`slot`]); its id is the slot with a generation, so that a stale id
+//! names nobody. A thread ends by [`exit`]; its stack and slot are given back once it has left its CPU, by
+//! who joins it or, when it is detached, by the reaper. [`scheduler`] decides who runs, [`wait`] lets
+//! threads sleep and be woken.
+//!
+//! Lock order, outermost first: a thread's `wait` lock → a CPU's run queue. A CPU's timeouts are locked
+//! alone. All are short and spin with interrupts off.
+
+mod idle;
+pub(crate) mod scheduler;
+pub(crate) mod slot;
+pub(crate) mod wait;
+
+use core::ops::Range;
+use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+
+use crate::memory::regions;
+use slot::{Disposition, Life, Thread};
+
+pub use scheduler::{switch_count, yield_now};
+pub use slot::THREADS_MAX;
+pub use wait::sleep_until;
+
+/// Names a thread; of a thread that has ended it names nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadId(u32);
+
+impl ThreadId {
+    /// The number behind the id; never 0.
+    pub fn as_u32(self) -> u32 {
+        self.0
+    }
+
+    /// The id behind a number, which may name nobody.
+    pub fn from_u32(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// What a thread owns for the C library: plain words that the kernel keeps for it.
+#[derive(Debug)]
+pub struct LocalState {
+    /// The C library's `errno`.
+    pub errno: AtomicI32,
+    /// Values of thread-specific keys.
+    pub keys: [AtomicUsize; 64],
+    /// Where the alternate stack for trap handlers starts.
+    pub alternate_stack_start: AtomicUsize,
+    /// Its length in bytes; 0 when there is none.
+    pub alternate_stack_len_bytes: AtomicUsize,
+    /// Head of the C library's list of functions to run at the thread's end.
+    pub exit_functions: AtomicUsize,
+    /// What the thread returned.
+    pub return_value: AtomicUsize,
+}
+
+impl LocalState {
+    const fn new() -> Self {
+        Self {
+            errno: AtomicI32::new(0),
+            keys: [const { AtomicUsize::new(0) }; 64],
+            alternate_stack_start: AtomicUsize::new(0),
+            alternate_stack_len_bytes: AtomicUsize::new(0),
+            exit_functions: AtomicUsize::new(0),
+            return_value: AtomicUsize::new(0),
+        }
+    }
+
+    fn reset(&self) {
+        self.errno.store(0, Ordering::Relaxed);
+        self.keys.iter().for_each(|key| key.store(0, Ordering::Relaxed));
+        for word in [
+            &self.alternate_stack_start,
+            &self.alternate_stack_len_bytes,
+            &self.exit_functions,
+            &self.return_value,
+        ] {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a new thread is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct SpawnRequest<'a> {
+    /// What it runs; when that returns, the thread ends.
+    pub entry: extern "C" fn(usize),
+    /// Handed to `entry`.
+    pub argument: usize,
+    /// Length of its stack in bytes; pages are backed when they are touched.
+    pub stack_len_bytes: usize,
+    /// Its name, cut to 31 bytes.
+    pub name: &'a str,
+}
+
+/// Why a thread could not be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpawnError {
+    /// All [`THREADS_MAX`] threads exist.
+    TooMany,
+    /// There is no memory for its stack or its state.
+    NoMemory,
+}
+
+impl core::fmt::Display for SpawnError {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str(match self {
+            Self::TooMany => "too many threads are running",
+            Self::NoMemory => "no memory is left for another thread",
+        })
+    }
+}
+
+/// Why a thread could not be joined or detached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinError {
+    /// The id names no thread.
+    NoThread,
+    /// The thread was detached.
+    Detached,
+}
+
+/// One line of the list of threads.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadRow {
+    /// The thread.
+    pub id: ThreadId,
+    /// Its name, in the first `name_len_bytes`.
+    pub name: [u8; slot::NAME_BYTES],
+    /// Length of the name.
+    pub name_len_bytes: usize,
+    /// The CPU it ran on last.
+    pub cpu: u32,
+    /// CPU time so far, in nanoseconds.
+    pub cpu_time_ns: u64,
+}
+
+/// Turns the code that runs now into the first thread, and gives every CPU its idle thread.
+pub fn init(thread_pointer: u64) {
+    scheduler::init();
+    slot::adopt_boot_thread(thread_pointer);
+    for cpu in 0..kernel_machine::cpu::CPUS_MAX as u32 {
+        scheduler::prepare_cpu(cpu);
+    }
+    idle::prepare(0);
+}
+
+/// Starts the thread that cleans up after detached ones. Needs interrupts.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn start_reaper() -> Result<(), SpawnError> {
+    let reaper = spawn(SpawnRequest {
+        entry: slot::reap_for_ever,
+        argument: 0,
+        stack_len_bytes: 64 * 1024,
+        name: "reaper",
+    })?;
+    let _detached = detach(reaper);
+    Ok(())
+}
+
+pub use idle::{prepare as prepare_idle, run as run_idle, stack_end as idle_stack_end};
+
+/// Starts a thread.
+///
+/// # Errors
+/// See [`SpawnError`].
+pub fn spawn(request: SpawnRequest<'_>) -> Result<ThreadId, SpawnError> {
+    let thread = slot::claim().ok_or(SpawnError::TooMany)?;
+    let Ok(stack) = regions::map_stack(request.stack_len_bytes) else {
+        slot::give_back(thread);
+        return Err(SpawnError::NoMemory);
+    };
+    thread.prepare(stack, request.name);
+    thread.set_entry(request.entry, request.argument);
+    thread.start_at(run_thread);
+    let id = thread.id();
+    scheduler::enqueue_new(thread);
+    Ok(id)
+}
+
+extern "C" fn run_thread(slot: usize) -> ! {
+    let thread = slot::by_slot(slot as u32);
+    let (entry, argument) = thread.entry();
+    entry(argument);
+    exit()
+}
+
+/// Ends the calling thread.
+pub fn exit() -> ! {
+    let thread = current_thread();
+    let was = thread.life.end();
+    thread.life.wake_joiners();
+    if was == Disposition::Detached {
+        slot::bury(thread);
+    }
+    scheduler::leave_for_ever()
+}
+
+/// Waits until the thread has ended, and frees what it had.
+///
+/// # Errors
+/// [`JoinError::NoThread`] or [`JoinError::Detached`].
+pub fn join(id: ThreadId) -> Result<(), JoinError> {
+    let thread = slot::by_id(id).ok_or(JoinError::NoThread)?;
+    if thread.life.is_detached() {
+        return Err(JoinError::Detached);
+    }
+    thread.life.wait_for_end();
+    slot::reclaim(thread);
+    Ok(())
+}
+
+/// Lets the thread be cleaned up by itself when it ends.
+///
+/// # Errors
+/// [`JoinError::NoThread`] or [`JoinError::Detached`].
+pub fn detach(id: ThreadId) -> Result<(), JoinError> {
+    let thread = slot::by_id(id).ok_or(JoinError::NoThread)?;
+    match thread.life.detach() {
+        Life::RUNNING => Ok(()),
+        Life::ENDED => {
+            slot::reclaim(thread);
+            Ok(())
+        }
+        _ => Err(JoinError::Detached),
+    }
+}
+
+/// The calling thread.
+pub fn current() -> ThreadId {
+    current_thread().id()
+}
+
+/// The calling thread's stack, without its guard.
+pub fn stack_bounds() -> Range<usize> {
+    current_thread().stack()
+}
+
+/// Names the calling thread, for lists and dumps.
+pub fn set_name(name: &str) {
+    current_thread().set_name(name);
+}
+
+/// The words that the kernel keeps for the calling thread.
+pub fn local() -> &'static LocalState {
+    &current_thread().local
+}
+
+/// Visits every thread that exists.
+pub fn for_each(visit: &mut dyn FnMut(ThreadRow)) {
+    slot::for_each_used(&mut |thread| visit(thread.row()));
+}
+
+pub(crate) fn current_thread() -> &'static Thread {
+    slot::by_slot(kernel_machine::cpu::current_thread_slot())
+}

@@ -1,0 +1,108 @@
+//! What the kernel does about each trap.
+//!
+//! Law: runs on a landing pad with interrupts off. A page fault is resolved, delivered to the runtime, or
+//! a fault of the kernel; code with interrupts off never faults, so that is one at once.
+
+use kernel_machine::cpu::trap::{Trap, vector};
+use kernel_machine::cpu::{self, mailbox};
+use kernel_machine::platform::pic;
+
+use crate::interrupt::{self, vector as interrupt_vector};
+use crate::memory::{FaultAccess, FaultOutcome, resolve_fault};
+use crate::thread::scheduler;
+use crate::{fault, trap_delivery};
+
+pub(crate) fn handle(trap: &mut Trap<'_>) {
+    match trap.vector() {
+        vector::PAGE_FAULT => handle_page_fault(trap),
+        vector::NMI => handle_nmi(trap),
+        0..32 => handle_exception(trap),
+        _ => handle_interrupt(trap),
+    }
+}
+
+fn handle_page_fault(trap: &mut Trap<'_>) {
+    const INSTRUCTION_FETCH: u64 = 1 << 4;
+    const WRITE: u64 = 1 << 1;
+    let access = match trap.error_code() {
+        code if code & INSTRUCTION_FETCH != 0 => FaultAccess::Execute,
+        code if code & WRITE != 0 => FaultAccess::Write,
+        _ => FaultAccess::Read,
+    };
+    if !trap.interrupts_were_enabled() {
+        fault::stop_at(trap, format_args!("page fault with interrupts off"));
+    }
+    let outcome = resolve_fault(trap.fault_address() as usize, access);
+    if outcome == FaultOutcome::Resolved || trap_delivery::deliver(trap) {
+        return;
+    }
+    fault::stop_at(trap, format_args!("{}", page_fault_sentence(outcome)));
+}
+
+fn page_fault_sentence(outcome: FaultOutcome) -> &'static str {
+    match outcome {
+        FaultOutcome::NoFrames => "page fault: memory is used up",
+        FaultOutcome::Forbidden => "page fault: the page forbids it (a stack's guard, or read-only memory)",
+        FaultOutcome::NoRegion | FaultOutcome::Resolved => "page fault: nothing is mapped there",
+    }
+}
+
+fn handle_exception(trap: &mut Trap<'_>) {
+    if !trap_delivery::deliver(trap) {
+        let name = exception_name(trap.vector());
+        fault::stop_at(trap, format_args!("{name}"));
+    }
+}
+
+fn exception_name(trap_vector: u8) -> &'static str {
+    match trap_vector {
+        vector::DIVIDE => "division error",
+        vector::DEBUG => "debug exception",
+        vector::BREAKPOINT => "breakpoint",
+        vector::INVALID_OPCODE => "invalid instruction",
+        vector::DOUBLE_FAULT => "double fault",
+        vector::PROTECTION => "general protection fault",
+        vector::MACHINE_CHECK => "machine check",
+        vector::SIMD => "floating-point exception",
+        _ => "unexpected exception",
+    }
+}
+
+fn handle_nmi(trap: &mut Trap<'_>) {
+    if fault::is_stopping() {
+        cpu::halt_forever();
+    }
+    fault::stop_at(trap, format_args!("non-maskable interrupt that nobody asked for"));
+}
+
+fn handle_interrupt(trap: &mut Trap<'_>) {
+    let vector = trap.vector();
+    match vector {
+        interrupt_vector::TIMER => {
+            interrupt::local_apic().end_of_interrupt();
+            scheduler::on_timer();
+        }
+        interrupt_vector::RESCHEDULE => {
+            interrupt::local_apic().end_of_interrupt();
+            scheduler::note_waiting_thread();
+        }
+        interrupt_vector::SHOOT_DOWN => {
+            mailbox::answer();
+            interrupt::local_apic().end_of_interrupt();
+        }
+        interrupt_vector::APIC_ERROR => {
+            let errors = interrupt::local_apic().take_errors();
+            log::warn!("interrupts: the local APIC reports errors {errors:#x}");
+            interrupt::local_apic().end_of_interrupt();
+        }
+        _ if interrupt_vector::ISA.contains(&vector) => interrupt::handle_isa(vector),
+        _ if interrupt_vector::LEGACY.contains(&vector) => {
+            pic::handle(vector);
+            interrupt::count_spurious();
+        }
+        _ => interrupt::count_spurious(),
+    }
+    if trap.interrupts_were_enabled() {
+        scheduler::preempt(trap);
+    }
+}
