@@ -36,6 +36,11 @@ impl Registers {
     /// Index of r8; r9 to r15 follow.
     pub const R8: usize = 8;
 
+    /// From the 16 general registers and the instruction pointer, all by DWARF number.
+    pub fn from_dwarf([general @ .., rip]: [u64; 17]) -> Self {
+        Self { general, rip }
+    }
+
     /// The stack pointer.
     pub fn rsp(&self) -> u64 {
         self.general[Self::RSP]

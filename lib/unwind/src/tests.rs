@@ -139,14 +139,12 @@ impl Memory for Machine {
 impl Machine {
     /// In the middle of the outermost function.
     fn new() -> Self {
-        let mut registers = Registers {
-            general: [0x5EED; 16],
-            rip: TEXT + OUTERMOST * FUNCTION_LEN_BYTES + 0x20,
-        };
-        registers.general[Registers::RSP] = STACK_TOP;
+        let mut numbers = [0x5EED; 17];
+        numbers[Registers::RSP] = STACK_TOP;
+        numbers[16] = TEXT + OUTERMOST * FUNCTION_LEN_BYTES + 0x20;
         Self {
             memory: HashMap::new(),
-            registers,
+            registers: Registers::from_dwarf(numbers),
             frames: Vec::new(),
         }
     }
