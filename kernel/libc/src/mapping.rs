@@ -2,7 +2,8 @@
 //!
 //! Only anonymous memory can be mapped; there are no files below this line. Lengths are rounded up
 //! to pages as POSIX asks. Every page is demand-paged unless `MAP_POPULATE` says otherwise, so a
-//! mapping without access (`PROT_NONE`) is a reservation that costs no frames.
+//! mapping without access (`PROT_NONE`) is a reservation that costs no frames. Executable memory is
+//! refused with `EACCES`: compiled code is published by the engine's own way.
 
 use core::ffi::{c_int, c_void};
 
@@ -45,10 +46,17 @@ fn protection(bits: c_int) -> Protection {
     }
 }
 
-/// `mmap`, `munmap`, `mprotect` and `madvise` report both an exhausted memory and a range that is
-/// not mapped as `ENOMEM`, so the kernel's reasons need not be told apart.
+/// The error number of a refusal. A range that is not mapped is `ENOMEM`, as on Linux.
+fn error_number(error: MemoryError) -> c_int {
+    match error {
+        MemoryError::BadRange => libc::EINVAL,
+        MemoryError::Denied => libc::EACCES,
+        MemoryError::NoRegion | MemoryError::NoSpace | MemoryError::NoFrames => libc::ENOMEM,
+    }
+}
+
 fn finish(outcome: Result<(), MemoryError>) -> c_int {
-    outcome.map_or_else(|_| fail(libc::ENOMEM), |()| 0)
+    outcome.map_or_else(|error| fail(error_number(error)), |()| 0)
 }
 
 fn map_request(
@@ -91,7 +99,7 @@ unsafe extern "C" fn mmap64(
     match map_request(start, len_bytes, protection_bits, flags, file) {
         Ok(request) => match memory::map(request) {
             Ok(address) => core::ptr::with_exposed_provenance_mut(address),
-            Err(_) => map_failed(libc::ENOMEM),
+            Err(error) => map_failed(error_number(error)),
         },
         Err(error) => map_failed(error),
     }

@@ -10,7 +10,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::NonNull;
 
 use kernel_core::heap;
-use kernel_core::thread::{self, SpawnRequest, ThreadId};
+use kernel_core::thread::{self, JoinError, SpawnRequest, ThreadId};
 use libc::{pthread_attr_t, pthread_t};
 
 use crate::mapping::PAGE_LEN_BYTES;
@@ -62,6 +62,14 @@ fn thread_of(handle: pthread_t) -> Result<ThreadId, c_int> {
     u32::try_from(handle)
         .map(ThreadId::from_u32)
         .map_err(|_| libc::ESRCH)
+}
+
+/// The error number for a thread that cannot be joined or detached.
+fn join_error(error: JoinError) -> c_int {
+    match error {
+        JoinError::NoThread => libc::ESRCH,
+        JoinError::Detached => libc::EINVAL,
+    }
 }
 
 fn is_self(handle_of_thread: pthread_t) -> bool {
@@ -141,7 +149,7 @@ unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -
     if is_self(thread) {
         return libc::EDEADLK;
     }
-    let joined = thread_of(thread).and_then(|id| thread::join(id).map_err(|_| libc::ESRCH));
+    let joined = thread_of(thread).and_then(|id| thread::join(id).map_err(join_error));
     if let Err(error) = joined {
         return error;
     }
@@ -154,7 +162,7 @@ unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -
 
 #[unsafe(no_mangle)]
 extern "C" fn pthread_detach(thread: pthread_t) -> c_int {
-    match thread_of(thread).and_then(|id| thread::detach(id).map_err(|_| libc::ESRCH)) {
+    match thread_of(thread).and_then(|id| thread::detach(id).map_err(join_error)) {
         Ok(()) => 0,
         Err(error) => error,
     }
