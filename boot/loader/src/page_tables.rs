@@ -29,6 +29,11 @@ pub struct Table([u64; 512]);
 impl Table {
     /// A table that maps nothing.
     pub const EMPTY: Self = Self([0; 512]);
+
+    /// Its entries, as the CPU reads them.
+    pub fn entries(&self) -> &[u64; 512] {
+        &self.0
+    }
 }
 
 /// What a page may be used for, besides being read.

@@ -1,0 +1,43 @@
+//! Which video mode is chosen.
+
+use boot_loader::video::{VideoMode, choose};
+use contract_boot::pixel_format::{BGRX, NONE, RGBX};
+
+fn mode(width_px: u32, height_px: u32, format: u32, current: bool) -> VideoMode {
+    VideoMode {
+        width_px,
+        height_px,
+        format,
+        current,
+    }
+}
+
+#[test]
+fn preferred_sizes_win_in_their_order() {
+    let modes = [
+        mode(1920, 1080, BGRX, true),
+        mode(1024, 768, BGRX, false),
+        mode(1280, 800, NONE, false),
+        mode(1280, 800, RGBX, false),
+    ];
+    assert_eq!(choose(&modes), Some(3));
+    assert_eq!(choose(&modes[..3]), Some(1));
+}
+
+#[test]
+fn then_the_mode_that_is_set_and_then_the_largest() {
+    let modes = [
+        mode(640, 480, BGRX, false),
+        mode(800, 600, RGBX, true),
+        mode(2560, 1440, BGRX, false),
+    ];
+    assert_eq!(choose(&modes), Some(1));
+    let unusable = [modes[0], mode(800, 600, NONE, true), modes[2]];
+    assert_eq!(choose(&unusable), Some(2));
+}
+
+#[test]
+fn without_a_usable_mode_there_is_none() {
+    assert_eq!(choose(&[mode(1280, 800, NONE, true)]), None);
+    assert_eq!(choose(&[]), None);
+}
