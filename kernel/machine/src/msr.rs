@@ -1,9 +1,9 @@
 //! Model-specific registers, by name.
 //!
-//! Law: only registers listed in [`Msr`] are reached, and all of them exist on every CPU that passed
-//! [`crate::platform::features::CpuFeatures::missing_baseline`], unless their line says which feature
-//! brings them; reading one that does not exist is a general-protection fault, so a bug of ours. Writing
-//! can redirect the CPU, so [`write`] is unsafe and stays inside this crate.
+//! Law: only registers listed in [`Msr`] are reached, and all of them exist on every CPU that
+//! passed [`crate::platform::features::CpuFeatures::missing_baseline`], unless their line says
+//! which feature brings them; reading one that does not exist is a general-protection fault, so a
+//! bug of ours. Writing can redirect the CPU, so [`write`] is unsafe and stays inside this crate.
 //!
 //! Source: Intel SDM vol. 4, chapter 2; x2APIC registers: SDM vol. 3, table 12-6.
 

@@ -1,13 +1,14 @@
 //! Text on pixels: the kernel's early log and its last words.
 //!
-//! Law: nothing is allocated, nothing can fail, and no input panics: text of any kind is shown as far as the font
-//! goes, and a screen too small for one character shows nothing. The sink is only written, never read, because reading a
-//! framebuffer back is slow; what stands on the screen is remembered in cells that the caller lends, one byte each,
-//! and scrolling redraws only cells that change.
+//! Law: nothing is allocated, nothing can fail, and no input panics: text of any kind is shown as
+//! far as the font goes, and a screen too small for one character shows nothing. The sink is only
+//! written, never read, because reading a framebuffer back is slow; what stands on the screen is
+//! remembered in cells that the caller lends, one byte each, and scrolling redraws only cells that
+//! change.
 //!
-//! This is no terminal: there are no escape sequences and no colours within the text. `\n`, `\r`, `\t` and
-//! backspace move the cursor; other control characters and characters that the font lacks show as
-//! [`REPLACEMENT`].
+//! This is no terminal: there are no escape sequences and no colours within the text. `\n`, `\r`,
+//! `\t` and backspace move the cursor; other control characters and characters that the font lacks
+//! show as [`REPLACEMENT`].
 //!
 //! Units: pixels (`_px`) from the top left corner; columns and lines are characters.
 #![no_std]
@@ -74,8 +75,8 @@ pub struct TextScreen<'a, S> {
 }
 
 impl<'a, S: PixelSink> TextScreen<'a, S> {
-    /// Clears `sink` and begins at its top. One cell is used for each character; a slice that is too short costs
-    /// lines at the bottom ([`cells_needed`] tells how long it should be).
+    /// Clears `sink` and begins at its top. One cell is used for each character; a slice that is
+    /// too short costs lines at the bottom ([`cells_needed`] tells how long it should be).
     pub fn new(sink: S, cells: &'a mut [u8], colours: Colours) -> Self {
         let geometry = Geometry::of(&sink);
         let lines = cells

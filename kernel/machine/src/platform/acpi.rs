@@ -1,13 +1,13 @@
 //! The machine as ACPI's static tables describe it.
 //!
-//! Law: tables are bytes from a stranger. They are read through bounds-checked slices of RAM, never through
-//! pointers of a table's type; lengths are capped, counts are capped, nothing is followed twice. A table
-//! that is missing or wrong costs what it describes and becomes a [`AcpiComplaint`]; [`discover`] always
-//! answers a [`Platform`], at worst one CPU at the architectural addresses.
+//! Law: tables are bytes from a stranger. They are read through bounds-checked slices of RAM, never
+//! through pointers of a table's type; lengths are capped, counts are capped, nothing is followed
+//! twice. A table that is missing or wrong costs what it describes and becomes a [`AcpiComplaint`];
+//! [`discover`] always answers a [`Platform`], at worst one CPU at the architectural addresses.
 //!
 //! Why not crate `acpi`: it needs a nightly compiler, and reads tables through typed pointers whose
-//! lengths it takes on trust (a MADT entry of length 0 makes it loop for ever). AML is not interpreted; the
-//! one object needed from it, `_S5_`, is found by its byte pattern ([`sleep`]).
+//! lengths it takes on trust (a MADT entry of length 0 makes it loop for ever). AML is not
+//! interpreted; the one object needed from it, `_S5_`, is found by its byte pattern ([`sleep`]).
 //!
 //! Source: ACPI Specification 6.5, chapter 5.2.
 
@@ -135,9 +135,9 @@ pub struct Discovery {
     pub complaints: Vec<AcpiComplaint>,
 }
 
-/// Reads the tables below the root pointer at physical address `rsdp` (0: none). `memory_map` is the boot
-/// contract's: tables are believed only where it says that firmware keeps its RAM.
-/// Devices that tables place into RAM are dropped, since their registers would be somebody's memory.
+/// Reads the tables below the root pointer at physical address `rsdp` (0: none). `memory_map` is
+/// the boot contract's: tables are believed only where it says that firmware keeps its RAM. Devices
+/// that tables place into RAM are dropped, since their registers would be somebody's memory.
 pub fn discover(rsdp: u64, memory_map: &[MemoryRange]) -> Discovery {
     let mut found = discover_in(&FirmwareRam { memory_map }, rsdp);
     drop_devices_in_ram(&mut found, memory_map);

@@ -1,14 +1,16 @@
 //! One timer per CPU, armed with a time of the time-stamp counter.
 //!
-//! Law: [`ApicTimer`] says how; it is one value for the machine, and [`ApicTimer::arm`] acts on the CPU that runs. Where
-//! the CPU has deadline mode, the hardware compares; else the time is turned into a count of the local APIC timer, measured
-//! once. A count that does not fit fires early, never late: whoever is woken compares with the clock and arms again.
+//! Law: [`ApicTimer`] says how; it is one value for the machine, and [`ApicTimer::arm`] acts on the
+//! CPU that runs. Where the CPU has deadline mode, the hardware compares; else the time is turned
+//! into a count of the local APIC timer, measured once. A count that does not fit fires early,
+//! never late: whoever is woken compares with the clock and arms again.
 
 use super::features::CpuFeatures;
 use super::local_apic::{LocalApic, LocalVectors, TimerDivider};
 use super::tsc::{self, Stuck, TickScale};
 
-/// By 16 a count of 32 bits lasts a minute on a 1 GHz bus, and a tick is still a fraction of a microsecond.
+/// By 16 a count of 32 bits lasts a minute on a 1 GHz bus, and a tick is still a fraction of a
+/// microsecond.
 const DIVIDER: TimerDivider = TimerDivider::By16;
 
 /// How this machine's CPUs time one event.
@@ -72,8 +74,8 @@ impl ApicTimer {
         }
     }
 
-    /// Fires once on the CPU that runs, when the time-stamp counter reaches `deadline_tsc`, or earlier; soon if that has
-    /// passed. Replaces what was armed.
+    /// Fires once on the CPU that runs, when the time-stamp counter reaches `deadline_tsc`, or
+    /// earlier; soon if that has passed. Replaces what was armed.
     pub fn arm(&self, local_apic: &LocalApic, deadline_tsc: u64) {
         match self {
             // 0 would disarm.
@@ -85,7 +87,8 @@ impl ApicTimer {
         }
     }
 
-    /// Nothing fires on the CPU that runs until it is armed again; an interrupt may already be on its way.
+    /// Nothing fires on the CPU that runs until it is armed again; an interrupt may already be on
+    /// its way.
     pub fn disarm(&self, local_apic: &LocalApic) {
         match self {
             Self::Deadline => local_apic.arm_tsc_deadline(0),

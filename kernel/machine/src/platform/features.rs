@@ -1,10 +1,11 @@
 //! What this CPU can do, read once from CPUID.
 //!
-//! Law: CPUID is asked here and nowhere else. All CPUs of a machine are taken to be alike; each checks
-//! [`CpuFeatures::missing_baseline`] when it starts. A hypervisor may say anything: strings are
-//! cleaned, sizes are bounded.
+//! Law: whoever wants to know what the CPU can do asks here; only [`crate::cpu`], which sets a CPU
+//! up before anything else runs on it, asks CPUID itself. All CPUs of a machine are taken to be
+//! alike. A hypervisor may say anything: strings are cleaned, sizes are bounded.
 //!
-//! Source: Intel SDM vol. 2, CPUID; AMD APM vol. 3, appendix E; the x86-64 psABI for what x86-64-v2 means.
+//! Source: Intel SDM vol. 2, CPUID; AMD APM vol. 3, appendix E; the x86-64 psABI for what x86-64-v2
+//! means.
 
 use core::fmt;
 
@@ -201,8 +202,8 @@ impl CpuFeatures {
     }
 }
 
-/// Length of the XSAVE area, in the standard format, for the components that `xcr0` names. `None` if the
-/// CPU's answer is absurd.
+/// Length of the XSAVE area, in the standard format, for the components that `xcr0` names. `None`
+/// if the CPU's answer is absurd.
 pub fn xsave_area_len_bytes(xcr0: u64) -> Option<usize> {
     xsave_area_len(&CpuIdReaderNative, xcr0)
 }

@@ -1,7 +1,8 @@
 //! The screen that the loader left: pixels in device memory.
 //!
-//! Law: what the boot contract says about the mode is checked against the memory behind it before the first pixel;
-//! after that every write is checked against the mode. The memory is only written: reading it back is slow.
+//! Law: what the boot contract says about the mode is checked against the memory behind it before
+//! the first pixel; after that every write is checked against the mode. The memory is only written:
+//! reading it back is slow.
 //!
 //! Source: UEFI 2.10, section 12.9 (graphics output), from which the loader takes the mode.
 

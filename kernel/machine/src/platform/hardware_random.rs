@@ -1,11 +1,11 @@
 //! Randomness from the CPU: `rdseed`, `rdrand`, and timing.
 //!
-//! Law: nothing here is a generator for anybody's keys; it is raw material for the kernel's CSPRNG, which mixes
-//! several sources. A source that is absent, gives up, or answers what broken parts answer (all zeros, all ones,
-//! the same value again) yields nothing.
+//! Law: nothing here is a generator for anybody's keys; it is raw material for the kernel's CSPRNG,
+//! which mixes several sources. A source that is absent, gives up, or answers what broken parts
+//! answer (all zeros, all ones, the same value again) yields nothing.
 //!
-//! Source: Intel SDM vol. 1, section 7.3.17 (retries); AMD's erratum on `rdrand` answering all ones after
-//! a suspend is why constant answers are refused.
+//! Source: Intel SDM vol. 1, section 7.3.17 (retries); AMD's erratum on `rdrand` answering all ones
+//! after a suspend is why constant answers are refused.
 
 use core::arch::asm;
 
@@ -85,8 +85,9 @@ fn rdrand() -> Option<u64> {
     (ok != 0).then_some(value)
 }
 
-/// Fills `samples` with time-stamp differences across memory fences: the low bits vary with everything that
-/// shares the machine. Worth far less than 64 bits each; to be hashed, and not to be relied on alone.
+/// Fills `samples` with time-stamp differences across memory fences: the low bits vary with
+/// everything that shares the machine. Worth far less than 64 bits each; to be hashed, and not to
+/// be relied on alone.
 pub fn collect_jitter(samples: &mut [u64]) {
     let mut last = tsc::read();
     for sample in samples {

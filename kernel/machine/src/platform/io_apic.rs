@@ -1,9 +1,11 @@
 //! An I/O APIC: which device interrupt becomes which vector on which CPU.
 //!
-//! Law: a pin is masked until it is routed, and masked while its route changes. The index and data registers are
-//! a pair, so every method takes `&mut self`; core keeps the I/O APICs under a lock that turns interrupts off.
+//! Law: a pin is masked until it is routed, and masked while its route changes. The index and data
+//! registers are a pair, so every method takes `&mut self`; core keeps the I/O APICs under a lock
+//! that turns interrupts off.
 //!
-//! Source: Intel 82093AA datasheet (order 290566), section 3.2; I/O APIC in ICH9 and later is compatible.
+//! Source: Intel 82093AA datasheet (order 290566), section 3.2; I/O APIC in ICH9 and later is
+//! compatible.
 
 use core::ops::Range;
 

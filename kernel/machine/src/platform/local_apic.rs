@@ -1,15 +1,17 @@
 //! The local APIC of the CPU that runs, in xAPIC or x2APIC mode behind one type.
 //!
-//! Law: there is one [`LocalApic`] for the machine, because all CPUs reach their own unit at one address (or
-//! by the same MSRs); every method acts on the unit of the CPU that executes it. Callers that need two calls
-//! to reach the same unit keep interrupts off between them. The mode is chosen once, by the first CPU, and
-//! every other CPU enters the same one in [`LocalApic::enable`].
+//! Law: there is one [`LocalApic`] for the machine, because all CPUs reach their own unit at one
+//! address (or by the same MSRs); every method acts on the unit of the CPU that executes it.
+//! Callers that need two calls to reach the same unit keep interrupts off between them. The mode is
+//! chosen once, by the first CPU, and every other CPU enters the same one in [`LocalApic::enable`].
 //!
-//! Vectors are 32..=255; the kernel has a gate for each, so none of these registers can make the CPU run
-//! anything but the kernel's entry points. The exception is [`LocalApic::start_processor`], which is unsafe.
+//! Vectors are 32..=255; the kernel has a gate for each, so none of these registers can make the
+//! CPU run anything but the kernel's entry points. The exception is [`LocalApic::start_processor`],
+//! which is unsafe.
 //!
-//! Source: Intel SDM vol. 3, chapter 11: 11.4 (registers), 11.5 (local vectors, timer), 11.6 (commands), 11.8.5 (end
-//! of interrupt), 11.9 (spurious), 11.12 (x2APIC); 8.4.4 (start of other CPUs).
+//! Source: Intel SDM vol. 3, chapter 11: 11.4 (registers), 11.5 (local vectors, timer), 11.6
+//! (commands), 11.8.5 (end of interrupt), 11.9 (spurious), 11.12 (x2APIC); 8.4.4 (start of other
+//! CPUs).
 
 use crate::cpu::interrupts;
 use crate::mmio::{Mmio, MmioError};
@@ -185,8 +187,9 @@ impl LocalApic {
         matches!(self.access, Access::X2Apic)
     }
 
-    /// Switches this CPU's unit on: timer masked, LINT0 masked (the 8259s are asleep), LINT1 an NMI as PCs wire
-    /// it, errors and spurious interrupts on their vectors. Interrupts stay off meanwhile.
+    /// Switches this CPU's unit on: timer masked, LINT0 masked (the 8259s are asleep), LINT1 an NMI
+    /// as PCs wire it, errors and spurious interrupts on their vectors. Interrupts stay off
+    /// meanwhile.
     pub fn enable(&self, vectors: LocalVectors) {
         self.enter_mode();
         self.write(Register::TaskPriority, 0);
@@ -204,8 +207,8 @@ impl LocalApic {
         self.end_of_interrupt();
     }
 
-    /// Not every unit has these; touching an absent one faults in x2APIC mode (SDM vol. 3, section 11.4.8: the version
-    /// register tells the index of the last).
+    /// Not every unit has these; touching an absent one faults in x2APIC mode (SDM vol. 3, section
+    /// 11.4.8: the version register tells the index of the last).
     fn mask_optional_vectors(&self) {
         let last = self.read(Register::Version) >> 16 & 0xff;
         if last >= LVT_INDEX_PERFORMANCE {
@@ -221,8 +224,8 @@ impl LocalApic {
         if self.is_x2apic() {
             base |= BASE_X2APIC_ENABLE;
         }
-        // SAFETY: only the mode bits change; xAPIC to x2APIC is a legal transition, and a unit already in
-        // x2APIC mode never gets here with the bit clear.
+        // SAFETY: only the mode bits change; xAPIC to x2APIC is a legal transition, and a unit
+        // already in x2APIC mode never gets here with the bit clear.
         unsafe { msr::write(Msr::ApicBase, base) }
     }
 
@@ -254,11 +257,12 @@ impl LocalApic {
         self.command(destination, command(Delivery::Nmi, 0))
     }
 
-    /// Starts the CPU `apic_id` at `page`: INIT, then two start-ups (SDM vol. 3, section 8.4.4.1). Takes about 10 ms.
+    /// Starts the CPU `apic_id` at `page`: INIT, then two start-ups (SDM vol. 3, section 8.4.4.1).
+    /// Takes about 10 ms.
     ///
     /// # Safety
-    /// The page holds real-mode code that leads into the kernel, for a CPU that is not running, and stays until
-    /// that CPU has told that it is through.
+    /// The page holds real-mode code that leads into the kernel, for a CPU that is not running, and
+    /// stays until that CPU has told that it is through.
     pub unsafe fn start_processor(
         &self,
         apic_id: u32,
@@ -309,11 +313,13 @@ impl LocalApic {
             Register::LvtTimer,
             LVT_TIMER_DEADLINE | u32::from(vectors.timer),
         );
-        // The mode must have changed before the first deadline is written (SDM vol. 3, section 11.5.4.1).
+        // The mode must have changed before the first deadline is written (SDM vol. 3, section
+        // 11.5.4.1).
         fence();
     }
 
-    /// Fires once when the time-stamp counter reaches `tsc`, at once if it has; 0 disarms. Only in deadline mode.
+    /// Fires once when the time-stamp counter reaches `tsc`, at once if it has; 0 disarms. Only in
+    /// deadline mode.
     pub fn arm_tsc_deadline(&self, tsc: u64) {
         // SAFETY: a deadline only raises the timer's vector.
         unsafe { msr::write(Msr::TscDeadline, tsc) }
@@ -325,8 +331,8 @@ impl LocalApic {
         self.write(Register::TimerInitialCount, 0);
     }
 
-    /// Measures the frequency of the timer with `divider`, in ticks of the divided clock. Takes about 40 ms.
-    /// Call with interrupts off; leaves the timer stopped.
+    /// Measures the frequency of the timer with `divider`, in ticks of the divided clock. Takes
+    /// about 40 ms. Call with interrupts off; leaves the timer stopped.
     pub fn measure_timer(&self, divider: TimerDivider, tsc_hz: u64) -> Result<Measurement, Stuck> {
         self.write(Register::TimerDivide, divider as u32);
         self.write(Register::LvtTimer, LVT_MASKED);
@@ -346,8 +352,8 @@ impl LocalApic {
     fn write(&self, register: Register, value: u32) {
         match &self.access {
             Access::XApic(registers) => registers.write32(register as usize, value),
-            // SAFETY: every register of the enum takes the values that this module makes; vectors lead to the
-            // kernel's gates.
+            // SAFETY: every register of the enum takes the values that this module makes; vectors
+            // lead to the kernel's gates.
             Access::X2Apic => unsafe { msr::write(register.msr(), u64::from(value)) },
         }
     }
@@ -373,14 +379,15 @@ enum Delivery {
     StartUp = 0b110,
 }
 
-/// The low half of the command register, figure 11-12: edge-triggered, level asserted, physical destination.
+/// The low half of the command register, figure 11-12: edge-triggered, level asserted, physical
+/// destination.
 fn command(delivery: Delivery, vector: u8) -> u32 {
     const LEVEL_ASSERT: u32 = 1 << 14;
     LEVEL_ASSERT | (delivery as u32) << 8 | u32::from(vector)
 }
 
-/// Writing the command register of x2APIC mode does not order earlier stores (SDM vol. 3, section 11.12.3): without
-/// this the receiver may not see what the interrupt is about.
+/// Writing the command register of x2APIC mode does not order earlier stores (SDM vol. 3, section
+/// 11.12.3): without this the receiver may not see what the interrupt is about.
 fn fence() {
     // SAFETY: fences change nothing.
     unsafe { core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags)) }

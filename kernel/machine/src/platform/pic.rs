@@ -1,10 +1,11 @@
 //! The two 8259 interrupt controllers of the PC, put to rest.
 //!
-//! Law: interrupts come through the I/O APICs only. The 8259s are moved away from the exception vectors,
-//! because a masked controller can still raise a spurious IRQ 7 or 15 on its way there, and then
-//! masked for good. [`VECTORS`] stay reserved for those spurious interrupts.
+//! Law: interrupts come through the I/O APICs only. The 8259s are moved away from the exception
+//! vectors, because a masked controller can still raise a spurious IRQ 7 or 15 on its way there,
+//! and then masked for good. [`VECTORS`] stay reserved for those spurious interrupts.
 //!
-//! Source: Intel 8259A datasheet (order 231468): initialisation words, OCW1..3, "Spurious interrupts".
+//! Source: Intel 8259A datasheet (order 231468): initialisation words, OCW1..3, "Spurious
+//! interrupts".
 
 use core::ops::Range;
 

@@ -1,7 +1,8 @@
 //! Channel 2 of the 8254 interval timer, as a counter.
 //!
-//! Law: the last resort for calibration. Channel 2 raises no interrupt; its gate is opened, the speaker
-//! behind it stays silent. Its 16 bits wrap every 55 ms: whoever uses it must read it more often than that.
+//! Law: the last resort for calibration. Channel 2 raises no interrupt; its gate is opened, the
+//! speaker behind it stays silent. Its 16 bits wrap every 55 ms: whoever uses it must read it more
+//! often than that.
 //!
 //! Source: Intel 82C54 datasheet (order 231244): control word, counter latch command, mode 2.
 

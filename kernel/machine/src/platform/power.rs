@@ -1,10 +1,11 @@
 //! Off, and off and on again.
 //!
-//! Law: each way is tried in the order of how well it is specified, with a bounded wait after it; [`reboot`] always
-//! ends, since a CPU without an interrupt table resets at the next fault. Call with interrupts off, when
-//! everything that matters is written and the other CPUs have stopped.
+//! Law: each way is tried in the order of how well it is specified, with a bounded wait after it;
+//! [`reboot`] always ends, since a CPU without an interrupt table resets at the next fault. Call
+//! with interrupts off, when everything that matters is written and the other CPUs have stopped.
 //!
-//! Source: ACPI 6.5, sections 4.8.3.2 (PM1 control), 4.8.3.6 (reset register), 16.1.7 (entering S5).
+//! Source: ACPI 6.5, sections 4.8.3.2 (PM1 control), 4.8.3.6 (reset register), 16.1.7 (entering
+//! S5).
 
 use core::arch::asm;
 
@@ -18,7 +19,8 @@ const PM1_SLEEP_TYPE_SHIFT: u16 = 10;
 const PM1_SLEEP_TYPE_MASK: u16 = 0b111 << PM1_SLEEP_TYPE_SHIFT;
 const PM1_SLEEP_ENABLE: u16 = 1 << 13;
 
-/// PM1a control of QEMU's machines, where S5 is sleep type 0: for when the firmware's tables cannot be read.
+/// PM1a control of QEMU's machines, where S5 is sleep type 0: for when the firmware's tables cannot
+/// be read.
 const QEMU_PM1A_CONTROL: Port<u16> = Port::new(0x604);
 /// QEMU's `isa-debug-exit` device, at the address that this project's test machines give it.
 const QEMU_DEBUG_EXIT: Port<u32> = Port::new(0xf4);
@@ -50,7 +52,8 @@ pub fn power_off(platform: &Platform) {
     wait(PATIENCE_US);
 }
 
-/// Some firmware ignores PM1 control until it has been told that an ACPI system runs (ACPI 6.5, section 4.8.2.5).
+/// Some firmware ignores PM1 control until it has been told that an ACPI system runs (ACPI 6.5,
+/// section 4.8.2.5).
 fn take_over_from_firmware(control: &PmControl) {
     let status = Port::<u16>::new(control.pm1a);
     let Some((port, value)) = control.acpi_enable else {
@@ -138,8 +141,8 @@ fn pulse_keyboard_reset() {
     KEYBOARD_COMMAND.write(KEYBOARD_PULSE_RESET);
 }
 
-/// Faults without an interrupt table: the fault cannot be delivered, nor the double fault, and the CPU shuts down,
-/// which PCs wire to reset.
+/// Faults without an interrupt table: the fault cannot be delivered, nor the double fault, and the
+/// CPU shuts down, which PCs wire to reset.
 fn triple_fault() -> ! {
     let empty_table = [0u8; 10];
     // SAFETY: nothing runs on this CPU after this; that is the purpose.

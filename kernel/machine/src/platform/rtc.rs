@@ -1,8 +1,8 @@
 //! The battery-backed clock: wall time at boot.
 //!
-//! Law: the clock is read until two readings in a row are equal, a bounded number of times; what it says is checked
-//! field by field before it becomes a time. It is taken to run in UTC. Index and data ports are a pair, and
-//! one [`Rtc`] at a time is used, by the CPU that boots.
+//! Law: the clock is read until two readings in a row are equal, a bounded number of times; what it
+//! says is checked field by field before it becomes a time. It is taken to run in UTC. Index and
+//! data ports are a pair, and one [`Rtc`] at a time is used, by the CPU that boots.
 //!
 //! Source: Motorola MC146818A datasheet; ACPI 6.5, section 4.8.2.4 (century byte).
 

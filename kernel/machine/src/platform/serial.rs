@@ -1,9 +1,10 @@
 //! The PC's serial ports: 16550 and its descendants.
 //!
-//! Law: a port exists only if a byte comes back through its own loop-back; a port that stops answering never
-//! hangs the kernel, because every wait is bounded. A [`Serial`] takes no lock: core wraps it in one. Only
-//! [`emergency_write`] goes past that lock, for the last words of a kernel that stops.
-//! The line is 115 200 baud, 8 data bits, no parity, one stop bit, no flow control.
+//! Law: a port exists only if a byte comes back through its own loop-back; a port that stops
+//! answering never hangs the kernel, because every wait is bounded. A [`Serial`] takes no lock:
+//! core wraps it in one. Only [`emergency_write`] goes past that lock, for the last words of a
+//! kernel that stops. The line is 115 200 baud, 8 data bits, no parity, one stop bit, no flow
+//! control.
 //!
 //! Source: National Semiconductor PC16550D datasheet, section 8 (registers).
 
@@ -213,13 +214,14 @@ impl<R: Registers> Serial<R> {
         wait_for(&mut self.registers, bit)
     }
 
-    /// Sends all of `bytes`, waiting for the line; gives up when the port takes nothing for over 100 ms.
+    /// Sends all of `bytes`, waiting for the line; gives up when the port takes nothing for over
+    /// 100 ms.
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), SerialStuck> {
         write_all(&mut self.registers, bytes)
     }
 
-    /// Sends as much of `bytes` as fits at once; returns how many bytes that was, 0 if the transmitter is
-    /// busy.
+    /// Sends as much of `bytes` as fits at once; returns how many bytes that was, 0 if the
+    /// transmitter is busy.
     pub fn write_some(&mut self, bytes: &[u8]) -> usize {
         let status = self.registers.read(Register::LineStatus);
         if status == FLOATING || status & STATUS_TRANSMITTER_EMPTY == 0 {
@@ -250,8 +252,8 @@ impl<R: Registers> Serial<R> {
         }
     }
 
-    /// Handles the port's interrupt until it has no more causes, because the line is edge-triggered. Every
-    /// byte that arrived goes to `receive`.
+    /// Handles the port's interrupt until it has no more causes, because the line is
+    /// edge-triggered. Every byte that arrived goes to `receive`.
     pub fn handle_interrupt(&mut self, mut receive: impl FnMut(u8)) -> SerialEvents {
         let mut events = SerialEvents::default();
         for _ in 0..CAUSES_MAX {
@@ -290,8 +292,8 @@ impl<R: Registers> Serial<R> {
     }
 }
 
-/// Writes `bytes` to `com` without any lock, whatever state it is in; bytes that it does not take are lost. Only
-/// for a kernel that is about to stop: it may tear what somebody else is sending.
+/// Writes `bytes` to `com` without any lock, whatever state it is in; bytes that it does not take
+/// are lost. Only for a kernel that is about to stop: it may tear what somebody else is sending.
 pub fn emergency_write(com: Com, bytes: &[u8]) {
     let mut registers = com;
     registers.write(Register::InterruptEnable, 0);

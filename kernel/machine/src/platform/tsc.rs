@@ -1,11 +1,12 @@
 //! The time-stamp counter: the machine's clock once its frequency is known.
 //!
-//! Law: the frequency comes from CPUID where that is plausible and not contradicted by a steady measurement
-//! against a hardware timer; else from the measurement. One sample is never trusted: on a busy host
-//! a single one was wrong by a factor of 3.5. See [`sampling`] for how samples are taken.
+//! Law: the frequency comes from CPUID where that is plausible and not contradicted by a steady
+//! measurement against a hardware timer; else from the measurement. One sample is never trusted: on
+//! a busy host a single one was wrong by a factor of 3.5. See [`sampling`] for how samples are
+//! taken.
 //!
-//! Source: Intel SDM vol. 3, section 18.17 (time-stamp counter, and how CPUID leaves 0x15 and 0x16 give its
-//! frequency); leaf 0x4000_0010 as hypervisors agreed on it (EAX: kHz of the TSC).
+//! Source: Intel SDM vol. 3, section 18.17 (time-stamp counter, and how CPUID leaves 0x15 and 0x16
+//! give its frequency); leaf 0x4000_0010 as hypervisors agreed on it (EAX: kHz of the TSC).
 
 pub mod conversion;
 pub mod sampling;

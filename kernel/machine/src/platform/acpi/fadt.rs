@@ -1,7 +1,7 @@
 //! The FADT: fixed power hardware.
 //!
-//! Law: ports are taken from the 64-bit generic addresses where those name the I/O space, else from the old
-//! 32-bit fields; a port that does not fit 16 bits is no port.
+//! Law: ports are taken from the 64-bit generic addresses where those name the I/O space, else from
+//! the old 32-bit fields; a port that does not fit 16 bits is no port.
 //!
 //! Source: ACPI 6.5, section 5.2.9; generic addresses: section 5.2.3.2.
 

@@ -76,8 +76,8 @@ pub struct InterruptSourceOverride {
     pub trigger: Trigger,
 }
 
-/// Adds what the table says to `platform`. An entry that is cut short ends the reading; one that makes no
-/// sense is skipped.
+/// Adds what the table says to `platform`. An entry that is cut short ends the reading; one that
+/// makes no sense is skipped.
 pub(super) fn read(table: &[u8], platform: &mut Platform) {
     if let Some(address) = u32_at(table, 36).filter(|address| *address != 0) {
         platform.local_apic_address = u64::from(address);

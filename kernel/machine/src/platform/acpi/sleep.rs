@@ -1,10 +1,10 @@
 //! The sleep type of S5, read from the DSDT without an AML interpreter.
 //!
-//! Law: `\_S5_` is a package of small constants in practically every DSDT (ACPI 6.5, section 7.4.2 asks for
-//! it), so its encoding can be recognised: `NameOp`, an optional root character, `_S5_`, `PackageOp`, the
-//! package's length, the number of elements, then the elements. Only that exact shape is accepted, at every
-//! place where the name occurs; all else is skipped. A wrong find costs a power-off that does
-//! nothing, never memory.
+//! Law: `\_S5_` is a package of small constants in practically every DSDT (ACPI 6.5, section 7.4.2
+//! asks for it), so its encoding can be recognised: `NameOp`, an optional root character, `_S5_`,
+//! `PackageOp`, the package's length, the number of elements, then the elements. Only that exact
+//! shape is accepted, at every place where the name occurs; all else is skipped. A wrong find costs
+//! a power-off that does nothing, never memory.
 //!
 //! Source: ACPI 6.5, sections 20.2.3 (constants), 20.2.4 (package length), 20.2.5.1 (names).
 

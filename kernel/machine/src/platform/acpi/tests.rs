@@ -68,6 +68,11 @@ const TIMER_TO_2: &[u8] = &[2, 10, 0, 0, 2, 0, 0, 0, 0, 0];
 const SCI_LEVEL_LOW: &[u8] = &[2, 10, 0, 9, 20, 0, 0, 0, 0x0f, 0];
 
 fn fadt() -> Vec<u8> {
+    fadt_with(&[])
+}
+
+/// The FADT of a usual PC, with some bytes replaced.
+fn fadt_with(changes: &[(usize, &[u8])]) -> Vec<u8> {
     let mut body = vec![0; 244 - tables::HEADER_LEN_BYTES];
     let mut put = |offset: usize, bytes: &[u8]| {
         let at = offset - tables::HEADER_LEN_BYTES;
@@ -84,6 +89,9 @@ fn fadt() -> Vec<u8> {
     put(116, &[1, 8, 0, 1]);
     put(120, &0xcf9u64.to_le_bytes());
     put(128, &[0x0f]);
+    changes
+        .iter()
+        .for_each(|(offset, bytes)| put(*offset, bytes));
     table(b"FACP", &body)
 }
 
@@ -254,6 +262,80 @@ fn tables_are_believed_only_in_the_firmwares_memory() {
     ] {
         assert!(!holds_tables(&range(kind), 0x1000, 1));
     }
+}
+
+fn platform_with_fadt(fadt: Vec<u8>) -> Platform {
+    let mut memory = pc();
+    memory.0.insert(FADT, fadt);
+    discover_in(&memory, RSDP).platform
+}
+
+#[test]
+fn wide_port_addresses_win_where_they_name_ports() {
+    let io = [1, 16, 0, 2, 0x04, 0xb0, 0, 0, 0, 0, 0, 0];
+    let platform = platform_with_fadt(fadt_with(&[(172, &io), (184, &io)]));
+    let control = platform.pm_control.unwrap();
+    assert_eq!((control.pm1a, control.pm1b), (0xb004, Some(0xb004)));
+
+    let mut memory_space = io;
+    memory_space[0] = 0;
+    let mut beyond_ports = io;
+    beyond_ports[6] = 1;
+    for useless in [memory_space, beyond_ports] {
+        let platform = platform_with_fadt(fadt_with(&[(172, &useless)]));
+        assert_eq!(platform.pm_control.unwrap().pm1a, 0x604);
+    }
+}
+
+#[test]
+fn reset_registers_of_all_spaces_are_read() {
+    let reset = |space: u8, address: u64| {
+        let changes: [(usize, &[u8]); 2] = [(116, &[space]), (120, &address.to_le_bytes())];
+        let platform = platform_with_fadt(fadt_with(&changes));
+        platform.reset.map(|(register, _)| register)
+    };
+    let pci = ResetRegister::PciConfiguration {
+        device: 31,
+        function: 2,
+        offset: 0x40,
+    };
+    assert_eq!(reset(2, 0x1f_0002_0040), Some(pci));
+    assert_eq!(
+        reset(0, 0xfed0_0001),
+        Some(ResetRegister::Memory(0xfed0_0001))
+    );
+    assert_eq!(reset(2, 0x20_0000_0000), None);
+    assert_eq!(reset(1, 0x1_0000), None);
+    assert_eq!(reset(9, 0xcf9), None);
+    assert_eq!(reset(1, 0), None);
+}
+
+#[test]
+fn hardware_reduced_machines_have_no_fixed_ports() {
+    let flags = (1u32 << 20).to_le_bytes();
+    let platform = platform_with_fadt(fadt_with(&[(112, &flags)]));
+    assert_eq!(platform.pm_control, None);
+    assert_eq!(platform.pm_timer, None);
+    assert_eq!(platform.reset, None);
+}
+
+#[test]
+fn a_short_old_fadt_is_read_as_far_as_it_goes() {
+    let whole = fadt();
+    for len in tables::HEADER_LEN_BYTES..116 {
+        let platform = platform_with_fadt(table(b"FACP", &whole[tables::HEADER_LEN_BYTES..len]));
+        assert_eq!(platform.reset, None);
+        assert_eq!(platform.pm_timer.is_some(), len >= 80);
+    }
+}
+
+#[test]
+fn the_local_apic_address_can_be_overridden() {
+    let mut memory = pc();
+    let address = [5, 12, 0, 0, 0, 0x20, 0xe0, 0xfe, 1, 0, 0, 0];
+    memory.0.insert(MADT, madt(&[CPU_0, &address]));
+    let platform = discover_in(&memory, RSDP).platform;
+    assert_eq!(platform.local_apic_address, 0x1_fee0_2000);
 }
 
 #[test]

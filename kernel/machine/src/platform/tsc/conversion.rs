@@ -1,8 +1,10 @@
-//! Ticks to nanoseconds and back, exactly invertible, without overflow for as long as the counter lasts.
+//! Ticks to nanoseconds and back, exactly invertible, without overflow for as long as the counter
+//! lasts.
 //!
-//! Law: `ns = ⌊ticks · multiplier / 2⁴⁸⌋` in 128-bit arithmetic, and the way back is its exact inverse, rounded
-//! up: [`TickScale::ticks_from_ns`] answers the first tick at which `ns` nanoseconds have passed, so a timer set
-//! to it never fires early. Results that do not fit saturate.
+//! Law: `ns = ⌊ticks · multiplier / 2⁴⁸⌋` in 128-bit arithmetic, and the way back is its exact
+//! inverse, rounded up: [`TickScale::ticks_from_ns`] answers the first tick at which `ns`
+//! nanoseconds have passed, so a timer set to it never fires early. Results that do not fit
+//! saturate.
 
 const SHIFT: u32 = 48;
 const NS_PER_SECOND: u128 = 1_000_000_000;

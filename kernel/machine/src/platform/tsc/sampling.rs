@@ -1,10 +1,10 @@
 //! Frequency of one counter measured against another, on a machine that may be busy elsewhere.
 //!
-//! Law: a reading of a slow counter counts only together with the two TSC readings around it; of several tries the
-//! one with the tightest bracket is kept, because a host that took the CPU away in between shows as
-//! a wide one. Several intervals are measured; the median rules unless all agree, then the whole span
-//! does, which is more exact. Counters may wrap, stand still or jump; every loop is bounded.
-//! Nothing here touches hardware: counters are parameters.
+//! Law: a reading of a slow counter counts only together with the two TSC readings around it; of
+//! several tries the one with the tightest bracket is kept, because a host that took the CPU away
+//! in between shows as a wide one. Several intervals are measured; the median rules unless all
+//! agree, then the whole span does, which is more exact. Counters may wrap, stand still or jump;
+//! every loop is bounded. Nothing here touches hardware: counters are parameters.
 
 use super::FEMTOSECONDS_PER_SECOND;
 
@@ -131,8 +131,8 @@ fn advance(other: &mut impl Counter, last: &mut u64, ticks: u64) -> u64 {
     ticks.saturating_add(step)
 }
 
-/// Ticks from `last` to `now` on a counter that wraps at `mask`. More than half a turn means that the counter
-/// was read a little backwards: no ticks.
+/// Ticks from `last` to `now` on a counter that wraps at `mask`. More than half a turn means that
+/// the counter was read a little backwards: no ticks.
 fn forward(last: u64, now: u64, mask: u64) -> u64 {
     let step = now.wrapping_sub(last) & mask;
     if step > mask / 2 { 0 } else { step }
@@ -192,6 +192,8 @@ fn ppm(distance: u64, of: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
     use core::cell::{Cell, RefCell};
 
@@ -206,7 +208,7 @@ mod tests {
         fn new(seed: u64, jumps: bool) -> Self {
             Self {
                 now_fs: Cell::new(0),
-                random: RefCell::new(seed | 1),
+                random: RefCell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
                 jumps,
             }
         }
@@ -251,15 +253,15 @@ mod tests {
     }
 
     fn seeds() -> impl Iterator<Item = u64> {
-        let replay = option_env!("KPIO_SEED").and_then(|seed| seed.parse().ok());
-        let range = replay.map_or(1..40, |seed: u64| seed..seed + 1);
-        range.map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        let replay = std::env::var("KPIO_SEED").ok();
+        let replay = replay.and_then(|seed| seed.parse().ok());
+        replay.map_or(1..40, |seed: u64| seed..seed + 1)
     }
 
     fn assert_close(hz: u64, true_hz: u64, tolerance_ppm: u64, seed: u64) {
         assert!(
             ppm(hz.abs_diff(true_hz), true_hz) <= tolerance_ppm,
-            "seed {seed}: {hz} Hz measured, {true_hz} Hz true"
+            "KPIO_SEED={seed}: {hz} Hz measured, {true_hz} Hz true"
         );
     }
 
