@@ -96,7 +96,12 @@ impl Admission {
             }
             .of(program));
         }
-        Ok(Admitted { program, wasm, survey, peak_bytes })
+        Ok(Admitted {
+            program,
+            wasm,
+            survey,
+            peak_bytes,
+        })
     }
 }
 
@@ -124,16 +129,38 @@ impl<'a> Admitted<'a> {
 
 fn check_limits(survey: &Survey) -> Result<(), LoadProblem> {
     let limits = [
-        ("bytes in one function", survey.largest_function_bytes, FUNCTION_BYTES_MAX),
-        ("operators and values in one function", survey.largest_function_work, FUNCTION_WORK_MAX),
-        ("local variables times blocks in one function", survey.variable_slots, VARIABLE_SLOTS_MAX),
-        ("assigned variables times branches in one function", survey.merges, MERGES_MAX),
+        (
+            "bytes in one function",
+            survey.largest_function_bytes,
+            FUNCTION_BYTES_MAX,
+        ),
+        (
+            "operators and values in one function",
+            survey.largest_function_work,
+            FUNCTION_WORK_MAX,
+        ),
+        (
+            "local variables times blocks in one function",
+            survey.variable_slots,
+            VARIABLE_SLOTS_MAX,
+        ),
+        (
+            "assigned variables times branches in one function",
+            survey.merges,
+            MERGES_MAX,
+        ),
         ("functions", survey.functions, FUNCTIONS_MAX),
         ("core modules", survey.core_modules, CORE_MODULES_MAX),
         ("types", survey.types, TYPES_MAX),
-        ("lifted or lowered functions", survey.canonical_functions, CANONICAL_FUNCTIONS_MAX),
+        (
+            "lifted or lowered functions",
+            survey.canonical_functions,
+            CANONICAL_FUNCTIONS_MAX,
+        ),
     ];
-    limits.into_iter().try_for_each(|(what, found, limit)| check_limit(what, found, limit))
+    limits
+        .into_iter()
+        .try_for_each(|(what, found, limit)| check_limit(what, found, limit))
 }
 
 fn check_limit(what: &'static str, found: u64, limit: u64) -> Result<(), LoadProblem> {
@@ -160,11 +187,13 @@ pub fn peak_bytes(survey: &Survey, threads: u64) -> u64 {
         (survey.table_entries, PER_TABLE_ENTRY),
         (survey.core_modules, PER_CORE_MODULE),
     ]);
-    BASE_BYTES.saturating_add(whole).saturating_add(per_thread.saturating_mul(threads.max(1)))
+    BASE_BYTES
+        .saturating_add(whole)
+        .saturating_add(per_thread.saturating_mul(threads.max(1)))
 }
 
 fn sum<const N: usize>(terms: [(u64, u64); N]) -> u64 {
-    terms
-        .into_iter()
-        .fold(0, |total, (count, rate)| total.saturating_add(count.saturating_mul(rate)))
+    terms.into_iter().fold(0, |total, (count, rate)| {
+        total.saturating_add(count.saturating_mul(rate))
+    })
 }

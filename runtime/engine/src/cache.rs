@@ -18,7 +18,13 @@ pub(crate) struct CacheKey([u8; 32]);
 
 impl CacheKey {
     pub fn of(settings: &SettingsHash, wasm: &[u8]) -> CacheKey {
-        CacheKey(Sha256::new().chain_update(settings.0).chain_update(wasm).finalize().into())
+        CacheKey(
+            Sha256::new()
+                .chain_update(settings.0)
+                .chain_update(wasm)
+                .finalize()
+                .into(),
+        )
     }
 }
 
@@ -39,7 +45,12 @@ struct Entry {
 
 impl CompileCache {
     pub fn new(capacity_bytes: u64) -> CompileCache {
-        CompileCache { capacity_bytes, used_bytes: 0, clock: 0, entries: HashMap::new() }
+        CompileCache {
+            capacity_bytes,
+            used_bytes: 0,
+            clock: 0,
+            entries: HashMap::new(),
+        }
     }
 
     pub fn used_bytes(&self) -> u64 {
@@ -66,7 +77,14 @@ impl CompileCache {
         }
         self.clock += 1;
         self.used_bytes += image_bytes;
-        self.entries.insert(key, Entry { component, image_bytes, last_use: self.clock });
+        self.entries.insert(
+            key,
+            Entry {
+                component,
+                image_bytes,
+                last_use: self.clock,
+            },
+        );
         evicted
     }
 
@@ -74,11 +92,17 @@ impl CompileCache {
     #[must_use]
     pub fn take_all(&mut self) -> Vec<Component> {
         self.used_bytes = 0;
-        self.entries.drain().map(|(_, entry)| entry.component).collect()
+        self.entries
+            .drain()
+            .map(|(_, entry)| entry.component)
+            .collect()
     }
 
     fn evict_oldest(&mut self) -> Option<Component> {
-        let (oldest, _) = self.entries.iter().min_by_key(|(_, entry)| entry.last_use)?;
+        let (oldest, _) = self
+            .entries
+            .iter()
+            .min_by_key(|(_, entry)| entry.last_use)?;
         let key = *oldest;
         let entry = self.entries.remove(&key)?;
         self.used_bytes -= entry.image_bytes;

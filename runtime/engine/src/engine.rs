@@ -46,6 +46,7 @@ struct Inner {
     compile_threads: usize,
     /// Started by the first compilation: a machine that runs precompiled programs only has none.
     pool: Mutex<Option<Arc<ThreadPool>>>,
+    cache_capacity_bytes: u64,
     cache: Mutex<CompileCache>,
     /// Images that run where they lie, by address. See [`Engine::load_precompiled`].
     in_place: Mutex<HashMap<usize, Component>>,
@@ -68,6 +69,7 @@ impl Engine {
                 has_code_memory,
                 compile_threads: options.compile_threads.unwrap_or_else(processors).get(),
                 pool: Mutex::new(None),
+                cache_capacity_bytes: options.cache_bytes,
                 cache: Mutex::new(CompileCache::new(options.cache_bytes)),
                 in_place: Mutex::default(),
                 wasmtime,
@@ -117,6 +119,9 @@ impl Engine {
 
     /// A component for `wasm` from the cache, if it was compiled before.
     pub fn cached(&self, wasm: &[u8]) -> Option<Component> {
+        if self.inner.cache_capacity_bytes == 0 {
+            return None;
+        }
         let key = CacheKey::of(&self.inner.settings, wasm);
         self.inner.cache().get(&key)
     }
@@ -131,10 +136,17 @@ impl Engine {
         let component = pool
             .install(|| Component::from_binary(&self.inner.wasmtime, admitted.wasm()))
             .map_err(|error| problem(format!("{error:#}")))?;
-        let key = CacheKey::of(&self.inner.settings, admitted.wasm());
+        self.keep(admitted.wasm(), &component);
+        Ok(component)
+    }
+
+    fn keep(&self, wasm: &[u8], component: &Component) {
+        if self.inner.cache_capacity_bytes == 0 {
+            return;
+        }
+        let key = CacheKey::of(&self.inner.settings, wasm);
         let evicted = self.inner.cache().insert(key, component.clone());
         drop(evicted);
-        Ok(component)
     }
 
     /// Compiles an admitted program to bytes that [`Engine::load_precompiled`] takes.
@@ -164,8 +176,11 @@ impl Engine {
         if wasmtime::Engine::detect_precompiled(bytes) != Some(Precompiled::Component) {
             return Err(LoadProblem::NotPrecompiled.of(program));
         }
-        let loaded =
-            if self.runs_in_place(bytes) { self.load_in_place(bytes) } else { self.load_copy(bytes) };
+        let loaded = if self.runs_in_place(bytes) {
+            self.load_in_place(bytes)
+        } else {
+            self.load_copy(bytes)
+        };
         loaded.map_err(|error| LoadProblem::OtherSettings(format!("{error:#}")).of(program))
     }
 

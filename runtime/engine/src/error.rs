@@ -30,7 +30,9 @@ impl fmt::Display for EngineError {
                  x86-64-v2 (2009 and later) is needed"
             ),
             EngineError::Threads(why) => write!(f, "cannot start the engine's threads: {why}"),
-            EngineError::Wasmtime(why) => write!(f, "Wasmtime refuses the engine's settings: {why}"),
+            EngineError::Wasmtime(why) => {
+                write!(f, "Wasmtime refuses the engine's settings: {why}")
+            }
         }
     }
 }
@@ -82,7 +84,10 @@ pub enum LoadProblem {
 impl LoadProblem {
     /// Names the program that has this problem.
     pub fn of(self, program: &str) -> LoadError {
-        LoadError { program: program.to_owned(), problem: self }
+        LoadError {
+            program: program.to_owned(),
+            problem: self,
+        }
     }
 }
 
@@ -99,9 +104,16 @@ impl fmt::Display for LoadProblem {
         match self {
             LoadProblem::Unusable(error) => error.fmt(f),
             LoadProblem::OverLimit { what, found, limit } => {
-                write!(f, "is too large: it has {found} {what}, and {limit} are allowed")
+                write!(
+                    f,
+                    "is too large: it has {found} {what}, and {limit} are allowed"
+                )
             }
-            LoadProblem::NotEnoughMemory { size_bytes, needed_bytes, available_bytes } => write!(
+            LoadProblem::NotEnoughMemory {
+                size_bytes,
+                needed_bytes,
+                available_bytes,
+            } => write!(
                 f,
                 "is {}; compiling it here would need about {} and {} are free: run it precompiled, \
                  or give the machine more memory",
@@ -112,7 +124,10 @@ impl fmt::Display for LoadProblem {
             LoadProblem::Compile(why) => write!(f, "could not be compiled: {why}"),
             LoadProblem::NotPrecompiled => f.write_str("is not a precompiled component"),
             LoadProblem::OtherSettings(why) => {
-                write!(f, "was precompiled for another version of this system: {why}")
+                write!(
+                    f,
+                    "was precompiled for another version of this system: {why}"
+                )
             }
             LoadProblem::WrongDigest => f.write_str(
                 "is damaged: its SHA-256 digest is not the one that the image gives for it",
@@ -130,7 +145,12 @@ impl fmt::Display for ByteCount {
             bytes @ ..1_000 => write!(f, "{bytes} bytes"),
             bytes @ ..1_000_000 => write!(f, "{} KB", bytes / 1_000),
             bytes @ ..10_000_000 => {
-                write!(f, "{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+                write!(
+                    f,
+                    "{}.{} MB",
+                    bytes / 1_000_000,
+                    bytes % 1_000_000 / 100_000
+                )
             }
             bytes => write!(f, "{} MB", bytes / 1_000_000),
         }
@@ -158,9 +178,14 @@ mod tests {
 
     #[test]
     fn byte_counts_are_rounded_down() {
-        for (bytes, text) in
-            [(0, "0 bytes"), (999, "999 bytes"), (1_000, "1 KB"), (999_999, "999 KB"), (9_999_999, "9.9 MB"), (10_000_000, "10 MB")]
-        {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1_000, "1 KB"),
+            (999_999, "999 KB"),
+            (9_999_999, "9.9 MB"),
+            (10_000_000, "10 MB"),
+        ] {
             assert_eq!(ByteCount(bytes).to_string(), text);
         }
     }

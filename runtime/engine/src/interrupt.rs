@@ -34,7 +34,11 @@ pub fn arm<T: 'static>(
 ) {
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| {
-        if is_cancelled() { Err(cancelled()) } else { Ok(UpdateDeadline::Continue(1)) }
+        if is_cancelled() {
+            Err(cancelled())
+        } else {
+            Ok(UpdateDeadline::Continue(1))
+        }
     });
 }
 
@@ -43,7 +47,10 @@ pub struct Running(Arc<()>);
 
 impl Running {
     /// A new process.
-    #[expect(clippy::new_without_default, reason = "a default process would say nothing")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default process would say nothing"
+    )]
     pub fn new() -> Running {
         Running(Arc::new(()))
     }
@@ -80,14 +87,20 @@ struct State {
 
 impl EpochKiller {
     pub(crate) fn start(engine: wasmtime::Engine) -> std::io::Result<EpochKiller> {
-        let shared =
-            Arc::new(Shared { engine, state: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            engine,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("epoch".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || for_thread.repeat_requests())?;
-        Ok(EpochKiller { shared, thread: Some(thread) })
+        Ok(EpochKiller {
+            shared,
+            thread: Some(thread),
+        })
     }
 
     /// Makes the process look at its cancellation flag, which the caller has set before. Returns at once.
@@ -126,7 +139,10 @@ impl Shared {
         while !state.stopping {
             state.pending.retain(|target| target.0.strong_count() > 0);
             if state.pending.is_empty() {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             let pause = state.pause;
@@ -137,6 +153,9 @@ impl Shared {
     }
 
     fn pause<'a>(&'a self, state: MutexGuard<'a, State>, pause: Duration) -> MutexGuard<'a, State> {
-        self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
+        self.changed
+            .wait_timeout(state, pause)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 }

@@ -22,8 +22,14 @@ pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Processor features that code may use: x86-64-v2 (System V psABI for AMD64, section 3.1.1), in Cranelift's
 /// names. Version 2 also contains LAHF/SAHF, which Cranelift never emits.
-pub const PROCESSOR_FLAGS: [&str; 6] =
-    ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_cmpxchg16b"];
+pub const PROCESSOR_FLAGS: [&str; 6] = [
+    "has_sse3",
+    "has_ssse3",
+    "has_sse41",
+    "has_sse42",
+    "has_popcnt",
+    "has_cmpxchg16b",
+];
 
 /// Stack that wasm frames of one process may use, in bytes. What host calls need comes on top: see
 /// the supervisor's thread stacks.
@@ -144,6 +150,9 @@ impl Hasher for Sha256Hasher {
     /// The digest's first eight bytes. Nobody asks: the whole digest is taken by `finalize`.
     fn finish(&self) -> u64 {
         let digest: [u8; 32] = self.0.clone().finalize().into();
-        digest.iter().take(8).fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+        digest
+            .iter()
+            .take(8)
+            .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
     }
 }

@@ -14,9 +14,9 @@
 use std::fmt;
 use std::ops::Range;
 use wasmparser::{
-    BrTable, Catch, CompositeInnerType, Encoding, FuncToValidate, FuncValidator, FuncValidatorAllocations,
-    FunctionBody, ModuleArity, Operator, Parser, Payload, TableSectionReader, ValidPayload,
-    Validator, ValidatorResources, WasmFeatures,
+    BrTable, Catch, CompositeInnerType, Encoding, FuncToValidate, FuncValidator,
+    FuncValidatorAllocations, FunctionBody, ModuleArity, Operator, Parser, Payload,
+    TableSectionReader, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 /// Modules and components inside one another, at most.
@@ -86,15 +86,18 @@ pub enum SurveyError {
 impl fmt::Display for SurveyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SurveyError::NotWasm => f.write_str(
-                "is not a WebAssembly program (those begin with the bytes 00 61 73 6d)",
-            ),
+            SurveyError::NotWasm => {
+                f.write_str("is not a WebAssembly program (those begin with the bytes 00 61 73 6d)")
+            }
             SurveyError::Truncated { size_bytes } => write!(
                 f,
                 "is cut short: it ends after {size_bytes} bytes, inside a section; copy it again"
             ),
             SurveyError::Invalid { what, offset } => {
-                write!(f, "is not a valid WebAssembly component: {what} (at byte {offset})")
+                write!(
+                    f,
+                    "is not a valid WebAssembly component: {what} (at byte {offset})"
+                )
             }
             SurveyError::CoreModule => f.write_str(
                 "is a core module (WASI 0.1 or none), which cannot run yet: build it for \
@@ -130,7 +133,9 @@ fn check_magic(wasm: &[u8]) -> Result<(), SurveyError> {
     if wasm.starts_with(&MAGIC) {
         Ok(())
     } else if !wasm.is_empty() && MAGIC.starts_with(wasm) {
-        Err(SurveyError::Truncated { size_bytes: wasm.len() as u64 })
+        Err(SurveyError::Truncated {
+            size_bytes: wasm.len() as u64,
+        })
     } else {
         Err(SurveyError::NotWasm)
     }
@@ -159,7 +164,11 @@ impl<'a> Surveyor<'a> {
             outer: Vec::new(),
             validator: Validator::new_with_features(features),
             allocations: FuncValidatorAllocations::default(),
-            survey: Survey { size_bytes: wasm.len() as u64, kept_bytes: wasm.len() as u64, ..Survey::default() },
+            survey: Survey {
+                size_bytes: wasm.len() as u64,
+                kept_bytes: wasm.len() as u64,
+                ..Survey::default()
+            },
         }
     }
 
@@ -199,7 +208,9 @@ impl<'a> Surveyor<'a> {
     }
 
     fn truncated(&self) -> SurveyError {
-        SurveyError::Truncated { size_bytes: self.wasm.len() as u64 }
+        SurveyError::Truncated {
+            size_bytes: self.wasm.len() as u64,
+        }
     }
 
     fn enter(&mut self, inner: Parser) -> Result<(), SurveyError> {
@@ -216,14 +227,21 @@ impl<'a> Surveyor<'a> {
     fn count(&mut self, payload: &Payload<'_>) -> Result<(), SurveyError> {
         let survey = &mut self.survey;
         match payload {
-            Payload::Version { encoding: Encoding::Module, .. } if self.outer.is_empty() => {
+            Payload::Version {
+                encoding: Encoding::Module,
+                ..
+            } if self.outer.is_empty() => {
                 return Err(SurveyError::CoreModule);
             }
-            Payload::ModuleSection { unchecked_range, .. } => {
+            Payload::ModuleSection {
+                unchecked_range, ..
+            } => {
                 survey.core_modules += 1;
                 return self.check_inside(unchecked_range);
             }
-            Payload::ComponentSection { unchecked_range, .. } => {
+            Payload::ComponentSection {
+                unchecked_range, ..
+            } => {
                 return self.check_inside(unchecked_range);
             }
             Payload::TypeSection(types) => {
@@ -237,7 +255,9 @@ impl<'a> Surveyor<'a> {
                 survey.canonical_functions += u64::from(section.count());
             }
             Payload::CustomSection(section) if section.name() != "name" => {
-                survey.kept_bytes = survey.kept_bytes.saturating_sub(section.data().len() as u64);
+                survey.kept_bytes = survey
+                    .kept_bytes
+                    .saturating_sub(section.data().len() as u64);
             }
             Payload::TableSection(tables) => survey.table_entries += table_entries(tables)?,
             Payload::CodeSectionStart { count, .. } => survey.functions += u64::from(*count),
@@ -247,7 +267,11 @@ impl<'a> Surveyor<'a> {
     }
 
     fn check_inside(&self, range: &Range<usize>) -> Result<(), SurveyError> {
-        if range.end > self.wasm.len() { Err(self.truncated()) } else { Ok(()) }
+        if range.end > self.wasm.len() {
+            Err(self.truncated())
+        } else {
+            Ok(())
+        }
     }
 
     fn survey_function(
@@ -266,7 +290,9 @@ impl<'a> Surveyor<'a> {
         survey.largest_function_bytes = survey.largest_function_bytes.max(body_bytes);
         survey.work = survey.work.saturating_add(cost.work);
         survey.largest_function_work = survey.largest_function_work.max(cost.work);
-        survey.variable_slots = survey.variable_slots.max(cost.locals.saturating_mul(cost.blocks));
+        survey.variable_slots = survey
+            .variable_slots
+            .max(cost.locals.saturating_mul(cost.blocks));
         survey.merges = survey.merges.max(cost.merges);
         Ok(())
     }
@@ -354,7 +380,10 @@ impl FunctionCost {
             Operator::If { .. } => self.open(3),
             Operator::TryTable { try_table } => {
                 self.open(1 + try_table.catches.len() as u64);
-                try_table.catches.iter().for_each(|catch| self.branch(catch_label(catch).saturating_add(1), 1));
+                try_table
+                    .catches
+                    .iter()
+                    .for_each(|catch| self.branch(catch_label(catch).saturating_add(1), 1));
             }
             Operator::End => self.close(),
             Operator::Br { relative_depth } => self.branch(*relative_depth, 0),
@@ -387,13 +416,18 @@ impl FunctionCost {
     }
 
     fn open_frame(&mut self) {
-        self.frames.push(Frame { assignments_before: self.assignments, edges: 1 });
+        self.frames.push(Frame {
+            assignments_before: self.assignments,
+            edges: 1,
+        });
     }
 
     fn close(&mut self) {
         if let Some(frame) = self.frames.pop() {
             let assigned = (self.assignments - frame.assignments_before).min(self.locals);
-            self.merges = self.merges.saturating_add(assigned.saturating_mul(frame.edges));
+            self.merges = self
+                .merges
+                .saturating_add(assigned.saturating_mul(frame.edges));
         }
     }
 
@@ -418,7 +452,10 @@ fn catch_label(catch: &Catch) -> u32 {
 }
 
 fn field_count(module: &impl ModuleArity, type_index: u32) -> u64 {
-    match module.sub_type_at(type_index).map(|ty| &ty.composite_type.inner) {
+    match module
+        .sub_type_at(type_index)
+        .map(|ty| &ty.composite_type.inner)
+    {
         Some(CompositeInnerType::Struct(ty)) => ty.fields.len() as u64,
         _ => 0,
     }

@@ -54,6 +54,9 @@ static ALLOCATOR: Counting = Counting;
 /// One, so that the rates per thread are not excused by threads that have nothing to do.
 const THREADS: usize = 1;
 
+/// A program's name and the function that writes its text.
+type Program = (&'static str, fn() -> String);
+
 fn core(body: &str) -> String {
     format!("(component (core module $m {body}) (core instance (instantiate $m)))")
 }
@@ -73,7 +76,10 @@ fn long_arithmetic() -> String {
 
 fn memory_accesses() -> String {
     let step = "local.get 0 local.get 0 i32.load offset=16 i32.store offset=8 ";
-    core(&format!("(memory 1) (func (param i32) {})", repeat(30_000, step)))
+    core(&format!(
+        "(memory 1) (func (param i32) {})",
+        repeat(30_000, step)
+    ))
 }
 
 fn divisions_and_floats() -> String {
@@ -83,7 +89,10 @@ fn divisions_and_floats() -> String {
 
 fn vector_operations() -> String {
     let step = "local.get 0 local.get 1 i16x8.mul local.get 0 i8x16.swizzle local.set 0 ";
-    core(&format!("(func (param v128 v128) {})", repeat(10_000, step)))
+    core(&format!(
+        "(func (param v128 v128) {})",
+        repeat(10_000, step)
+    ))
 }
 
 fn calls_with_many_results() -> String {
@@ -125,11 +134,18 @@ fn locals_times_blocks() -> String {
 fn locals_live_through_loops() -> String {
     let mut uses = String::new();
     for local in 0..300 {
-        write!(uses, "local.get {local} i32.const 1 i32.add local.set {local} ").unwrap();
+        write!(
+            uses,
+            "local.get {local} i32.const 1 i32.add local.set {local} "
+        )
+        .unwrap();
     }
     let opening = repeat(60, "(loop ");
     let closing = repeat(60, "(br_if 0 (local.get 0)))");
-    core(&format!("(func (local {}) {opening} {uses} {closing})", repeat(300, "i32 ")))
+    core(&format!(
+        "(func (local {}) {opening} {uses} {closing})",
+        repeat(300, "i32 ")
+    ))
 }
 
 /// An interpreter's main loop: a few hundred branches to one loop head, each after other assignments.
@@ -138,11 +154,18 @@ fn interpreter_loop() -> String {
     for case in 0..200 {
         for local in 0..4 {
             let local = (case * 7 + local * 13) % 100;
-            write!(cases, "local.get {local} i32.const {case} i32.add local.set {local} ").unwrap();
+            write!(
+                cases,
+                "local.get {local} i32.const {case} i32.add local.set {local} "
+            )
+            .unwrap();
         }
         cases.push_str("local.get 1 br_if 0 ");
     }
-    core(&format!("(func (local {}) (loop {cases}))", repeat(100, "i32 ")))
+    core(&format!(
+        "(func (local {}) (loop {cases}))",
+        repeat(100, "i32 ")
+    ))
 }
 
 /// Joins after short ifs, with many values live across all of them.
@@ -150,10 +173,19 @@ fn joins() -> String {
     let mut text = String::new();
     for index in 0..2_000 {
         let local = index % 200;
-        write!(text, "(if (local.get 0) (then (local.set {local} (i32.const {index})))) ").unwrap();
+        write!(
+            text,
+            "(if (local.get 0) (then (local.set {local} (i32.const {index})))) "
+        )
+        .unwrap();
     }
-    let uses: String = (0..200).map(|local| format!("local.get {local} i32.add ")).collect();
-    core(&format!("(memory 1) (func (result i32) (local {}) {text} i32.const 0 {uses})", repeat(200, "i32 ")))
+    let uses: String = (0..200)
+        .map(|local| format!("local.get {local} i32.add "))
+        .collect();
+    core(&format!(
+        "(memory 1) (func (result i32) (local {}) {text} i32.const 0 {uses})",
+        repeat(200, "i32 ")
+    ))
 }
 
 fn wide_branch_tables() -> String {
@@ -164,7 +196,10 @@ fn wide_branch_tables() -> String {
 fn branch_tables_with_values() -> String {
     let values = repeat(200, "i32.const 7 ");
     let drops = repeat(200, "drop ");
-    let block = format!("(block (type $b) {values} i32.const 1 (br_table {}) ) {drops}", repeat(400, "0 "));
+    let block = format!(
+        "(block (type $b) {values} i32.const 1 (br_table {}) ) {drops}",
+        repeat(400, "0 ")
+    );
     core(&format!(
         "(type $b (func (result {}))) (func {})",
         repeat(200, "i32 "),
@@ -175,7 +210,13 @@ fn branch_tables_with_values() -> String {
 fn many_types() -> String {
     let mut types = String::new();
     for index in 0..20_000u32 {
-        let bits = (0..15).map(|bit| if index >> bit & 1 == 1 { "i64 " } else { "i32 " });
+        let bits = (0..15).map(|bit| {
+            if index >> bit & 1 == 1 {
+                "i64 "
+            } else {
+                "i32 "
+            }
+        });
         write!(types, "(type (func (param {})))", bits.collect::<String>()).unwrap();
     }
     core(&types)
@@ -184,8 +225,19 @@ fn many_types() -> String {
 fn many_types_with_functions() -> String {
     let mut text = String::new();
     for index in 0..5_000u32 {
-        let bits = (0..13).map(|bit| if index >> bit & 1 == 1 { "i64 " } else { "i32 " });
-        write!(text, "(func (export \"{index}\") (param {}))", bits.collect::<String>()).unwrap();
+        let bits = (0..13).map(|bit| {
+            if index >> bit & 1 == 1 {
+                "i64 "
+            } else {
+                "i32 "
+            }
+        });
+        write!(
+            text,
+            "(func (export \"{index}\") (param {}))",
+            bits.collect::<String>()
+        )
+        .unwrap();
     }
     core(&text)
 }
@@ -193,7 +245,11 @@ fn many_types_with_functions() -> String {
 fn many_globals_and_exports() -> String {
     let mut text = String::new();
     for index in 0..20_000 {
-        write!(text, "(global (export \"g{index}\") i32 (i32.const {index}))").unwrap();
+        write!(
+            text,
+            "(global (export \"g{index}\") i32 (i32.const {index}))"
+        )
+        .unwrap();
     }
     core(&text)
 }
@@ -201,7 +257,11 @@ fn many_globals_and_exports() -> String {
 fn lowered_functions() -> String {
     let mut text = String::from("(import \"host\" (instance $h ");
     for index in 0..500 {
-        write!(text, "(export \"f{index}\" (func (param \"a\" string) (result u32)))").unwrap();
+        write!(
+            text,
+            "(export \"f{index}\" (func (param \"a\" string) (result u32)))"
+        )
+        .unwrap();
     }
     text.push_str("))(core module $l (memory (export \"m\") 1) (func (export \"r\") (param i32 i32 i32 i32) (result i32) unreachable)) (core instance $l (instantiate $l))");
     for index in 0..500 {
@@ -212,7 +272,9 @@ fn lowered_functions() -> String {
 
 /// Functions from one component to another: each gets an adapter that copies a record with many strings.
 fn adapters_between_components() -> String {
-    let fields: String = (0..12).map(|i| format!("(field \"f{i}\" (list string))")).collect();
+    let fields: String = (0..12)
+        .map(|i| format!("(field \"f{i}\" (list string))"))
+        .collect();
     let mut inner = format!(
         "(type $r (record {fields})) (core module $m (memory (export \"m\") 1) \
          (func (export \"r\") (param i32 i32 i32 i32) (result i32) unreachable) \
@@ -239,13 +301,20 @@ fn large_tables() -> String {
 fn large_tables_with_elements() -> String {
     let mut text = String::from("(func $f)");
     for index in 0..20 {
-        write!(text, "(table $t{index} 1000000 funcref)(elem (table $t{index}) (i32.const 999999) func $f)").unwrap();
+        write!(
+            text,
+            "(table $t{index} 1000000 funcref)(elem (table $t{index}) (i32.const 999999) func $f)"
+        )
+        .unwrap();
     }
     core(&text)
 }
 
 fn large_data() -> String {
-    core(&format!("(memory 200) (data (i32.const 0) \"{}\")", repeat(10_000_000, "x")))
+    core(&format!(
+        "(memory 200) (data (i32.const 0) \"{}\")",
+        repeat(10_000_000, "x")
+    ))
 }
 
 fn many_modules() -> String {
@@ -261,7 +330,7 @@ fn structures_with_defaults() -> String {
 
 #[test]
 fn compiling_stays_below_the_estimate() {
-    let programs: [(&str, fn() -> String); 24] = [
+    let programs: [Program; 24] = [
         ("many functions", many_functions),
         ("long arithmetic", long_arithmetic),
         ("memory accesses", memory_accesses),
@@ -300,19 +369,25 @@ fn compiling_stays_below_the_estimate() {
 }
 
 fn engine() -> Engine {
-    let options =
-        EngineOptions { compile_threads: NonZeroUsize::new(THREADS), ..EngineOptions::default() };
+    let options = EngineOptions {
+        compile_threads: NonZeroUsize::new(THREADS),
+        ..EngineOptions::default()
+    };
     Engine::new(options).unwrap()
 }
 
 /// Compiles `wasm`; answers its name if the estimate was below the peak.
 fn measure(engine: &Engine, name: &str, wasm: &[u8]) -> Option<String> {
-    let admitted = engine.admit(name, wasm, u64::MAX).unwrap_or_else(|error| panic!("{error}"));
+    let admitted = engine
+        .admit(name, wasm, u64::MAX)
+        .unwrap_or_else(|error| panic!("{error}"));
     let estimate = admitted.peak_bytes();
     let before = LIVE_BYTES.load(Ordering::Relaxed);
     PEAK_BYTES.store(before, Ordering::Relaxed);
     let start = std::time::Instant::now();
-    let component = engine.compile(&admitted).unwrap_or_else(|error| panic!("{error}"));
+    let component = engine
+        .compile(&admitted)
+        .unwrap_or_else(|error| panic!("{error}"));
     // The image is mapped beside the heap, while the heap still holds its other copy.
     let peak = PEAK_BYTES.load(Ordering::Relaxed) - before + image_bytes(&component);
     if std::env::var_os("KPIO_PRINT_ESTIMATES").is_some() {

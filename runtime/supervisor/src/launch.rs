@@ -1,0 +1,74 @@
+//! What a process is started with.
+
+use crate::ProcessLimits;
+use runtime_engine::VerifiedImage;
+use runtime_host::{ByteSink, ByteSource, FileTree, OverBudget, Terminal};
+use runtime_wasi::Rights;
+use std::fmt;
+use std::sync::Arc;
+
+/// A program in one or both of its forms.
+#[derive(Clone)]
+pub struct ProgramImage {
+    /// Its name as its user knows it: the first argument that it sees, and what messages begin with.
+    pub name: String,
+    /// The component as WebAssembly.
+    pub wasm: Option<Arc<[u8]>>,
+    /// The component as the host-side compiler made it, from the verified image.
+    pub precompiled: Option<VerifiedImage>,
+}
+
+/// All that a new process gets. It sees nothing else.
+pub struct Launch {
+    /// What to run.
+    pub program: ProgramImage,
+    /// Its arguments after its name.
+    pub arguments: Vec<String>,
+    /// Its environment variables.
+    pub environment: Vec<(String, String)>,
+    /// Where its input comes from.
+    pub stdin: Arc<dyn ByteSource>,
+    /// Where its output goes.
+    pub stdout: Arc<dyn ByteSink>,
+    /// Where its messages go.
+    pub stderr: Arc<dyn ByteSink>,
+    /// The terminal behind those streams that lead to one.
+    pub terminal: Option<Arc<dyn Terminal>>,
+    /// The tree that it sees as `/`.
+    pub root: FileTree,
+    /// What it may do there.
+    pub root_rights: Rights,
+    /// What it may use.
+    pub limits: ProcessLimits,
+    /// Compile the program here even if it is there precompiled.
+    pub jit: bool,
+}
+
+/// Why no process was started. What is wrong with the *program* comes out as its `Exit`.
+#[derive(Debug)]
+pub enum LaunchError {
+    /// There is no memory for another process.
+    Memory(OverBudget),
+    /// There is no thread for another process.
+    Thread(std::io::Error),
+    /// As many processes run as may.
+    TooManyProcesses(usize),
+}
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LaunchError::Memory(over) => write!(
+                f,
+                "no memory for another process: {} bytes are needed and {} are free",
+                over.asked_bytes, over.free_bytes
+            ),
+            LaunchError::Thread(error) => write!(f, "no thread for another process: {error}"),
+            LaunchError::TooManyProcesses(limit) => {
+                write!(f, "{limit} processes run already, and no more may")
+            }
+        }
+    }
+}
+
+impl std::error::Error for LaunchError {}

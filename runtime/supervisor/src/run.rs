@@ -1,0 +1,240 @@
+//! What a process's thread does: load, link, run, and say how it ended.
+
+use crate::limits::Limiter;
+use crate::process::Shared;
+use crate::{Exit, Launch, ProcessState, ProgramImage};
+use runtime_engine::interrupt::{self, Running};
+use runtime_engine::{Engine, LoadError, LoadProblem, image_bytes};
+use runtime_host::{Cancelled, Reservation};
+use runtime_wasi::WasiContext;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance, Linker, TypedFunc};
+
+/// The interface through which a command is run (WASI 0.2, `wasi:cli/command`). Wasmtime finds any compatible 0.2.
+const RUN_INTERFACE: &str = "wasi:cli/run@0.2.0";
+
+/// Bytes of the strings and lists that one host call may carry from wasm to the host. They are copied before the
+/// host's function sees them.
+pub(crate) const HOST_CALL_BYTES: u64 = 2 << 20;
+
+/// The type of `run`.
+type Run = TypedFunc<(), (Result<(), ()>,)>;
+
+/// All that a process's thread owns.
+pub(crate) struct Job {
+    pub shared: Arc<Shared>,
+    pub linker: Arc<Linker<ProcessState>>,
+    pub launch: Launch,
+    /// The thread's stack and the process's own bookkeeping.
+    pub reserved: Reservation,
+    pub running: Running,
+}
+
+/// Runs the process to its end. Everything it had is dropped when this returns.
+pub(crate) fn run(job: Job) -> Exit {
+    // Nothing that a panic may have left half-done is seen again: the store, the context and the limiter are
+    // dropped, and what is shared with other processes survives panics by its own rules.
+    let outcome = catch_unwind(AssertUnwindSafe(|| run_job(job)));
+    match outcome {
+        Ok(Ok(exit) | Err(exit)) => exit,
+        Err(payload) => Exit::from_panic(payload.as_ref()),
+    }
+}
+
+fn run_job(mut job: Job) -> Result<Exit, Exit> {
+    let engine = job.shared.engine.clone();
+    let component = load(&engine, &mut job)?;
+    if !job.shared.begin_running() {
+        return Ok(Exit::Killed);
+    }
+    let name = job.launch.program.name.clone();
+    let mut store = new_store(&engine, job.launch, job.reserved, &job.shared)?;
+    if job.shared.cancellation.is_cancelled() {
+        return Ok(Exit::Killed);
+    }
+    let instance = instantiate(&job.linker, &mut store, &component, &name)?;
+    let run = find_run(&mut store, &instance, &name)?;
+    let result = run.call(&mut store, ());
+    let exit = match result {
+        Ok((Ok(()),)) => Exit::Code(0),
+        Ok((Err(()),)) => Exit::Code(1),
+        Err(error) => Exit::from_error(&error, store.data().refusal()),
+    };
+    // In this order: the wasm's memory goes before the reservation for it, inside the store.
+    drop(store);
+    drop(component);
+    drop(job.running);
+    Ok(exit)
+}
+
+/// The program as a component, with its image's memory reserved.
+fn load(engine: &Engine, job: &mut Job) -> Result<Component, Exit> {
+    let program = &job.launch.program;
+    let precompiled = if job.launch.jit {
+        None
+    } else {
+        load_precompiled(engine, program)?
+    };
+    if let Some((component, copied_bytes)) = precompiled {
+        job.reserved
+            .grow(copied_bytes)
+            .map_err(|over| unusable(&program.name, over))?;
+        return Ok(component);
+    }
+    let Some(wasm) = &program.wasm else {
+        return Err(unusable(
+            &program.name,
+            "cannot run: it is there in no form that fits this system",
+        ));
+    };
+    let component = match engine.cached(wasm) {
+        Some(component) => component,
+        None => compile(engine, &program.name, wasm, &job.shared)?,
+    };
+    job.reserved
+        .grow(image_bytes(&component))
+        .map_err(|over| unusable(&program.name, over))?;
+    Ok(component)
+}
+
+/// The precompiled program and what its copy takes; none if it is not there, or made for other settings while there
+/// is a form that can be compiled.
+fn load_precompiled(
+    engine: &Engine,
+    program: &ProgramImage,
+) -> Result<Option<(Component, u64)>, Exit> {
+    let Some(image) = program.precompiled else {
+        return Ok(None);
+    };
+    match engine.load_precompiled(&program.name, image) {
+        Ok(component) if engine.runs_in_place(image.bytes()) => Ok(Some((component, 0))),
+        Ok(component) => Ok(Some((component, image.bytes().len() as u64))),
+        Err(LoadError {
+            problem: LoadProblem::OtherSettings(_),
+            ..
+        }) if program.wasm.is_some() => Ok(None),
+        Err(error) => Err(Exit::Unusable(error.to_string())),
+    }
+}
+
+/// Compiles `wasm` with its peak reserved from the process's budget for the time being.
+fn compile(engine: &Engine, name: &str, wasm: &[u8], shared: &Shared) -> Result<Component, Exit> {
+    let refuse = |error: LoadError| Exit::Unusable(error.to_string());
+    let admitted = engine.admit(name, wasm, u64::MAX).map_err(refuse)?;
+    let needed_bytes = admitted.peak_bytes();
+    let _peak = shared.budget.reserve(needed_bytes).map_err(|over| {
+        let size_bytes = wasm.len() as u64;
+        let available_bytes = over.free_bytes;
+        refuse(
+            LoadProblem::NotEnoughMemory {
+                size_bytes,
+                needed_bytes,
+                available_bytes,
+            }
+            .of(name),
+        )
+    })?;
+    engine.compile(&admitted).map_err(refuse)
+}
+
+/// The process's store, ready to be interrupted and limited.
+fn new_store(
+    engine: &Engine,
+    launch: Launch,
+    reserved: Reservation,
+    shared: &Arc<Shared>,
+) -> Result<Store<ProcessState>, Exit> {
+    let limiter = Limiter::new(launch.limits, reserved);
+    let wasi = wasi_context(launch, shared)?;
+    let mut store = Store::new(engine.wasmtime(), ProcessState::new(wasi, limiter));
+    store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
+    store.limiter(|state| state.limiter());
+    let cancellation = shared.cancellation.clone();
+    interrupt::arm(
+        &mut store,
+        move || cancellation.is_cancelled(),
+        || Cancelled.into(),
+    );
+    Ok(store)
+}
+
+fn wasi_context(launch: Launch, shared: &Arc<Shared>) -> Result<WasiContext, Exit> {
+    let name = launch.program.name;
+    let mut arguments = vec![name.clone()];
+    arguments.extend(launch.arguments);
+    let root = launch.root.read().root();
+    WasiContext::builder(shared.budget.clone(), shared.cancellation.clone())
+        .arguments(arguments)
+        .environment(launch.environment)
+        .stdin(launch.stdin)
+        .stdout(launch.stdout)
+        .stderr(launch.stderr)
+        .terminal(launch.terminal)
+        .preopen(launch.root, root, "/", launch.root_rights)
+        .build()
+        .map_err(|over| unusable(&name, format!("cannot start: {over}")))
+}
+
+fn instantiate(
+    linker: &Linker<ProcessState>,
+    store: &mut Store<ProcessState>,
+    component: &Component,
+    name: &str,
+) -> Result<Instance, Exit> {
+    let linked = linker
+        .instantiate_pre(component)
+        .map_err(|error| unlinkable(name, &error))?;
+    let result = linked.instantiate(&mut *store);
+    result.map_err(
+        |error| match (Exit::from_error(&error, None), store.data().refusal()) {
+            (Exit::Trap { wasm_backtrace, .. }, Some(refusal)) if wasm_backtrace.is_empty() => {
+                unusable(
+                    name,
+                    format!("needs more memory to start than there is: {refusal}"),
+                )
+            }
+            (
+                Exit::Trap {
+                    message,
+                    wasm_backtrace,
+                },
+                None,
+            ) if wasm_backtrace.is_empty() => unusable(name, format!("cannot start: {message}")),
+            (exit, _) => exit,
+        },
+    )
+}
+
+fn find_run(store: &mut Store<ProcessState>, instance: &Instance, name: &str) -> Result<Run, Exit> {
+    let interface = instance.get_export_index(&mut *store, None, RUN_INTERFACE);
+    let function = interface
+        .and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), "run"))
+        .ok_or_else(|| {
+            unusable(
+                name,
+                "is no command: it does not export `wasi:cli/run` (0.2)",
+            )
+        })?;
+    instance
+        .get_typed_func(&mut *store, &function)
+        .map_err(|error| unusable(name, format!("is no command: {error:#}")))
+}
+
+/// Which import nobody provides. Wasmtime's error names it in backquotes.
+fn unlinkable(name: &str, error: &wasmtime::Error) -> Exit {
+    let text = format!("{error:#}");
+    let missing = text.contains("not found in the linker") || text.contains("was not defined");
+    match text.split('`').nth(1) {
+        Some(import) if missing => unusable(
+            name,
+            format!("imports `{import}`, which nothing here provides"),
+        ),
+        _ => unusable(name, format!("cannot be linked: {text}")),
+    }
+}
+
+fn unusable(name: &str, why: impl std::fmt::Display) -> Exit {
+    Exit::Unusable(format!("{name} {why}"))
+}

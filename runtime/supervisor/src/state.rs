@@ -1,0 +1,30 @@
+//! What a process's store holds for the host's functions.
+
+use crate::limits::{Limiter, Refusal};
+use runtime_wasi::{WasiContext, WasiView};
+
+/// The data of one process's store.
+pub struct ProcessState {
+    wasi: WasiContext,
+    limiter: Limiter,
+}
+
+impl ProcessState {
+    pub(crate) fn new(wasi: WasiContext, limiter: Limiter) -> ProcessState {
+        ProcessState { wasi, limiter }
+    }
+
+    pub(crate) fn limiter(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
+
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.limiter.refusal()
+    }
+}
+
+impl WasiView for ProcessState {
+    fn wasi(&mut self) -> &mut WasiContext {
+        &mut self.wasi
+    }
+}
