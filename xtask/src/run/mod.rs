@@ -17,7 +17,7 @@ use crate::paths::Paths;
 use crate::setup::{Need, ensure_packages};
 
 /// What every machine needs from the host.
-pub const NEEDS: [Need; 3] = [Need::Program("qemu-system-x86_64"), Need::Program("qemu-img"), Need::Firmware];
+pub const NEEDS: [Need; 2] = [Need::Program("qemu-system-x86_64"), Need::Firmware];
 
 /// Runs what the options say; the exit code is the program's where there is one.
 pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
