@@ -8,8 +8,9 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
+use log::{LevelFilter, Log, Metadata, Record};
 use uefi::boot::{self, EventType, TimerTrigger, Tpl};
-use uefi::system;
+use uefi::{system, table};
 
 use super::cpu;
 
@@ -21,8 +22,8 @@ const POLLS_MAX: u32 = 100_000;
 /// How long a sentence about a failure stays before the firmware goes on with other boot options.
 const READING_TIME: Duration = Duration::from_secs(10);
 
-/// Whether the firmware's console can be used: until boot services are exited.
-static SCREEN: AtomicBool = AtomicBool::new(true);
+/// Whether the firmware's console can be used: if there is one, until boot services are exited.
+static SCREEN: AtomicBool = AtomicBool::new(false);
 
 /// Sets the serial port to 115200 baud, 8 bits, no parity, without interrupts.
 pub(super) fn start() {
@@ -30,15 +31,46 @@ pub(super) fn start() {
     settings
         .iter()
         .for_each(|(register, value)| write_port(COM1 + register, *value));
+    SCREEN.store(firmware_console_exists(), Ordering::Relaxed);
+    // Fails only if a logger is set already, and this runs once.
+    let _ = log::set_logger(&FirmwareLog);
+    log::set_max_level(LevelFilter::Warn);
 }
 
-/// Says a sentence on screen and on serial.
+/// Whether the firmware has a screen and a keyboard, or what it takes for them: machines without do exist.
+fn firmware_console_exists() -> bool {
+    table::system_table_raw().is_some_and(|system| {
+        // SAFETY: The firmware gave the table to this program, and it lasts as long as boot services.
+        let system = unsafe { system.as_ref() };
+        !system.stdin.is_null() && !system.stdout.is_null()
+    })
+}
+
+/// What crate `uefi` reports by itself. It matters once: if the firmware refuses to exit boot services, it
+/// says so and resets the machine.
+struct FirmwareLog;
+
+impl Log for FirmwareLog {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        progress(format_args!("firmware: {}", record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+/// Says a sentence on screen and on serial. Serial comes first, and the console counts as gone while it is
+/// at work: should it panic, the panic is said on serial.
 pub(super) fn say(sentence: Arguments<'_>) {
-    if SCREEN.load(Ordering::Relaxed) {
+    progress(sentence);
+    if SCREEN.swap(false, Ordering::Relaxed) {
         // A console that fails leaves the serial port.
         let _ = system::with_stdout(|stdout| write!(stdout, "{sentence}\r\n"));
+        SCREEN.store(true, Ordering::Relaxed);
     }
-    progress(sentence);
 }
 
 /// Says what is being done, on serial only.
@@ -54,6 +86,9 @@ pub(super) fn leave_screen() {
 
 /// Waits until a key is pressed or [`READING_TIME`] is over.
 pub(super) fn wait_for_key() {
+    if !SCREEN.load(Ordering::Relaxed) {
+        return;
+    }
     let Ok(key) = system::with_stdin(|stdin| stdin.wait_for_key_event()) else {
         return;
     };
