@@ -7,6 +7,9 @@
 //! on all compile threads, plus the tables per type, item and byte. The caller reserves
 //! [`Admitted::peak_bytes`] from its budget for the time of the compilation.
 //!
+//! For scale: ripgrep 15 (2.4 MB of code in 5,896 functions, 20 MB with its debug sections) compiles in 89 MB of heap and
+//! image, 38 bytes per byte of code; the estimate is 183 MB with one thread and 218 MB with two.
+//!
 //! Fixed limits come on top, for what takes time beyond reason rather than memory.
 
 use crate::{LoadError, LoadProblem, Survey};
@@ -49,7 +52,7 @@ const PER_VARIABLE_SLOT: u64 = 24;
 /// allocation makes of them.
 const PER_MERGE: u64 = 600;
 /// Bytes per type, with its trampolines.
-const PER_TYPE: u64 = 10 << 10;
+const PER_TYPE: u64 = 12 << 10;
 /// Bytes per import, export, alias, instance or global.
 const PER_ITEM: u64 = 2 << 10;
 /// Bytes per lifted or lowered function: each gets its own trampolines, and an adapter between components.

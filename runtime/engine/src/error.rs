@@ -136,8 +136,8 @@ impl fmt::Display for LoadProblem {
     }
 }
 
-/// A number of bytes for people: "870 KB", "3.1 MB" (decimal units).
-struct ByteCount(u64);
+/// A number of bytes for people: "870 KB", "3.1 MB" (decimal units, rounded down).
+pub struct ByteCount(pub u64);
 
 impl fmt::Display for ByteCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -33,6 +33,6 @@ mod survey;
 
 pub use admission::{Admission, Admitted};
 pub use engine::{Engine, EngineOptions, image_bytes};
-pub use error::{EngineError, LoadError, LoadProblem};
+pub use error::{ByteCount, EngineError, LoadError, LoadProblem};
 pub use image::VerifiedImage;
 pub use survey::{Survey, SurveyError};

@@ -66,7 +66,7 @@ fn repeat(count: usize, text: &str) -> String {
 }
 
 fn many_functions() -> String {
-    core(&repeat(40_000, "(func)"))
+    core(&repeat(10_000, "(func)"))
 }
 
 fn long_arithmetic() -> String {
@@ -171,7 +171,7 @@ fn interpreter_loop() -> String {
 /// Joins after short ifs, with many values live across all of them.
 fn joins() -> String {
     let mut text = String::new();
-    for index in 0..2_000 {
+    for index in 0..1_000 {
         let local = index % 200;
         write!(
             text,
@@ -209,7 +209,7 @@ fn branch_tables_with_values() -> String {
 
 fn many_types() -> String {
     let mut types = String::new();
-    for index in 0..20_000u32 {
+    for index in 0..8_000u32 {
         let bits = (0..15).map(|bit| {
             if index >> bit & 1 == 1 {
                 "i64 "
@@ -224,7 +224,7 @@ fn many_types() -> String {
 
 fn many_types_with_functions() -> String {
     let mut text = String::new();
-    for index in 0..5_000u32 {
+    for index in 0..2_000u32 {
         let bits = (0..13).map(|bit| {
             if index >> bit & 1 == 1 {
                 "i64 "

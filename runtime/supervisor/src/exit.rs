@@ -1,6 +1,7 @@
 //! How a process ended, in words and as a number.
 
 use crate::limits::Refusal;
+use runtime_engine::ByteCount;
 use runtime_host::{Cancelled, ProcessExit};
 use std::any::Any;
 use std::fmt;
@@ -15,7 +16,8 @@ const CODE_KILLED: u8 = 130;
 /// Exit code of a trap, as shells have it for an abort: 128 + SIGABRT.
 const CODE_TRAP: u8 = 134;
 
-/// How a process ended.
+/// How a process ended. `Display` continues a sentence that begins with the program's name, except for
+/// [`Exit::Unusable`], which is a whole one: see [`Exit::message`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Of its own will.
@@ -29,7 +31,7 @@ pub enum Exit {
     },
     /// It was told to end.
     Killed,
-    /// It never ran; the sentence says why.
+    /// It never ran; the sentence says why and begins with the program's name.
     Unusable(String),
     /// Our own code failed while serving it; this is what the panic said.
     KernelBug(String),
@@ -47,9 +49,15 @@ impl Exit {
         }
     }
 
-    /// Whether there is something to say about it, as there is not when a program ended as it wanted to.
-    pub fn is_remarkable(&self) -> bool {
-        !matches!(self, Exit::Code(_))
+    /// What to tell whoever started `program`; nothing when it ended of its own will.
+    pub fn message(&self, program: &str) -> Option<String> {
+        match self {
+            Exit::Code(_) => None,
+            Exit::Unusable(sentence) => Some(sentence.clone()),
+            Exit::Trap { .. } | Exit::Killed | Exit::KernelBug(_) => {
+                Some(format!("{program} {self}"))
+            }
+        }
     }
 
     /// What an error that came out of running wasm means. `refusal` is the latest request for memory
@@ -119,8 +127,9 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} bytes were wanted, {} more were free",
-            self.wanted_bytes, self.free_bytes
+            "it wanted {} in all, and {} more were free",
+            ByteCount(self.wanted_bytes),
+            ByteCount(self.free_bytes)
         )
     }
 }

@@ -3,7 +3,7 @@
 use crate::Exit;
 use runtime_engine::Engine;
 use runtime_engine::interrupt::Target;
-use runtime_host::{Budget, Cancellation};
+use runtime_host::{Budget, Cancellation, Notifier, Subscribers};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -64,6 +64,7 @@ pub(crate) struct Shared {
     started: Instant,
     state: Mutex<State>,
     ended: Condvar,
+    subscribers: Subscribers,
 }
 
 struct State {
@@ -96,6 +97,7 @@ impl Shared {
                 thread: None,
             }),
             ended: Condvar::new(),
+            subscribers: Subscribers::new(),
         }
     }
 
@@ -122,7 +124,13 @@ impl Shared {
         let mut state = self.lock();
         state.phase = Phase::Ended;
         state.exit.get_or_insert(exit);
+        drop(state);
+        self.notify_waiting();
+    }
+
+    fn notify_waiting(&self) {
         self.ended.notify_all();
+        self.subscribers.notify_all();
     }
 
     pub fn status(&self) -> ProcessStatus {
@@ -141,7 +149,8 @@ impl Shared {
         let mut state = self.lock();
         if state.phase == Phase::Loading {
             state.exit.get_or_insert(Exit::Killed);
-            self.ended.notify_all();
+            drop(state);
+            self.notify_waiting();
         }
     }
 }
@@ -193,6 +202,12 @@ impl Process {
     /// How it ended, if it has.
     pub fn try_wait(&self) -> Option<Exit> {
         self.shared.lock().exit.clone()
+    }
+
+    /// Has `notifier` notified when it ends, for those who wait for something else as well: subscribe, then
+    /// look with [`Process::try_wait`], then sleep.
+    pub fn subscribe(&self, notifier: &Notifier) {
+        self.shared.subscribers.add(notifier);
     }
 
     /// Tells it to end, wherever it is: in a loop, in a host call that blocks, or not yet started. Returns

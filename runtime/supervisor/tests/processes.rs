@@ -6,7 +6,7 @@ use programs::*;
 use runtime_engine::{Engine, EngineOptions, VerifiedImage};
 use runtime_host::tmpfs::{Timestamp, Tmpfs};
 use runtime_host::{
-    Budget, BudgetCharge, ByteSink, Discard, FileTree, NoInput, PIPE_DEFAULT_BYTES, pipe,
+    Budget, BudgetCharge, ByteSink, Discard, FileTree, NoInput, Notifier, PIPE_DEFAULT_BYTES, pipe,
 };
 use runtime_supervisor::{
     Exit, Launch, Phase, Process, ProcessLimits, ProcessState, ProgramImage, Rights, Supervisor,
@@ -368,6 +368,35 @@ fn a_process_killed_while_it_is_compiled_counts_as_ended_at_once() {
 }
 
 #[test]
+fn subscribers_learn_of_the_end() {
+    let supervisor = supervisor();
+    let process = start(&supervisor, launch(&looping()));
+    let notifier = Notifier::new();
+    process.subscribe(&notifier);
+    assert_eq!(process.try_wait(), None);
+    process.kill();
+    assert!(notifier.wait(Some(Duration::from_secs(5))));
+    assert_eq!(process.try_wait(), Some(Exit::Killed));
+}
+
+#[test]
+fn messages_begin_with_the_program() {
+    let supervisor = supervisor();
+    for (program, beginning) in [
+        (b"garbage".to_vec(), "program is not a WebAssembly program"),
+        (trapping("unreachable"), "program trapped: "),
+        (
+            calling_the_bug(),
+            "program was ended by a bug of this system",
+        ),
+    ] {
+        let message = run(&supervisor, &program).message("program").unwrap();
+        assert!(message.starts_with(beginning), "{message}");
+    }
+    assert_eq!(run(&supervisor, &exiting(5)).message("program"), None);
+}
+
+#[test]
 fn a_panic_of_the_host_ends_the_process_only() {
     let supervisor = supervisor();
     let bystander = start(&supervisor, launch(&looping()));
@@ -512,6 +541,13 @@ fn output_reaches_its_sink() {
     let read = runtime_host::ByteSource::read(&reader, &mut buffer).unwrap();
     assert_eq!(read, runtime_host::Read::Bytes(6));
     assert_eq!(&buffer[..6], b"hello\n");
+}
+
+#[test]
+fn a_list_too_long_for_one_host_call_is_a_trap() {
+    let exit = run(&supervisor(), &printing_bytes(3 << 20));
+    let (message, _) = trap_of(exit);
+    assert!(message.contains("fuel"), "{message}");
 }
 
 #[test]

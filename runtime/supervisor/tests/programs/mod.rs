@@ -184,7 +184,7 @@ fn streams(direction: &str) -> String {
              (export "{stream}" (type $stream (eq $outer-stream)))
              (export "get-{get}" (func (result (own $stream))))))
            (core module $memory
-             (memory (export "memory") 1)
+             (memory (export "memory") 100)
              (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096)))
            (core instance $memory (instantiate $memory))
            (core func $get (canon lower (func $standard "get-{get}")))
@@ -210,15 +210,19 @@ pub fn reading_stdin() -> Vec<u8> {
 }
 
 pub fn printing() -> Vec<u8> {
-    component(
-        &streams("out"),
-        WITH_STREAM,
+    printing_bytes(6)
+}
+
+/// Prints that many bytes in one call, the first of which are `hello`.
+pub fn printing_bytes(bytes: u32) -> Vec<u8> {
+    let items = format!(
         r#"(import "host" "get" (func $get (result i32)))
            (import "host" "operation" (func $write (param i32 i32 i32 i32)))
            (import "memory" "memory" (memory 1))
            (data (i32.const 512) "hello\n")
            (func (export "run") (result i32)
-             (call $write (call $get) (i32.const 512) (i32.const 6) (i32.const 64))
-             i32.const 0)"#,
-    )
+             (call $write (call $get) (i32.const 512) (i32.const {bytes}) (i32.const 64))
+             i32.const 0)"#
+    );
+    component(&streams("out"), WITH_STREAM, &items)
 }

@@ -1,0 +1,243 @@
+//! Whatever the bytes are, the answer is a value; and what admission lets through, Wasmtime agrees on.
+//!
+//! Mutations come from a seed that a failure prints; `KPIO_SEED` replays one.
+
+use runtime_engine::admission::{FUNCTION_WORK_MAX, PROGRAM_BYTES_MAX};
+use runtime_engine::{Engine, EngineOptions, LoadProblem, SurveyError};
+use wasmtime::component::Component;
+
+fn engine() -> Engine {
+    Engine::new(EngineOptions::default()).unwrap()
+}
+
+fn parse(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A component with a bit of everything that the survey looks into.
+fn sample() -> Vec<u8> {
+    parse(
+        r#"(component
+          (import "host" (instance $host (export "log" (func (param "text" string)))))
+          (core module $memory (memory (export "m") 1)
+            (func (export "r") (param i32 i32 i32 i32) (result i32) i32.const 8))
+          (core instance $memory (instantiate $memory))
+          (core func $log (canon lower (func $host "log") (memory (core memory $memory "m"))))
+          (core module $main
+            (import "host" "log" (func $log (param i32 i32)))
+            (type $pair (func (param i32 i64) (result i32 i64)))
+            (type $point (struct (field i32) (field f64)))
+            (table 5 funcref) (elem (i32.const 1) func $pair $other)
+            (global $g (mut i32) (i32.const 7)) (tag $t (param i32))
+            (memory 1) (data (i32.const 16) "some data")
+            (func $pair (type $pair) local.get 0 local.get 1)
+            (func $other (param i32) (result i32) (local i64 f32 v128)
+              (block $out (result i32)
+                (loop $again
+                  (br_table $again $again $again (local.get 0)))
+                (if (result i32) (local.get 0) (then i32.const 1) (else i32.const 2)))
+              (call_indirect (type $pair) (i64.const 3) (i32.const 1)) drop
+              drop (struct.new_default $point) drop
+              (block $caught (result i32)
+                (try_table (result i32) (catch $t $caught) (throw $t (i32.const 4))))
+              (call $log (i32.const 16) (i32.const 9)))
+            (func (export "run") (result i32) (drop (call $other (i32.const 1))) i32.const 0))
+          (core instance $main (instantiate $main
+            (with "host" (instance (export "log" (func $log))))))
+          (component $inner (core module (func (param i32) local.get 0 drop)))
+          (func (export "run") (result (result)) (canon lift (core func $main "run"))))"#,
+    )
+}
+
+#[test]
+fn the_sample_is_valid_and_measured() {
+    let engine = engine();
+    let survey = engine.survey(&sample()).unwrap();
+    assert_eq!((survey.core_modules, survey.functions), (3, 5));
+    assert_eq!(survey.canonical_functions, 2);
+    assert_eq!(survey.table_entries, 5);
+    assert!(
+        survey.merges == 0 && survey.variable_slots > 0,
+        "{survey:?}"
+    );
+    let wasm = sample();
+    let admitted = engine.admit("sample", &wasm, u64::MAX).unwrap();
+    engine.compile(&admitted).unwrap();
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let engine = engine();
+    let whole = sample();
+    let mut cut = 0;
+    for length in 1..whole.len() {
+        match engine.survey(&whole[..length]) {
+            Err(SurveyError::Truncated { .. }) => cut += 1,
+            Err(_) => {}
+            Ok(_) => assert!(
+                is_valid(&engine, &whole[..length]),
+                "{length} bytes were accepted"
+            ),
+        }
+    }
+    // The rest end between two sections, where nothing says that more was to come.
+    assert!(cut * 10 > whole.len() * 9, "{cut} of {}", whole.len());
+    assert_eq!(engine.survey(b""), Err(SurveyError::NotWasm));
+}
+
+fn is_valid(engine: &Engine, wasm: &[u8]) -> bool {
+    Component::from_binary(engine.wasmtime(), wasm).is_ok()
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}
+
+fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
+    for _ in 0..1 + random.below(3) {
+        let at = 8 + random.below(bytes.len() - 8);
+        match random.below(4) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = random.next() as u8,
+            2 => bytes.insert(at, random.next() as u8),
+            _ => drop(bytes.remove(at)),
+        }
+    }
+}
+
+#[test]
+fn mutations_are_judged_as_wasmtime_judges_them() {
+    let seed = std::env::var("KPIO_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let seed = seed.unwrap_or_else(|| {
+        std::time::SystemTime::UNIX_EPOCH
+            .elapsed()
+            .map_or(1, |time| time.as_nanos() as u64)
+    });
+    println!("KPIO_SEED={seed}");
+    let engine = engine();
+    let mut random = Random(seed);
+    for _ in 0..3_000 {
+        let mut wasm = sample();
+        mutate(&mut random, &mut wasm);
+        // The estimate keeps the rare mutation that declares a gigabyte of something from being tried.
+        match engine.admit("mutation", &wasm, 64 << 20) {
+            Ok(admitted) => drop(engine.compile(&admitted)),
+            Err(error) => match error.problem {
+                LoadProblem::Unusable(_) => {
+                    assert!(!is_valid(&engine, &wasm), "refused: {error} {wasm:?}");
+                }
+                LoadProblem::OverLimit { .. } | LoadProblem::NotEnoughMemory { .. } => {}
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+}
+
+#[test]
+fn text_is_not_wasm() {
+    let engine = engine();
+    assert_eq!(engine.survey(b"(component)"), Err(SurveyError::NotWasm));
+    assert_eq!(engine.survey(&[0; 100]), Err(SurveyError::NotWasm));
+}
+
+#[test]
+fn a_core_module_is_not_a_component() {
+    assert_eq!(
+        engine().survey(&parse("(module)")),
+        Err(SurveyError::CoreModule)
+    );
+}
+
+#[test]
+fn invalid_code_is_reported_with_its_place() {
+    let mut wasm = parse("(component (core module (func i32.const 1 drop)))");
+    let constant = wasm
+        .windows(3)
+        .position(|bytes| bytes == [0x41, 0x01, 0x1a])
+        .unwrap();
+    wasm[constant] = 0x01;
+    let Err(SurveyError::Invalid { offset, .. }) = engine().survey(&wasm) else {
+        panic!("accepted");
+    };
+    assert!(
+        offset.abs_diff(constant as u64) <= 2,
+        "{offset} for {constant}"
+    );
+}
+
+/// Nests components one in the other.
+fn nested(depth: usize) -> Vec<u8> {
+    parse(&format!(
+        "(component {} {})",
+        "(component ".repeat(depth),
+        ")".repeat(depth)
+    ))
+}
+
+#[test]
+fn nesting_is_bounded() {
+    let engine = engine();
+    engine.survey(&nested(16)).unwrap();
+    assert!(matches!(
+        engine.survey(&nested(17)),
+        Err(SurveyError::Invalid { .. })
+    ));
+    assert!(matches!(
+        engine.survey(&nested(60)),
+        Err(SurveyError::Invalid { .. })
+    ));
+}
+
+#[test]
+fn amplified_work_is_over_the_limit() {
+    let results = "i32 ".repeat(1_000);
+    let calls = "call $f ".repeat(FUNCTION_WORK_MAX as usize / 1_000 + 1);
+    let wasm = parse(&format!(
+        "(component (core module (func $f (result {results}) unreachable) (func {calls} unreachable)))"
+    ));
+    assert!(wasm.len() < 100_000);
+    let error = engine().admit("bomb", &wasm, u64::MAX).unwrap_err();
+    let what = "operators and values in one function";
+    assert!(
+        matches!(error.problem, LoadProblem::OverLimit { what: w, .. } if w == what),
+        "{error}"
+    );
+}
+
+#[test]
+fn locals_times_blocks_are_over_the_limit() {
+    let blocks = "(block (br_if 0 (i32.const 1))) ".repeat(3_000);
+    let locals = "i32 ".repeat(40_000);
+    let wasm = parse(&format!(
+        "(component (core module (func (local {locals}) {blocks})))"
+    ));
+    let error = engine().admit("bomb", &wasm, u64::MAX).unwrap_err();
+    assert!(
+        error.to_string().contains("local variables times blocks"),
+        "{error}"
+    );
+}
+
+#[test]
+fn enormous_programs_are_refused_unread() {
+    let wasm = vec![0; PROGRAM_BYTES_MAX as usize + 1];
+    let error = engine().admit("enormous", &wasm, u64::MAX).unwrap_err();
+    assert!(
+        error.to_string().starts_with("enormous is too large"),
+        "{error}"
+    );
+}
