@@ -1,0 +1,81 @@
+//! The commands.
+
+/// A command that is part of the prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BuiltIn {
+    Clear,
+    Dmesg,
+    Free,
+    Help,
+    PowerOff,
+    Ps,
+    Reboot,
+    Uptime,
+}
+
+/// Every built-in: its name, and what it does in a few words.
+pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 8] = [
+    (BuiltIn::Clear, "clear", "clear the screen"),
+    (BuiltIn::Dmesg, "dmesg", "show the kernel's log"),
+    (BuiltIn::Free, "free", "show who uses how much memory"),
+    (BuiltIn::Help, "help", "show this list"),
+    (BuiltIn::PowerOff, "poweroff", "switch the machine off"),
+    (BuiltIn::Ps, "ps", "list the processes"),
+    (BuiltIn::Reboot, "reboot", "start the machine anew"),
+    (
+        BuiltIn::Uptime,
+        "uptime",
+        "show for how long the machine has been running",
+    ),
+];
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Nothing,
+    BuiltIn(BuiltIn),
+    Program {
+        name: String,
+        arguments: Vec<String>,
+    },
+}
+
+/// The command that some words are; an error is a sentence.
+pub(crate) fn parse(words: Vec<String>) -> Result<Command, String> {
+    let mut words = words.into_iter();
+    let Some(name) = words.next() else {
+        return Ok(Command::Nothing);
+    };
+    match BUILT_INS.iter().find(|(_, known, _)| *known == name) {
+        Some(_) if words.len() > 0 => Err(format!("'{name}' takes no arguments.")),
+        Some((built_in, ..)) => Ok(Command::BuiltIn(*built_in)),
+        None => Ok(Command::Program {
+            name,
+            arguments: words.collect(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BuiltIn, Command, parse};
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(String::from).collect()
+    }
+
+    #[test]
+    fn built_ins_programs_and_nothing() {
+        assert_eq!(parse(Vec::new()), Ok(Command::Nothing));
+        assert_eq!(parse(words("ps")), Ok(Command::BuiltIn(BuiltIn::Ps)));
+        assert_eq!(
+            parse(words("ps -l")),
+            Err("'ps' takes no arguments.".into())
+        );
+        let program = Command::Program {
+            name: "ls".into(),
+            arguments: words("-l /"),
+        };
+        assert_eq!(parse(words("ls -l /")), Ok(program));
+    }
+}

@@ -1,0 +1,160 @@
+//! A program in the foreground: the terminal's input goes to it line by line until it ends.
+//!
+//! What was typed for it and not read goes when it goes.
+
+use runtime_host::{
+    Budget, ByteSink, Cancellation, PipeError, PipeReader, PipeWriter, SystemClock, pipe,
+    wait_until,
+};
+
+use lib_line_editor::{CookedEvent, CookedInput};
+
+use crate::output::TerminalOutput;
+use crate::prompt::{Keys, Typed};
+use crate::system::Job;
+
+/// Room in the pipe to the program.
+const PIPE_BYTES: usize = 8 * 1024;
+/// How much may be typed ahead of what the pipe takes.
+const TYPED_AHEAD_BYTES_MAX: usize = 64 * 1024;
+
+const BELL: &[u8] = b"\x07";
+
+/// The way from the keys to the program's standard input.
+pub(crate) struct Stdin {
+    discipline: CookedInput,
+    /// Lines that the pipe has not taken yet.
+    typed_ahead: Vec<u8>,
+    /// `None` once the input has ended.
+    pipe: Option<PipeWriter>,
+    /// Ctrl-D was pressed; the pipe closes when it has taken everything.
+    is_ending: bool,
+}
+
+/// What the prompt wakes up for.
+enum Occasion {
+    Ended(Option<String>),
+    StdinMoves,
+    Key(Typed),
+}
+
+impl Stdin {
+    /// An input with nothing typed, and the end that the program reads.
+    pub(crate) fn new(budget: &Budget) -> Result<(Self, PipeReader), PipeError> {
+        let (reader, writer) = pipe(PIPE_BYTES, budget)?;
+        let stdin = Self {
+            discipline: CookedInput::new(),
+            typed_ahead: Vec::new(),
+            pipe: Some(writer),
+            is_ending: false,
+        };
+        Ok((stdin, reader))
+    }
+
+    /// Whether [`advance`](Self::advance) would do anything.
+    fn can_advance(&self) -> bool {
+        match &self.pipe {
+            None => false,
+            Some(_) if self.typed_ahead.is_empty() => self.is_ending,
+            Some(pipe) => pipe.is_writable(),
+        }
+    }
+
+    /// Moves what was typed on to the program, and ends its input after the last of it.
+    fn advance(&mut self) {
+        let Some(pipe) = &self.pipe else { return };
+        match pipe.write(&self.typed_ahead) {
+            Ok(taken) => drop(self.typed_ahead.drain(..taken)),
+            // The program has closed its input.
+            Err(_) => self.end(),
+        }
+        if self.typed_ahead.is_empty() && self.is_ending {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        self.typed_ahead = Vec::new();
+        self.pipe = None;
+    }
+
+    /// Takes one key; `true` for Ctrl-C.
+    fn key(&mut self, byte: u8, output: &TerminalOutput) -> bool {
+        let mut echo = Vec::new();
+        let event = self.discipline.feed(byte, &mut echo);
+        output.echo(&echo);
+        match event {
+            Some(CookedEvent::Bytes(bytes)) => self.append(&bytes, output),
+            Some(CookedEvent::EndOfInput) => self.is_ending = true,
+            Some(CookedEvent::Interrupt) => return true,
+            None => {}
+        }
+        false
+    }
+
+    fn append(&mut self, bytes: &[u8], output: &TerminalOutput) {
+        if self.pipe.is_none() || self.is_ending {
+            return;
+        }
+        if self.typed_ahead.len() + bytes.len() > TYPED_AHEAD_BYTES_MAX {
+            return output.echo(BELL);
+        }
+        self.typed_ahead.extend_from_slice(bytes);
+    }
+}
+
+/// Serves `job` until it has ended; the answer is what there is to say about that. A terminal whose
+/// input ends takes the program with it.
+pub(crate) fn serve(
+    job: &dyn Job,
+    mut stdin: Stdin,
+    keys: &mut Keys,
+    output: &TerminalOutput,
+) -> Option<String> {
+    loop {
+        match next_occasion(job, &stdin, keys) {
+            Occasion::Ended(sentence) => return sentence,
+            Occasion::StdinMoves => stdin.advance(),
+            Occasion::Key(Typed::Byte(byte)) => {
+                if stdin.key(byte, output) {
+                    job.kill();
+                }
+            }
+            Occasion::Key(Typed::End) => {
+                job.kill();
+                stdin.is_ending = true;
+            }
+        }
+    }
+}
+
+/// Sleeps until something is to be done. The program's end comes first, so that keys pressed after it
+/// are the prompt's.
+fn next_occasion(job: &dyn Job, stdin: &Stdin, keys: &mut Keys) -> Occasion {
+    // Never raised: the person ends the wait, or the program does.
+    let cancellation = Cancellation::new();
+    let source = keys.source();
+    let occasion = wait_until(
+        &cancellation,
+        &SystemClock::new(),
+        None,
+        |notifier| {
+            job.subscribe(notifier);
+            source.subscribe(notifier);
+            if let Some(pipe) = &stdin.pipe {
+                pipe.subscribe(notifier);
+            }
+        },
+        || {
+            if let Some(sentence) = job.ending() {
+                return Some(Occasion::Ended(sentence));
+            }
+            if stdin.can_advance() {
+                return Some(Occasion::StdinMoves);
+            }
+            keys.try_next().map(Occasion::Key)
+        },
+    );
+    // Without cancellation and deadline there is always an answer.
+    occasion.ok().flatten().unwrap_or(Occasion::Ended(None))
+}

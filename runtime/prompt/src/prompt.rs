@@ -1,0 +1,223 @@
+//! The prompt's loop.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use lib_line_editor::{Event, LineEditor};
+use runtime_host::{Budget, ByteSource, Cancellation, Read, read_blocking};
+
+use crate::command::{BuiltIn, Command, parse};
+use crate::foreground::{Stdin, serve};
+use crate::output::TerminalOutput;
+use crate::report;
+use crate::system::{StartError, System};
+use crate::words::split;
+
+const PROMPT: &str = "kpio> ";
+/// How many lines are remembered.
+const HISTORY_LINES_MAX: usize = 100;
+/// How many bytes of input are taken at once.
+const INPUT_BYTES: usize = 256;
+
+/// Why the prompt is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// The person wants the machine off.
+    PowerOff,
+    /// The person wants the machine to start anew.
+    Reboot,
+    /// The terminal's input has ended.
+    TerminalGone,
+}
+
+/// What comes from the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Typed {
+    Byte(u8),
+    /// Nothing more will come.
+    End,
+}
+
+/// The terminal's input, byte by byte. Programs and the prompt take turns at it, so what one has not
+/// used is there for the other.
+pub(crate) struct Keys {
+    source: Arc<dyn ByteSource>,
+    taken: VecDeque<u8>,
+    has_ended: bool,
+}
+
+impl Keys {
+    fn new(source: Arc<dyn ByteSource>) -> Self {
+        Self {
+            source,
+            taken: VecDeque::new(),
+            has_ended: false,
+        }
+    }
+
+    pub(crate) fn source(&self) -> Arc<dyn ByteSource> {
+        Arc::clone(&self.source)
+    }
+
+    /// What was typed, if anything was. The end is told once here, since nothing can follow it.
+    pub(crate) fn try_next(&mut self) -> Option<Typed> {
+        if let Some(byte) = self.taken.pop_front() {
+            return Some(Typed::Byte(byte));
+        }
+        if self.has_ended {
+            return None;
+        }
+        let mut buffer = [0; INPUT_BYTES];
+        match self.source.read(&mut buffer) {
+            Ok(Read::Empty) => None,
+            Ok(Read::Bytes(count)) => self.take(&buffer[..count]),
+            Ok(Read::End) | Err(_) => self.take(&[]),
+        }
+    }
+
+    /// What is typed next.
+    fn next(&mut self) -> Typed {
+        if let Some(byte) = self.taken.pop_front() {
+            return Typed::Byte(byte);
+        }
+        if self.has_ended {
+            return Typed::End;
+        }
+        let mut buffer = [0; INPUT_BYTES];
+        // Never raised: the prompt waits for its person.
+        match read_blocking(&*self.source, &mut buffer, &Cancellation::new()) {
+            Ok(Ok(count)) => self.take(&buffer[..count]).unwrap_or(Typed::End),
+            Ok(Err(_)) | Err(_) => self.take(&[]).unwrap_or(Typed::End),
+        }
+    }
+
+    /// Queues bytes, of which none mean the end, and gives the first.
+    fn take(&mut self, bytes: &[u8]) -> Option<Typed> {
+        self.has_ended = bytes.is_empty();
+        self.taken.extend(bytes);
+        Some(self.taken.pop_front().map_or(Typed::End, Typed::Byte))
+    }
+}
+
+/// The rescue prompt on one terminal.
+pub struct Prompt<S> {
+    system: S,
+    keys: Keys,
+    output: TerminalOutput,
+    editor: LineEditor,
+    budget: Budget,
+}
+
+impl<S: System> Prompt<S> {
+    /// A prompt that reads keys from `input`, in raw mode, and writes to `output`, to which `system`
+    /// connects the programs that it starts. Pipes to programs are paid for by `budget`.
+    pub fn new(
+        system: S,
+        input: Arc<dyn ByteSource>,
+        output: TerminalOutput,
+        budget: Budget,
+    ) -> Self {
+        Self {
+            system,
+            keys: Keys::new(input),
+            output,
+            editor: LineEditor::new(HISTORY_LINES_MAX),
+            budget,
+        }
+    }
+
+    /// Serves the person at the terminal until there is a reason to part.
+    pub fn run(&mut self) -> Parting {
+        loop {
+            match self.next_line() {
+                Some(Event::Line(line)) => {
+                    if let Some(parting) = self.execute(&line) {
+                        return parting;
+                    }
+                }
+                Some(Event::Interrupt) => {}
+                Some(Event::EndOfInput) => {
+                    self.output.say("'poweroff' switches the machine off.\n")
+                }
+                None => return Parting::TerminalGone,
+            }
+        }
+    }
+
+    /// What the person makes of one prompt; `None` when the terminal's input has ended.
+    fn next_line(&mut self) -> Option<Event> {
+        if !self.output.is_at_line_start() {
+            self.output.say("\n");
+        }
+        let mut echo = Vec::new();
+        self.editor.begin(PROMPT, &mut echo);
+        loop {
+            self.output.echo(&echo);
+            echo.clear();
+            let Typed::Byte(byte) = self.keys.next() else {
+                return None;
+            };
+            if let Some(event) = self.editor.feed(byte, &mut echo) {
+                self.output.echo(&echo);
+                return Some(event);
+            }
+        }
+    }
+
+    fn execute(&mut self, line: &str) -> Option<Parting> {
+        let command = split(line)
+            .map_err(|error| error.to_string())
+            .and_then(parse);
+        match command {
+            Ok(Command::Nothing) => {}
+            Ok(Command::BuiltIn(BuiltIn::PowerOff)) => return Some(Parting::PowerOff),
+            Ok(Command::BuiltIn(BuiltIn::Reboot)) => return Some(Parting::Reboot),
+            Ok(Command::BuiltIn(BuiltIn::Clear)) => self.output.echo(b"\x1b[H\x1b[2J\r"),
+            Ok(Command::BuiltIn(built_in)) => self.output.say(&self.answer(built_in)),
+            Ok(Command::Program { name, arguments }) => self.run_program(&name, &arguments),
+            Err(sentence) => self.output.say(&format!("{sentence}\n")),
+        }
+        None
+    }
+
+    /// The text that a built-in command shows; nothing for those that do something else.
+    fn answer(&self, built_in: BuiltIn) -> String {
+        match built_in {
+            BuiltIn::Dmesg => self.system.log(),
+            BuiltIn::Free => report::memory(&self.system.memory()),
+            BuiltIn::Help => report::help(&self.system.programs()),
+            BuiltIn::Ps => report::processes(&self.system.processes()),
+            BuiltIn::Uptime => report::uptime(self.system.uptime()),
+            BuiltIn::Clear | BuiltIn::PowerOff | BuiltIn::Reboot => String::new(),
+        }
+    }
+
+    /// Runs a program in the foreground until it ends.
+    fn run_program(&mut self, name: &str, arguments: &[String]) {
+        let (stdin, reader) = match Stdin::new(&self.budget) {
+            Ok(ends) => ends,
+            Err(error) => return self.complain(name, &error.to_string()),
+        };
+        match self.system.start(name, arguments, Arc::new(reader)) {
+            Ok(job) => {
+                if let Some(sentence) = serve(&*job, stdin, &mut self.keys, &self.output) {
+                    self.complain(name, &sentence);
+                }
+            }
+            Err(StartError::Refused(sentence)) => self.complain(name, &sentence),
+            Err(StartError::NoSuchProgram) => self.output.say(&format!(
+                "There is no command or program called '{}'; 'help' lists those there are.\n",
+                report::printable(name)
+            )),
+        }
+    }
+
+    /// Says something about a program, on a row of its own.
+    fn complain(&self, name: &str, sentence: &str) {
+        if !self.output.is_at_line_start() {
+            self.output.say("\n");
+        }
+        let name = report::printable(name);
+        self.output.say(&format!("{name}: {sentence}\n"));
+    }
+}

@@ -1,0 +1,160 @@
+//! The answers of the built-in commands as text, lines ending in a line feed.
+
+use std::time::Duration;
+
+use crate::command::BUILT_INS;
+use crate::system::{MemoryUse, ProcessRow};
+
+/// Width to which lists are wrapped, in columns.
+const LIST_COLUMNS: usize = 78;
+
+pub(crate) fn help(programs: &[String]) -> String {
+    let mut text = String::from("Commands:\n");
+    for (_, name, purpose) in BUILT_INS {
+        text += &format!("  {name:<10}{purpose}\n");
+    }
+    text +=
+        "Any other name starts the program of that name, with the words behind it as arguments.\n";
+    text += "While it runs, Ctrl-C ends it, and Ctrl-D tells it that its input has ended.\n";
+    if !programs.is_empty() {
+        text += "Programs:\n";
+        text += &wrapped(programs);
+    }
+    text
+}
+
+/// Words in lines of limited width.
+fn wrapped(words: &[String]) -> String {
+    let mut text = String::new();
+    let mut line = String::from(" ");
+    for word in words {
+        let is_full = line.chars().count() + 1 + word.chars().count() > LIST_COLUMNS;
+        if is_full && line != " " {
+            text += &line;
+            text.push('\n');
+            line = String::from(" ");
+        }
+        line.push(' ');
+        line += word;
+    }
+    text + &line + "\n"
+}
+
+pub(crate) fn processes(rows: &[ProcessRow]) -> String {
+    if rows.is_empty() {
+        return "No process runs.\n".into();
+    }
+    let mut text = format!(
+        "{:>6}  {:<10}{:>12}  {:>10}  NAME\n",
+        "ID", "STATE", "MEMORY KiB", "AGE"
+    );
+    for row in rows {
+        text += &format!(
+            "{:>6}  {:<10}{:>12}  {:>10}  {}\n",
+            row.id,
+            printable(&row.state),
+            row.memory_bytes.div_ceil(1024),
+            age(row.age),
+            printable(&row.name),
+        );
+    }
+    text
+}
+
+pub(crate) fn memory(uses: &[MemoryUse]) -> String {
+    let mut text = String::new();
+    for MemoryUse { owner, len_bytes } in uses {
+        text += &memory_line(owner, *len_bytes);
+    }
+    let all_bytes = uses
+        .iter()
+        .map(|part| part.len_bytes)
+        .fold(0, u64::saturating_add);
+    text + &memory_line("all", all_bytes)
+}
+
+fn memory_line(owner: &str, len_bytes: u64) -> String {
+    format!("{owner:<20}{:>12} KiB\n", len_bytes / 1024)
+}
+
+pub(crate) fn uptime(uptime: Duration) -> String {
+    format!("Up for {}.\n", age(uptime))
+}
+
+/// A time as `days-hours:minutes:seconds`, from the first part that is not zero, at least minutes.
+fn age(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match (days, hours) {
+        (0, 0) => format!("{minutes}:{:02}", seconds % 60),
+        (0, _) => format!("{hours}:{:02}:{:02}", minutes % 60, seconds % 60),
+        _ => format!(
+            "{days}-{:02}:{:02}:{:02}",
+            hours % 24,
+            minutes % 60,
+            seconds % 60
+        ),
+    }
+}
+
+/// A text that somebody else chose, without what a terminal would obey.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_the_parts_they_need() {
+        for (seconds, text) in [
+            (0, "0:00"),
+            (61, "1:01"),
+            (3600, "1:00:00"),
+            (86399, "23:59:59"),
+            (90061, "1-01:01:01"),
+        ] {
+            assert_eq!(age(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn memory_ends_in_the_sum() {
+        let part = |owner: &str, len_bytes| MemoryUse {
+            owner: owner.into(),
+            len_bytes,
+        };
+        let text = memory(&[part("kernel", 4096), part("free", 1 << 20)]);
+        let last = text
+            .lines()
+            .last()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(last, Some(vec!["all", "1028", "KiB"]));
+    }
+
+    #[test]
+    fn names_cannot_command_the_terminal() {
+        let row = ProcessRow {
+            id: 7,
+            state: "running".into(),
+            memory_bytes: 1,
+            age: Duration::ZERO,
+            name: "evil\x1b[2J\nx".into(),
+        };
+        let text = processes(&[row]);
+        assert!(text.ends_with("0:00  evil?[2J?x\n"), "{text}");
+        assert_eq!(processes(&[]), "No process runs.\n");
+    }
+
+    #[test]
+    fn help_names_all_and_stays_narrow() {
+        let programs: Vec<String> = (0..60).map(|number| format!("program{number}")).collect();
+        let text = help(&programs);
+        assert!(programs.iter().all(|program| text.contains(program)));
+        assert!(BUILT_INS.iter().all(|(_, name, _)| text.contains(name)));
+        assert!(text.lines().skip(12).all(|line| line.len() <= LIST_COLUMNS));
+    }
+}

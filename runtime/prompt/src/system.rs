@@ -1,0 +1,71 @@
+//! What the prompt asks of the system around it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_host::{ByteSource, Notifier};
+
+/// The system behind a prompt.
+pub trait System {
+    /// The names of the programs that can be started, in the order to list them.
+    fn programs(&self) -> Vec<String>;
+    /// Starts a program on the prompt's terminal, with `stdin` as its standard input; its output goes to
+    /// the terminal through the [`TerminalOutput`](crate::TerminalOutput) that the prompt was given.
+    fn start(
+        &self,
+        program: &str,
+        arguments: &[String],
+        stdin: Arc<dyn ByteSource>,
+    ) -> Result<Box<dyn Job>, StartError>;
+    /// The processes that exist, oldest first.
+    fn processes(&self) -> Vec<ProcessRow>;
+    /// Who uses how much of the machine's memory. The rows add up to all of it.
+    fn memory(&self) -> Vec<MemoryUse>;
+    /// Time since the machine started.
+    fn uptime(&self) -> Duration;
+    /// What is left of the kernel's log, oldest line first.
+    fn log(&self) -> String;
+}
+
+/// A program that was started and holds the terminal.
+pub trait Job {
+    /// Whether it has ended, and then what there is to say about it, if anything.
+    fn ending(&self) -> Option<Option<String>>;
+    /// Has `notifier` notified when it has ended.
+    fn subscribe(&self, notifier: &Notifier);
+    /// Tells it to end. It does so soon, and [`ending`](Self::ending) says when.
+    fn kill(&self);
+}
+
+/// Why a program was not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// The system has no program of this name.
+    NoSuchProgram,
+    /// It has, but cannot start it; a sentence.
+    Refused(String),
+}
+
+/// One process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessRow {
+    /// Its number.
+    pub id: u64,
+    /// What it is busy with, in a word.
+    pub state: String,
+    /// Memory reserved for it.
+    pub memory_bytes: u64,
+    /// Time since its start.
+    pub age: Duration,
+    /// Its program's name.
+    pub name: String,
+}
+
+/// One use of the machine's memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Who or what for.
+    pub owner: String,
+    /// How much.
+    pub len_bytes: u64,
+}
