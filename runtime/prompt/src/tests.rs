@@ -93,7 +93,7 @@ impl Fake {
         state: &ProgramState,
     ) -> Option<String> {
         let show = |bytes: &[u8]| {
-            let shown = write_all_blocking(&output, bytes, &state.cancellation);
+            let shown = write_all_blocking(&output, bytes, &Cancellation::new());
             shown.expect("not cancelled").expect("the screen takes all");
         };
         match name {
