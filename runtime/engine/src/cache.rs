@@ -7,6 +7,7 @@
 //!
 //! Its bytes belong to no process: whoever makes the engine sets them aside, and `Engine::clear_cache` gives them back.
 
+use crate::Program;
 use crate::settings::SettingsHash;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -38,7 +39,7 @@ pub(crate) struct CompileCache {
 }
 
 struct Entry {
-    component: Component,
+    program: Program,
     image_bytes: u64,
     last_use: u64,
 }
@@ -57,17 +58,17 @@ impl CompileCache {
         self.used_bytes
     }
 
-    pub fn get(&mut self, key: &CacheKey) -> Option<Component> {
+    pub fn get(&mut self, key: &CacheKey) -> Option<Program> {
         self.clock += 1;
         let entry = self.entries.get_mut(key)?;
         entry.last_use = self.clock;
-        Some(entry.component.clone())
+        Some(entry.program.clone())
     }
 
-    /// Keeps `component`, and answers those that had to go: to be dropped after the cache's lock.
+    /// Keeps `program`, and answers those that had to go: to be dropped after the cache's lock.
     #[must_use]
-    pub fn insert(&mut self, key: CacheKey, component: Component) -> Vec<Component> {
-        let image_bytes = image_bytes(&component);
+    pub fn insert(&mut self, key: CacheKey, program: Program) -> Vec<Program> {
+        let image_bytes = program.image_bytes();
         let mut evicted = Vec::new();
         if image_bytes > self.capacity_bytes || self.entries.contains_key(&key) {
             return evicted;
@@ -80,7 +81,7 @@ impl CompileCache {
         self.entries.insert(
             key,
             Entry {
-                component,
+                program,
                 image_bytes,
                 last_use: self.clock,
             },
@@ -90,15 +91,15 @@ impl CompileCache {
 
     /// Empties the cache and answers what was in it: to be dropped after the cache's lock.
     #[must_use]
-    pub fn take_all(&mut self) -> Vec<Component> {
+    pub fn take_all(&mut self) -> Vec<Program> {
         self.used_bytes = 0;
         self.entries
             .drain()
-            .map(|(_, entry)| entry.component)
+            .map(|(_, entry)| entry.program)
             .collect()
     }
 
-    fn evict_oldest(&mut self) -> Option<Component> {
+    fn evict_oldest(&mut self) -> Option<Program> {
         let (oldest, _) = self
             .entries
             .iter()
@@ -106,7 +107,7 @@ impl CompileCache {
         let key = *oldest;
         let entry = self.entries.remove(&key)?;
         self.used_bytes -= entry.image_bytes;
-        Some(entry.component)
+        Some(entry.program)
     }
 }
 

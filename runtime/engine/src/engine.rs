@@ -1,9 +1,11 @@
 //! The engine: programs in, components out.
 
-use crate::cache::{self, CacheKey, CompileCache};
+use crate::cache::{CacheKey, CompileCache};
 use crate::interrupt::EpochKiller;
 use crate::settings::{self, SettingsHash};
-use crate::{Admission, Admitted, EngineError, LoadError, LoadProblem, Survey, SurveyError};
+use crate::{
+    Admission, Admitted, EngineError, LoadError, LoadProblem, Program, Survey, SurveyError,
+};
 use crate::{VerifiedImage, admission};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::HashMap;
@@ -117,8 +119,8 @@ impl Engine {
         admission.admit(program, wasm)
     }
 
-    /// A component for `wasm` from the cache, if it was compiled before.
-    pub fn cached(&self, wasm: &[u8]) -> Option<Component> {
+    /// The program of `wasm` from the cache, if it was compiled before.
+    pub fn cached(&self, wasm: &[u8]) -> Option<Program> {
         if self.inner.cache_capacity_bytes == 0 {
             return None;
         }
@@ -130,22 +132,23 @@ impl Engine {
     /// the cache.
     ///
     /// A panic of the compiler comes out of this call: the caller catches it.
-    pub fn compile(&self, admitted: &Admitted<'_>) -> Result<Component, LoadError> {
+    pub fn compile(&self, admitted: &Admitted<'_>) -> Result<Program, LoadError> {
         let problem = |why| LoadProblem::Compile(why).of(admitted.program());
         let pool = self.inner.pool().map_err(problem)?;
         let component = pool
             .install(|| Component::from_binary(&self.inner.wasmtime, admitted.wasm()))
             .map_err(|error| problem(format!("{error:#}")))?;
-        self.keep(admitted.wasm(), &component);
-        Ok(component)
+        let program = Program::surveyed(component, admitted.survey());
+        self.keep(admitted.wasm(), &program);
+        Ok(program)
     }
 
-    fn keep(&self, wasm: &[u8], component: &Component) {
+    fn keep(&self, wasm: &[u8], program: &Program) {
         if self.inner.cache_capacity_bytes == 0 {
             return;
         }
         let key = CacheKey::of(&self.inner.settings, wasm);
-        let evicted = self.inner.cache().insert(key, component.clone());
+        let evicted = self.inner.cache().insert(key, program.clone());
         drop(evicted);
     }
 
@@ -164,14 +167,15 @@ impl Engine {
     /// needs a page-aligned start (the text section's offset is a multiple of the page size, and its address
     /// is asserted to be aligned), never writes to the image, and refuses without custom code memory
     /// ("unable to make externally owned memory executable"). Publishing makes the text pages executable, and
-    /// *dropping the component unpublishes them*, however many other components were made from the same bytes.
-    /// So an image is loaded in place once, and its component is kept as long as the engine. Anything else is
+    /// *dropping the component unpublishes them*, however many other components were made from the same bytes;
+    /// a second component from bytes that are loaded already even panics, in Wasmtime's table of code by address.
+    /// So an image is loaded in place once, by one engine, and its component is kept as long as the engine. Anything else is
     /// copied into fresh pages, which costs as much memory as the image has bytes, per load.
     pub fn load_precompiled(
         &self,
         program: &str,
         image: VerifiedImage,
-    ) -> Result<Component, LoadError> {
+    ) -> Result<Program, LoadError> {
         let bytes = image.bytes();
         if wasmtime::Engine::detect_precompiled(bytes) != Some(Precompiled::Component) {
             return Err(LoadProblem::NotPrecompiled.of(program));
@@ -181,7 +185,9 @@ impl Engine {
         } else {
             self.load_copy(bytes)
         };
-        loaded.map_err(|error| LoadProblem::OtherSettings(format!("{error:#}")).of(program))
+        loaded
+            .map(Program::trusted)
+            .map_err(|error| LoadProblem::OtherSettings(format!("{error:#}")).of(program))
     }
 
     /// Whether `bytes` would be loaded without a copy, so that a process need not pay for one.
@@ -191,16 +197,15 @@ impl Engine {
 
     fn load_in_place(&self, bytes: &'static [u8]) -> wasmtime::Result<Component> {
         let address = bytes.as_ptr().addr();
-        if let Some(component) = self.inner.in_place().get(&address) {
+        let mut in_place = self.inner.in_place();
+        if let Some(component) = in_place.get(&address) {
             return Ok(component.clone());
         }
-        // SAFETY: a `VerifiedImage` is what our compiler wrote; it is never written and lives for ever. It is
-        // not unpublished while a component uses it, because the first one stays in the map below and a second
-        // one, from a thread that raced to here, is leaked with its (then double) publication.
+        // SAFETY: a `VerifiedImage` is what our compiler wrote; it is never written and lives for ever. No other
+        // component is made from these bytes: the lock is held, and the one made here stays in the map.
         let component =
             unsafe { Component::deserialize_raw(&self.inner.wasmtime, NonNull::from(bytes)) }?;
-        let first = self.inner.in_place().insert(address, component.clone());
-        std::mem::forget(first);
+        in_place.insert(address, component.clone());
         Ok(component)
     }
 
@@ -219,11 +224,6 @@ impl Engine {
         let evicted = self.inner.cache().take_all();
         drop(evicted);
     }
-}
-
-/// Memory of a component's image in bytes: its code, its tables and its data segments.
-pub fn image_bytes(component: &Component) -> u64 {
-    cache::image_bytes(component)
 }
 
 impl Inner {

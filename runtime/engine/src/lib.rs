@@ -15,8 +15,9 @@
 //! the kernel the pages of code become executable through the [`wasmtime::CustomCodeMemory`] that the
 //! start-up code passes in; on a development machine Wasmtime uses `mprotect` itself.
 //!
-//! Lock order: the locks here (compile cache, loaded images, pending interruptions) are leaves; none is held
-//! while compiling, while calling into Wasmtime or while taking another.
+//! Lock order: the locks here (compile cache, compile threads, loaded images, pending interruptions) are never held
+//! together, nor while compiling. Only that of the loaded images is held while calling into Wasmtime, which
+//! loads one image at a time under it.
 #![expect(
     unsafe_code,
     reason = "native code is loaded from verified images, and Cranelift's flags are set"
@@ -28,11 +29,13 @@ mod engine;
 mod error;
 mod image;
 pub mod interrupt;
+mod program;
 pub mod settings;
 mod survey;
 
 pub use admission::{Admission, Admitted};
-pub use engine::{Engine, EngineOptions, image_bytes};
+pub use engine::{Engine, EngineOptions};
 pub use error::{ByteCount, EngineError, LoadError, LoadProblem};
 pub use image::VerifiedImage;
+pub use program::Program;
 pub use survey::{Survey, SurveyError};

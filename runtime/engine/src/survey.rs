@@ -15,8 +15,8 @@ use std::fmt;
 use std::ops::Range;
 use wasmparser::{
     BrTable, Catch, CompositeInnerType, Encoding, FuncToValidate, FuncValidator,
-    FuncValidatorAllocations, FunctionBody, ModuleArity, Operator, Parser, Payload,
-    TableSectionReader, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    FuncValidatorAllocations, FunctionBody, Instance, InstanceSectionReader, ModuleArity, Operator,
+    Parser, Payload, TableSectionReader, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 /// Modules and components inside one another, at most.
@@ -38,6 +38,11 @@ pub struct Survey {
     pub kept_bytes: u64,
     /// Core modules.
     pub core_modules: u64,
+    /// Places in the program where a core module is instantiated.
+    pub core_instances: u64,
+    /// Functions, imports, exports, globals and segments of the core module with the most: what each of its
+    /// instances has a record for.
+    pub largest_module_entries: u64,
     /// Core types and component types.
     pub types: u64,
     /// Imports, exports, aliases, instances and globals: whatever becomes one table entry each.
@@ -150,6 +155,8 @@ struct Surveyor<'a> {
     outer: Vec<Parser>,
     validator: Validator,
     allocations: FuncValidatorAllocations,
+    /// Entries of the core module that is being read.
+    module_entries: u64,
     survey: Survey,
 }
 
@@ -164,6 +171,7 @@ impl<'a> Surveyor<'a> {
             outer: Vec::new(),
             validator: Validator::new_with_features(features),
             allocations: FuncValidatorAllocations::default(),
+            module_entries: 0,
             survey: Survey {
                 size_bytes: wasm.len() as u64,
                 kept_bytes: wasm.len() as u64,
@@ -230,27 +238,17 @@ impl<'a> Surveyor<'a> {
             Payload::Version {
                 encoding: Encoding::Module,
                 ..
-            } if self.outer.is_empty() => {
-                return Err(SurveyError::CoreModule);
-            }
+            } if self.outer.is_empty() => return Err(SurveyError::CoreModule),
             Payload::ModuleSection {
                 unchecked_range, ..
             } => {
                 survey.core_modules += 1;
+                self.module_entries = 0;
                 return self.check_inside(unchecked_range);
             }
             Payload::ComponentSection {
                 unchecked_range, ..
-            } => {
-                return self.check_inside(unchecked_range);
-            }
-            Payload::TypeSection(types) => {
-                for group in types.clone() {
-                    survey.types += group?.types().len() as u64;
-                }
-            }
-            Payload::CoreTypeSection(section) => survey.types += u64::from(section.count()),
-            Payload::ComponentTypeSection(section) => survey.types += u64::from(section.count()),
+            } => return self.check_inside(unchecked_range),
             Payload::ComponentCanonicalSection(section) => {
                 survey.canonical_functions += u64::from(section.count());
             }
@@ -259,11 +257,30 @@ impl<'a> Surveyor<'a> {
                     .kept_bytes
                     .saturating_sub(section.data().len() as u64);
             }
+            Payload::CodeSectionStart { count, .. } => {
+                survey.functions += u64::from(*count);
+                self.count_module_entries(u64::from(*count));
+            }
+            Payload::InstanceSection(section) => {
+                survey.core_instances += core_instances(section)?;
+                survey.items += u64::from(section.count());
+            }
             Payload::TableSection(tables) => survey.table_entries += table_entries(tables)?,
-            Payload::CodeSectionStart { count, .. } => survey.functions += u64::from(*count),
-            other => survey.items += item_count(other),
+            Payload::TypeSection(_)
+            | Payload::CoreTypeSection(_)
+            | Payload::ComponentTypeSection(_) => survey.types += type_count(payload)?,
+            other => {
+                survey.items += item_count(other);
+                self.count_module_entries(item_count(other));
+            }
         }
         Ok(())
+    }
+
+    fn count_module_entries(&mut self, entries: u64) {
+        self.module_entries += entries;
+        let most = &mut self.survey.largest_module_entries;
+        *most = self.module_entries.max(*most);
     }
 
     fn check_inside(&self, range: &Range<usize>) -> Result<(), SurveyError> {
@@ -306,6 +323,29 @@ fn table_entries(tables: &TableSectionReader<'_>) -> Result<u64, SurveyError> {
     Ok(entries)
 }
 
+fn type_count(payload: &Payload<'_>) -> Result<u64, SurveyError> {
+    Ok(match payload {
+        Payload::TypeSection(groups) => {
+            let mut types = 0;
+            for group in groups.clone() {
+                types += group?.types().len() as u64;
+            }
+            types
+        }
+        Payload::CoreTypeSection(section) => u64::from(section.count()),
+        Payload::ComponentTypeSection(section) => u64::from(section.count()),
+        _ => 0,
+    })
+}
+
+fn core_instances(instances: &InstanceSectionReader<'_>) -> Result<u64, SurveyError> {
+    let mut count = 0;
+    for instance in instances.clone() {
+        count += u64::from(matches!(instance?, Instance::Instantiate { .. }));
+    }
+    Ok(count)
+}
+
 /// Entries of the sections whose cost is one small record per entry.
 fn item_count(payload: &Payload<'_>) -> u64 {
     u64::from(match payload {
@@ -315,7 +355,6 @@ fn item_count(payload: &Payload<'_>) -> u64 {
         Payload::ElementSection(section) => section.count(),
         Payload::DataSection(section) => section.count(),
         Payload::TagSection(section) => section.count(),
-        Payload::InstanceSection(section) => section.count(),
         Payload::ComponentInstanceSection(section) => section.count(),
         Payload::ComponentAliasSection(section) => section.count(),
         Payload::ComponentImportSection(section) => section.count(),

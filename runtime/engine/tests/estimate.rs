@@ -5,7 +5,7 @@
 //! numbers from which the rates in `admission` come.
 #![expect(unsafe_code, reason = "a counting global allocator")]
 
-use runtime_engine::{Engine, EngineOptions, image_bytes};
+use runtime_engine::{Engine, EngineOptions};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
@@ -385,17 +385,17 @@ fn measure(engine: &Engine, name: &str, wasm: &[u8]) -> Option<String> {
     let before = LIVE_BYTES.load(Ordering::Relaxed);
     PEAK_BYTES.store(before, Ordering::Relaxed);
     let start = std::time::Instant::now();
-    let component = engine
+    let program = engine
         .compile(&admitted)
         .unwrap_or_else(|error| panic!("{error}"));
     // The image is mapped beside the heap, while the heap still holds its other copy.
-    let peak = PEAK_BYTES.load(Ordering::Relaxed) - before + image_bytes(&component);
+    let peak = PEAK_BYTES.load(Ordering::Relaxed) - before + program.image_bytes();
     if std::env::var_os("KPIO_PRINT_ESTIMATES").is_some() {
         println!(
             "{name}: {} bytes, peak {peak}, estimate {estimate} ({:.1}x), image {}, {:?} {:?}",
             wasm.len(),
             estimate as f64 / peak as f64,
-            image_bytes(&component),
+            program.image_bytes(),
             start.elapsed(),
             admitted.survey(),
         );

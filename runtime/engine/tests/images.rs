@@ -97,14 +97,14 @@ fn an_aligned_image_runs_where_it_lies_and_stays() {
     let image = placed(&image_of(&engine), 0);
     assert!(engine.runs_in_place(image.bytes()));
     for _ in 0..3 {
-        let component = engine.load_precompiled("answer", image).unwrap();
+        let program = engine.load_precompiled("answer", image).unwrap();
         assert!(
             image
                 .bytes()
                 .as_ptr_range()
-                .contains(&component.image_range().start)
+                .contains(&program.component.image_range().start)
         );
-        assert_eq!(answer(&engine, &component), 42);
+        assert_eq!(answer(&engine, &program.component), 42);
     }
     assert_eq!(memory.published.load(Ordering::Relaxed), 1);
     assert_eq!(memory.unpublished.load(Ordering::Relaxed), 0);
@@ -120,8 +120,8 @@ fn threads_that_load_an_image_at_the_same_time_all_run_it() {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let component = engine.load_precompiled("answer", image).unwrap();
-                    assert_eq!(answer(&engine, &component), 42);
+                    let program = engine.load_precompiled("answer", image).unwrap();
+                    assert_eq!(answer(&engine, &program.component), 42);
                 });
             }
         });
@@ -135,15 +135,15 @@ fn other_images_are_copied_and_given_back() {
     let engine = engine_with(&memory);
     let image = placed(&image_of(&engine), 16);
     assert!(!engine.runs_in_place(image.bytes()));
-    let component = engine.load_precompiled("answer", image).unwrap();
+    let program = engine.load_precompiled("answer", image).unwrap();
     assert!(
         !image
             .bytes()
             .as_ptr_range()
-            .contains(&component.image_range().start)
+            .contains(&program.component.image_range().start)
     );
-    assert_eq!(answer(&engine, &component), 42);
-    drop(component);
+    assert_eq!(answer(&engine, &program.component), 42);
+    drop(program);
     assert_eq!(memory.unpublished.load(Ordering::Relaxed), 1);
 }
 
@@ -152,8 +152,8 @@ fn without_code_memory_images_are_copied() {
     let engine = Engine::new(EngineOptions::default()).unwrap();
     let image = placed(&image_of(&engine), 0);
     assert!(!engine.runs_in_place(image.bytes()));
-    let component = engine.load_precompiled("answer", image).unwrap();
-    assert_eq!(answer(&engine, &component), 42);
+    let program = engine.load_precompiled("answer", image).unwrap();
+    assert_eq!(answer(&engine, &program.component), 42);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::limits::Limiter;
 use crate::process::Shared;
 use crate::{Exit, Launch, ProcessState, ProgramImage};
 use runtime_engine::interrupt::{self, Running};
-use runtime_engine::{Engine, LoadError, LoadProblem, image_bytes};
+use runtime_engine::{Engine, LoadError, LoadProblem, Program};
 use runtime_host::{Cancelled, Reservation};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,7 +45,8 @@ pub(crate) fn run(job: Job) -> Exit {
 
 fn run_job(mut job: Job) -> Result<Exit, Exit> {
     let engine = job.shared.engine.clone();
-    let component = load(&engine, &mut job)?;
+    let program = load(&engine, &mut job)?;
+    job.launch.limits.instances = job.launch.limits.instances.min(program.instances_max);
     if !job.shared.begin_running() {
         return Ok(Exit::Killed);
     }
@@ -54,7 +55,7 @@ fn run_job(mut job: Job) -> Result<Exit, Exit> {
     if job.shared.cancellation.is_cancelled() {
         return Ok(Exit::Killed);
     }
-    let instance = instantiate(&job.linker, &mut store, &component, &name)?;
+    let instance = instantiate(&job.linker, &mut store, &program.component, &name)?;
     let run = find_run(&mut store, &instance, &name)?;
     let result = run.call(&mut store, ());
     let exit = match result {
@@ -64,39 +65,47 @@ fn run_job(mut job: Job) -> Result<Exit, Exit> {
     };
     // In this order: the wasm's memory goes before the reservation for it, inside the store.
     drop(store);
-    drop(component);
+    drop(program);
     drop(job.running);
     Ok(exit)
 }
 
-/// The program as a component, with its image's memory reserved.
-fn load(engine: &Engine, job: &mut Job) -> Result<Component, Exit> {
-    let program = &job.launch.program;
+/// The program, with the memory of its image and its instances reserved.
+fn load(engine: &Engine, job: &mut Job) -> Result<Program, Exit> {
+    let image = &job.launch.program;
     let precompiled = if job.launch.jit {
         None
     } else {
-        load_precompiled(engine, program)?
+        load_precompiled(engine, image)?
     };
-    if let Some((component, copied_bytes)) = precompiled {
-        job.reserved
-            .grow(copied_bytes)
-            .map_err(|over| unusable(&program.name, over))?;
-        return Ok(component);
-    }
-    let Some(wasm) = &program.wasm else {
-        return Err(unusable(
-            &program.name,
-            "cannot run: it is there in no form that fits this system",
-        ));
+    let (program, image_bytes) = match (precompiled, &image.wasm) {
+        (Some(loaded), _) => loaded,
+        (None, Some(wasm)) => load_wasm(engine, &image.name, wasm, &job.shared)?,
+        (None, None) => {
+            let why = "cannot run: it is there in no form that fits this system";
+            return Err(unusable(&image.name, why));
+        }
     };
-    let component = match engine.cached(wasm) {
-        Some(component) => component,
-        None => compile(engine, &program.name, wasm, &job.shared)?,
-    };
+    let bytes = image_bytes.saturating_add(program.instance_bytes);
     job.reserved
-        .grow(image_bytes(&component))
-        .map_err(|over| unusable(&program.name, over))?;
-    Ok(component)
+        .grow(bytes)
+        .map_err(|over| unusable(&image.name, format!("cannot start: {over}")))?;
+    Ok(program)
+}
+
+/// The program from the cache or compiled, and what its image takes.
+fn load_wasm(
+    engine: &Engine,
+    name: &str,
+    wasm: &[u8],
+    shared: &Shared,
+) -> Result<(Program, u64), Exit> {
+    let program = match engine.cached(wasm) {
+        Some(program) => program,
+        None => compile(engine, name, wasm, shared)?,
+    };
+    let image_bytes = program.image_bytes();
+    Ok((program, image_bytes))
 }
 
 /// The precompiled program and what its copy takes; none if it is not there, or made for other settings while there
@@ -104,13 +113,13 @@ fn load(engine: &Engine, job: &mut Job) -> Result<Component, Exit> {
 fn load_precompiled(
     engine: &Engine,
     program: &ProgramImage,
-) -> Result<Option<(Component, u64)>, Exit> {
+) -> Result<Option<(Program, u64)>, Exit> {
     let Some(image) = program.precompiled else {
         return Ok(None);
     };
     match engine.load_precompiled(&program.name, image) {
-        Ok(component) if engine.runs_in_place(image.bytes()) => Ok(Some((component, 0))),
-        Ok(component) => Ok(Some((component, image.bytes().len() as u64))),
+        Ok(program) if engine.runs_in_place(image.bytes()) => Ok(Some((program, 0))),
+        Ok(program) => Ok(Some((program, image.bytes().len() as u64))),
         Err(LoadError {
             problem: LoadProblem::OtherSettings(_),
             ..
@@ -120,7 +129,7 @@ fn load_precompiled(
 }
 
 /// Compiles `wasm` with its peak reserved from the process's budget for the time being.
-fn compile(engine: &Engine, name: &str, wasm: &[u8], shared: &Shared) -> Result<Component, Exit> {
+fn compile(engine: &Engine, name: &str, wasm: &[u8], shared: &Shared) -> Result<Program, Exit> {
     let refuse = |error: LoadError| Exit::Unusable(error.to_string());
     let admitted = engine.admit(name, wasm, u64::MAX).map_err(refuse)?;
     let needed_bytes = admitted.peak_bytes();
@@ -218,7 +227,7 @@ fn find_run(store: &mut Store<ProcessState>, instance: &Instance, name: &str) ->
             )
         })?;
     instance
-        .get_typed_func(&mut *store, &function)
+        .get_typed_func(&mut *store, function)
         .map_err(|error| unusable(name, format!("is no command: {error:#}")))
 }
 

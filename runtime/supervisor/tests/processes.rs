@@ -288,6 +288,24 @@ fn an_initial_table_beyond_the_limit_is_a_sentence() {
 }
 
 #[test]
+fn instances_are_paid_for_before_they_are_made() {
+    let supervisor = supervisor();
+    assert_eq!(run(&supervisor, &instantiating(100, 20)), Exit::Code(0));
+    let exit = run(&supervisor, &instantiating(100, 300));
+    assert!(
+        unusable(&exit).contains("instance count too high"),
+        "{exit}"
+    );
+    let mut launch = launch(&instantiating(10_000, 200));
+    launch.limits = ProcessLimits::with_memory(128 * MIB);
+    let exit = run_launch(&supervisor, launch);
+    assert!(
+        unusable(&exit).contains("cannot start: the process needs"),
+        "{exit}"
+    );
+}
+
+#[test]
 fn an_endless_loop_is_killed() {
     let supervisor = supervisor();
     let process = start(&supervisor, launch(&looping()));

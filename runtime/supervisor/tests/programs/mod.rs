@@ -226,3 +226,14 @@ pub fn printing_bytes(bytes: u32) -> Vec<u8> {
     );
     component(&streams("out"), WITH_STREAM, &items)
 }
+
+/// Instantiates a module with `functions` functions `instances` times.
+pub fn instantiating(functions: usize, instances: usize) -> Vec<u8> {
+    let module = format!("(core module $large {})", "(func)".repeat(functions));
+    let instances = "(core instance (instantiate $large))".repeat(instances);
+    component(
+        &format!("{module} {instances}"),
+        "",
+        r#"(func (export "run") (result i32) i32.const 0)"#,
+    )
+}

@@ -1,0 +1,60 @@
+//! A program that is ready to be instantiated, with what that will take.
+//!
+//! Wasmtime allocates an instance's own tables (a record per function, import, global and segment) without
+//! asking anybody, and a small component may instantiate a large module again and again. So a program says how
+//! many instances it may have and what they take at most, and whoever instantiates it reserves that.
+
+use crate::{Survey, cache};
+use wasmtime::component::Component;
+
+/// Bytes of an instance per entry of its module: a function reference or an import are the largest, with 32.
+const PER_ENTRY: u64 = 40;
+
+/// Bytes of an instance besides its entries.
+const PER_INSTANCE: u64 = 4 << 10;
+
+/// How often each place of instantiation may be passed: components inside a component may be instantiated
+/// more than once, though hardly any are.
+const INSTANCES_PER_PLACE: u64 = 2;
+
+/// Bytes of a precompiled image per byte of its instances. Each function has at least 120 bytes in an image.
+const IMAGE_BYTES_PER_INSTANCE_BYTE: u64 = 4;
+
+/// A component, and what instantiating it once takes.
+#[derive(Clone)]
+pub struct Program {
+    /// The component itself.
+    pub component: Component,
+    /// Most instances of core modules that [`Program::instance_bytes`] is enough for.
+    pub instances_max: usize,
+    /// Memory of all these instances besides their linear memories and tables, in bytes.
+    pub instance_bytes: u64,
+}
+
+impl Program {
+    /// A program whose bytes were surveyed.
+    pub(crate) fn surveyed(component: Component, survey: &Survey) -> Program {
+        let instances = INSTANCES_PER_PLACE * survey.core_instances;
+        let bytes = PER_INSTANCE + PER_ENTRY * survey.largest_module_entries;
+        Program {
+            component,
+            instances_max: usize::try_from(instances).unwrap_or(usize::MAX),
+            instance_bytes: instances.saturating_mul(bytes),
+        }
+    }
+
+    /// A program of the verified image, which does not try to exhaust anything.
+    pub(crate) fn trusted(component: Component) -> Program {
+        let instance_bytes = cache::image_bytes(&component) / IMAGE_BYTES_PER_INSTANCE_BYTE;
+        Program {
+            component,
+            instances_max: usize::MAX,
+            instance_bytes,
+        }
+    }
+
+    /// Memory of its image in bytes: its code, its tables and its data segments.
+    pub fn image_bytes(&self) -> u64 {
+        cache::image_bytes(&self.component)
+    }
+}
