@@ -56,4 +56,6 @@ mod threads;
 mod time;
 
 #[cfg(test)]
+mod fault_walk;
+#[cfg(test)]
 mod symbol_list;

@@ -22,7 +22,11 @@ use core::ffi::{c_char, c_int};
 /// `source` must be readable and `destination` writable for `len_bytes` bytes.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[unsafe(naked)]
-unsafe extern "C" fn memcpy(destination: *mut u8, source: *const u8, len_bytes: usize) -> *mut u8 {
+pub(crate) unsafe extern "C" fn memcpy(
+    destination: *mut u8,
+    source: *const u8,
+    len_bytes: usize,
+) -> *mut u8 {
     naked_asm!(
         ".cfi_startproc",
         "jmp {memmove}",
