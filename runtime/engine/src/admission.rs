@@ -1,14 +1,16 @@
 //! May this program be compiled here? Answered before Cranelift sees a byte of it.
 //!
-//! `std` ends the machine when an allocation fails, and Cranelift allocates without asking; so the peak of a
-//! compilation is estimated from a [`Survey`] and refused as a sentence when it does not fit. The estimate
-//! is a sum of measured rates, each of them above what was ever seen (`tests/estimate.rs` measures anew):
-//! what every function leaves behind until the image is linked, plus what the largest functions need at once
-//! on all compile threads, plus the tables per type, item and byte. The caller reserves
-//! [`Admitted::peak_bytes`] from its budget for the time of the compilation.
+//! `std` ends the machine when an allocation fails, and Cranelift allocates without asking; so the
+//! peak of a compilation is estimated from a [`Survey`] and refused as a sentence when it does not
+//! fit. The estimate is a sum of measured rates, each of them above what was ever seen
+//! (`tests/estimate.rs` measures anew): what every function leaves behind until the image is
+//! linked, plus what the largest functions need at once on all compile threads, plus the tables per
+//! type, item and byte. The caller reserves [`Admitted::peak_bytes`] from its budget for the time
+//! of the compilation.
 //!
-//! For scale: ripgrep 15 (2.4 MB of code in 5,896 functions, 20 MB with its debug sections) compiles in 89 MB of heap and
-//! image, 38 bytes per byte of code; the estimate is 183 MB with one thread and 218 MB with two.
+//! For scale: ripgrep 15 (2.4 MB of code in 5,896 functions, 20 MB with its debug sections)
+//! compiles in 89 MB of heap and image, 38 bytes per byte of code; the estimate is 183 MB with one
+//! thread and 218 MB with two.
 //!
 //! Fixed limits come on top, for what takes time beyond reason rather than memory.
 
@@ -45,8 +47,8 @@ const PER_WORK: u64 = 36;
 const PER_FUNCTION: u64 = 6 << 10;
 /// Bytes of a running compilation per unit of the largest function's work, on each thread.
 const PER_LARGEST_WORK: u64 = 400;
-/// Bytes per local and block of the worst function, on each thread: a 4-byte value number in a vector that doubles,
-/// and what keeping the value alive through the block costs.
+/// Bytes per local and block of the worst function, on each thread: a 4-byte value number in a
+/// vector that doubles, and what keeping the value alive through the block costs.
 const PER_VARIABLE_SLOT: u64 = 24;
 /// Bytes per assigned local and branch that meet, on each thread: arguments of branches, and what register
 /// allocation makes of them.

@@ -1,11 +1,12 @@
 //! Compiled programs by content: the same bytes under the same settings are compiled once.
 //!
-//! The key is SHA-256 of the settings' hash and the program's bytes, so a name or a path never decides which
-//! code runs. The cache is bounded in bytes of compiled image; the program that was not used for the longest
-//! time goes first, and one larger than the whole cache is not kept. A component that still runs
-//! keeps its memory when it leaves the cache.
+//! The key is SHA-256 of the settings' hash and the program's bytes, so a name or a path never
+//! decides which code runs. The cache is bounded in bytes of compiled image; the program that was
+//! not used for the longest time goes first, and one larger than the whole cache is not kept. A
+//! component that still runs keeps its memory when it leaves the cache.
 //!
-//! Its bytes belong to no process: whoever makes the engine sets them aside, and `Engine::clear_cache` gives them back.
+//! Its bytes belong to no process: whoever makes the engine sets them aside, and
+//! `Engine::clear_cache` gives them back.
 
 use crate::Program;
 use crate::settings::SettingsHash;

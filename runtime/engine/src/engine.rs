@@ -163,14 +163,16 @@ impl Engine {
     /// Loads a precompiled program. On [`LoadProblem::OtherSettings`] the `.wasm` beside it can still be
     /// compiled.
     ///
-    /// *In place or copied.* `Component::deserialize_raw` runs the code where it lies. Read in Wasmtime 48: it
-    /// needs a page-aligned start (the text section's offset is a multiple of the page size, and its address
-    /// is asserted to be aligned), never writes to the image, and refuses without custom code memory
-    /// ("unable to make externally owned memory executable"). Publishing makes the text pages executable, and
-    /// *dropping the component unpublishes them*, however many other components were made from the same bytes;
-    /// a second component from bytes that are loaded already even panics, in Wasmtime's table of code by address.
-    /// So an image is loaded in place once, by one engine, and its component is kept as long as the engine. Anything else is
-    /// copied into fresh pages, which costs as much memory as the image has bytes, per load.
+    /// *In place or copied.* `Component::deserialize_raw` runs the code where it lies. Read in
+    /// Wasmtime 48: it needs a page-aligned start (the text section's offset is a multiple of the
+    /// page size, and its address is asserted to be aligned), never writes to the image, and
+    /// refuses without custom code memory ("unable to make externally owned memory executable").
+    /// Publishing makes the text pages executable, and *dropping the component unpublishes them*,
+    /// however many other components were made from the same bytes; a second component from bytes
+    /// that are loaded already even panics, in Wasmtime's table of code by address. So an image is
+    /// loaded in place once, by one engine, and its component is kept as long as the engine.
+    /// Anything else is copied into fresh pages, which costs as much memory as the image has bytes,
+    /// per load.
     pub fn load_precompiled(
         &self,
         program: &str,
@@ -201,8 +203,9 @@ impl Engine {
         if let Some(component) = in_place.get(&address) {
             return Ok(component.clone());
         }
-        // SAFETY: a `VerifiedImage` is what our compiler wrote; it is never written and lives for ever. No other
-        // component is made from these bytes: the lock is held, and the one made here stays in the map.
+        // SAFETY: a `VerifiedImage` is what our compiler wrote; it is never written and lives for
+        // ever. No other component is made from these bytes: the lock is held, and the one made
+        // here stays in the map.
         let component =
             unsafe { Component::deserialize_raw(&self.inner.wasmtime, NonNull::from(bytes)) }?;
         in_place.insert(address, component.clone());

@@ -1,7 +1,8 @@
 //! Precompiled programs: the only bytes that are trusted.
 //!
-//! Wasmtime does not validate a `.cwasm`: its text section is native code that will run in ring 0 as it is. So
-//! loading takes a [`VerifiedImage`], and holding one means that the bytes are what our own compiler wrote.
+//! Wasmtime does not validate a `.cwasm`: its text section is native code that will run in ring 0
+//! as it is. So loading takes a [`VerifiedImage`], and holding one means that the bytes are what
+//! our own compiler wrote.
 
 use crate::{LoadError, LoadProblem};
 use sha2::{Digest, Sha256};
@@ -12,8 +13,8 @@ use sha2::{Digest, Sha256};
 pub struct VerifiedImage(&'static [u8]);
 
 impl VerifiedImage {
-    /// Accepts `bytes` if their SHA-256 is `digest`, which must come from the verified system image: a digest
-    /// computed from the bytes themselves proves nothing.
+    /// Accepts `bytes` if their SHA-256 is `digest`, which must come from the verified system
+    /// image: a digest computed from the bytes themselves proves nothing.
     pub fn check(
         program: &str,
         bytes: &'static [u8],

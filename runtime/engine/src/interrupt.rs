@@ -1,30 +1,33 @@
 //! Ending wasm that does not stop by itself.
 //!
-//! Compiled code compares the engine's epoch with its store's deadline at every loop and function entry. The
-//! epoch stands still on a healthy machine; a request to end one process moves it by one, every store
-//! notices, and those that were not meant set their deadline one further ([`arm`]). So nothing ticks.
+//! Compiled code compares the engine's epoch with its store's deadline at every loop and function
+//! entry. The epoch stands still on a healthy machine; a request to end one process moves it by
+//! one, every store notices, and those that were not meant set their deadline one further
+//! ([`arm`]). So nothing ticks.
 //!
-//! One request may be missed: Wasmtime sets the new deadline *after* our callback has said "go on", relative to the
-//! epoch of that moment. If a process is asked to end between the two, its deadline moves past the request.
-//! Therefore the request is repeated, with growing pauses, until the process is gone; one thread does
-//! that and sleeps without a timeout while nobody is being ended. The rejected alternative, a deadline of zero
-//! ticks while anything is pending, has the same window.
+//! One request may be missed: Wasmtime sets the new deadline *after* our callback has said "go on",
+//! relative to the epoch of that moment. If a process is asked to end between the two, its deadline
+//! moves past the request. Therefore the request is repeated, with growing pauses, until the
+//! process is gone; one thread does that and sleeps without a timeout while nobody is being ended.
+//! The rejected alternative, a deadline of zero ticks while anything is pending, has the same
+//! window.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use wasmtime::{Store, UpdateDeadline};
 
-/// Pause before a request is repeated for the first time; it doubles up to [`REPEAT_PAUSE_MAX`], since a process
-/// that sits in a host call does not look at the epoch at all.
+/// Pause before a request is repeated for the first time; it doubles up to [`REPEAT_PAUSE_MAX`],
+/// since a process that sits in a host call does not look at the epoch at all.
 const REPEAT_PAUSE_MIN: Duration = Duration::from_millis(1);
 const REPEAT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Stack of the repeating thread in bytes.
 const STACK_BYTES: usize = 64 << 10;
 
-/// Makes `store` stop at the next request at which `is_cancelled` says yes, with the error that `cancelled` makes;
-/// at requests meant for others it goes on. To be called before any wasm of the store runs.
+/// Makes `store` stop at the next request at which `is_cancelled` says yes, with the error that
+/// `cancelled` makes; at requests meant for others it goes on. To be called before any wasm of the
+/// store runs.
 ///
 /// A request that came before this call has moved the epoch already: check the flag once more afterwards.
 pub fn arm<T: 'static>(

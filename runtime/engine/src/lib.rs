@@ -11,13 +11,14 @@
 //!   what is wrong with them. Only *precompiled* bytes are trusted, and the type [`VerifiedImage`] says so.
 //! - **No ticking**: the epoch moves only while somebody asks for an end ([`interrupt`]).
 //!
-//! What is absent: budgets, processes and host interfaces (the supervisor has them), and every kernel crate. In
-//! the kernel the pages of code become executable through the [`wasmtime::CustomCodeMemory`] that the
-//! start-up code passes in; on a development machine Wasmtime uses `mprotect` itself.
+//! What is absent: budgets, processes and host interfaces (the supervisor has them), and every
+//! kernel crate. In the kernel the pages of code become executable through the
+//! [`wasmtime::CustomCodeMemory`] that the start-up code passes in; on a development machine
+//! Wasmtime uses `mprotect` itself.
 //!
-//! Lock order: the locks here (compile cache, compile threads, loaded images, pending interruptions) are never held
-//! together, nor while compiling. Only that of the loaded images is held while calling into Wasmtime, which
-//! loads one image at a time under it.
+//! Lock order: the locks here (compile cache, compile threads, loaded images, pending
+//! interruptions) are never held together, nor while compiling. Only that of the loaded images is
+//! held while calling into Wasmtime, which loads one image at a time under it.
 #![expect(
     unsafe_code,
     reason = "native code is loaded from verified images, and Cranelift's flags are set"

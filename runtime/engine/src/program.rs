@@ -1,13 +1,15 @@
 //! A program that is ready to be instantiated, with what that will take.
 //!
-//! Wasmtime allocates an instance's own tables (a record per function, import, global and segment) without
-//! asking anybody, and a small component may instantiate a large module again and again. So a program says how
-//! many instances it may have and what they take at most, and whoever instantiates it reserves that.
+//! Wasmtime allocates an instance's own tables (a record per function, import, global and segment)
+//! without asking anybody, and a small component may instantiate a large module again and again. So
+//! a program says how many instances it may have and what they take at most, and whoever
+//! instantiates it reserves that.
 
 use crate::{Survey, cache};
 use wasmtime::component::Component;
 
-/// Bytes of an instance per entry of its module: a function reference or an import are the largest, with 32.
+/// Bytes of an instance per entry of its module: a function reference or an import are the largest,
+/// with 32.
 const PER_ENTRY: u64 = 40;
 
 /// Bytes of an instance besides its entries.
@@ -17,7 +19,8 @@ const PER_INSTANCE: u64 = 4 << 10;
 /// more than once, though hardly any are.
 const INSTANCES_PER_PLACE: u64 = 2;
 
-/// Bytes of a precompiled image per byte of its instances. Each function has at least 120 bytes in an image.
+/// Bytes of a precompiled image per byte of its instances. Each function has at least 120 bytes in
+/// an image.
 const IMAGE_BYTES_PER_INSTANCE_BYTE: u64 = 4;
 
 /// A component, and what instantiating it once takes.

@@ -20,8 +20,8 @@ use wasmtime::{Config, OptLevel, WasmBacktraceDetails};
 /// The triple for which code is made; std inside the kernel is built for the same one.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Processor features that code may use: x86-64-v2 (System V psABI for AMD64, section 3.1.1), in Cranelift's
-/// names. Version 2 also contains LAHF/SAHF, which Cranelift never emits.
+/// Processor features that code may use: x86-64-v2 (System V psABI for AMD64, section 3.1.1), in
+/// Cranelift's names. Version 2 also contains LAHF/SAHF, which Cranelift never emits.
 pub const PROCESSOR_FLAGS: [&str; 6] = [
     "has_sse3",
     "has_ssse3",
@@ -43,12 +43,14 @@ pub const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
 /// it need no bounds check.
 pub const MEMORY_GUARD_BYTES: u64 = 32 << 20;
 
-/// Frames in the backtrace of a trap: enough to see a recursion, bounded because a backtrace is made of heap.
+/// Frames in the backtrace of a trap: enough to see a recursion, bounded because a backtrace is
+/// made of heap.
 pub const BACKTRACE_FRAMES_MAX: usize = 32;
 
-/// Whether linear memories start as copy-on-write mappings of their image. Off: Wasmtime makes those images
-/// with memfd_create, seals and MAP_PRIVATE | MAP_FIXED, which the kernel's libc does not have. It is part of
-/// the settings' hash, so turning it on asks for every precompiled program anew.
+/// Whether linear memories start as copy-on-write mappings of their image. Off: Wasmtime makes
+/// those images with memfd_create, seals and MAP_PRIVATE | MAP_FIXED, which the kernel's libc does
+/// not have. It is part of the settings' hash, so turning it on asks for every precompiled program
+/// anew.
 pub const MEMORY_INIT_COW: bool = false;
 
 /// Wasmtime's configuration without code memory.

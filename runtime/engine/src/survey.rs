@@ -1,13 +1,14 @@
 //! One pass over a program's bytes before Cranelift sees any of them: is it a valid component, and what
 //! would compiling it cost.
 //!
-//! The pass validates with the very parser that Wasmtime uses, so what is invalid is found here with its
-//! offset, and measures by walking every operator. Size alone says little about cost: a two-byte `call` may
-//! have a thousand results, a `block` a thousand parameters, and the compiler's table of local variables has
-//! one entry per local and block, so a hostile megabyte could ask for a hundred gigabytes. Hence *work*:
-//! operators plus the values that they take and give ([`Survey::work`]); *variable slots*: locals times blocks of
-//! the worst function ([`Survey::variable_slots`]); and *merges*: the values that meet at joins and loop heads, at most
-//! the locals assigned inside times the branches there ([`Survey::merges`]).
+//! The pass validates with the very parser that Wasmtime uses, so what is invalid is found here
+//! with its offset, and measures by walking every operator. Size alone says little about cost: a
+//! two-byte `call` may have a thousand results, a `block` a thousand parameters, and the compiler's
+//! table of local variables has one entry per local and block, so a hostile megabyte could ask for
+//! a hundred gigabytes. Hence *work*: operators plus the values that they take and give
+//! ([`Survey::work`]); *variable slots*: locals times blocks of the worst function
+//! ([`Survey::variable_slots`]); and *merges*: the values that meet at joins and loop heads, at
+//! most the locals assigned inside times the branches there ([`Survey::merges`]).
 //!
 //! Memory of the pass itself: the parser's type tables, a small multiple of the type sections.
 

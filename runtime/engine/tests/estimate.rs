@@ -1,8 +1,8 @@
-//! The admission estimate against what compiling really allocates, on programs that are as costly per byte as
-//! anybody could think of, and on a real one if `KPIO_PROGRAM` names its file.
+//! The admission estimate against what compiling really allocates, on programs that are as costly
+//! per byte as anybody could think of, and on a real one if `KPIO_PROGRAM` names its file.
 //!
-//! One test only, because the counters are those of the whole test process. Set `KPIO_PRINT_ESTIMATES` to see the
-//! numbers from which the rates in `admission` come.
+//! One test only, because the counters are those of the whole test process. Set
+//! `KPIO_PRINT_ESTIMATES` to see the numbers from which the rates in `admission` come.
 #![expect(unsafe_code, reason = "a counting global allocator")]
 
 use runtime_engine::{Engine, EngineOptions};

@@ -1,9 +1,10 @@
 //! What one process may use, and the keeper of it while its wasm runs.
 //!
 //! Linear memories and tables are reserved from the process's budget before Wasmtime makes them, so
-//! the sum over all processes stays below what the machine gave to the supervisor. Nothing is given back one by
-//! one: memories and tables never shrink, and the whole reservation goes with the process. That includes a growth
-//! that was granted here and then failed in the host: Wasmtime reports such failures without saying how much.
+//! the sum over all processes stays below what the machine gave to the supervisor. Nothing is given
+//! back one by one: memories and tables never shrink, and the whole reservation goes with the
+//! process. That includes a growth that was granted here and then failed in the host: Wasmtime
+//! reports such failures without saying how much.
 
 use runtime_host::Reservation;
 use wasmtime::ResourceLimiter;

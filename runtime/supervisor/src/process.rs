@@ -180,8 +180,8 @@ impl Process {
         self.shared.budget.used_bytes()
     }
 
-    /// Waits until it has ended, and says how. When this returns, all it had is given back, unless it was killed
-    /// while it was being compiled.
+    /// Waits until it has ended, and says how. When this returns, all it had is given back, unless
+    /// it was killed while it was being compiled.
     pub fn wait(&self) -> Exit {
         let mut state = self.shared.lock();
         loop {
@@ -213,9 +213,9 @@ impl Process {
     /// Tells it to end, wherever it is: in a loop, in a host call that blocks, or not yet started. Returns
     /// at once; [`Process::wait`] says when it is gone.
     ///
-    /// A compilation cannot be stopped half-way. A process that is still loading counts as ended at once; its
-    /// thread finishes in the background, drops the result, and only then gives its memory back. Such a
-    /// process stays in the supervisor's list until then.
+    /// A compilation cannot be stopped half-way. A process that is still loading counts as ended at
+    /// once; its thread finishes in the background, drops the result, and only then gives its
+    /// memory back. Such a process stays in the supervisor's list until then.
     pub fn kill(&self) {
         self.shared.cancellation.cancel();
         self.shared

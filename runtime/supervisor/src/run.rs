@@ -12,11 +12,12 @@ use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance, Linker, TypedFunc};
 
-/// The interface through which a command is run (WASI 0.2, `wasi:cli/command`). Wasmtime finds any compatible 0.2.
+/// The interface through which a command is run (WASI 0.2, `wasi:cli/command`). Wasmtime finds any
+/// compatible 0.2.
 const RUN_INTERFACE: &str = "wasi:cli/run@0.2.0";
 
-/// Bytes of the strings and lists that one host call may carry from wasm to the host. They are copied before the
-/// host's function sees them.
+/// Bytes of the strings and lists that one host call may carry from wasm to the host. They are
+/// copied before the host's function sees them.
 pub(crate) const HOST_CALL_BYTES: u64 = 2 << 20;
 
 /// The type of `run`.
@@ -34,8 +35,9 @@ pub(crate) struct Job {
 
 /// Runs the process to its end. Everything it had is dropped when this returns.
 pub(crate) fn run(job: Job) -> Exit {
-    // Nothing that a panic may have left half-done is seen again: the store, the context and the limiter are
-    // dropped, and what is shared with other processes survives panics by its own rules.
+    // Nothing that a panic may have left half-done is seen again: the store, the context and the
+    // limiter are dropped, and what is shared with other processes survives panics by its own
+    // rules.
     let outcome = catch_unwind(AssertUnwindSafe(|| run_job(job)));
     match outcome {
         Ok(Ok(exit) | Err(exit)) => exit,
@@ -108,8 +110,8 @@ fn load_wasm(
     Ok((program, image_bytes))
 }
 
-/// The precompiled program and what its copy takes; none if it is not there, or made for other settings while there
-/// is a form that can be compiled.
+/// The precompiled program and what its copy takes; none if it is not there, or made for other
+/// settings while there is a form that can be compiled.
 fn load_precompiled(
     engine: &Engine,
     program: &ProgramImage,

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::Linker;
 
-/// Stack of a process's thread outside wasm, in bytes: loading and linking below the wasm frames, host functions
-/// above them. Compilation happens on the engine's own threads.
+/// Stack of a process's thread outside wasm, in bytes: loading and linking below the wasm frames,
+/// host functions above them. Compilation happens on the engine's own threads.
 const HOST_STACK_BYTES: usize = 1 << 20;
 
 /// Stack of a process's thread in bytes. Pages come on demand, but the whole of it is reserved.

@@ -1,8 +1,8 @@
-//! The kernel's compiler on the development machine: the same engine with the same settings, so that what it
-//! writes loads in the kernel as it is.
+//! The kernel's compiler on the development machine: the same engine with the same settings, so
+//! that what it writes loads in the kernel as it is.
 //!
-//! It is a program of its own and not part of `xtask`, because it must be built together with the kernel, in one
-//! `cargo build --release` of both, from one copy of Wasmtime.
+//! It is a program of its own and not part of `xtask`, because it must be built together with the
+//! kernel, in one `cargo build --release` of both, from one copy of Wasmtime.
 //!
 //! Exit codes: 0 done, 1 refused or failed (a sentence on stderr), 2 wrong usage.
 
