@@ -112,17 +112,15 @@ impl Content {
 }
 
 impl Sparse {
-    fn copy_of(
-        backing: &dyn Backing,
-        charge: &dyn Charge,
-        keep_bytes: u64,
-    ) -> Result<Self, Error> {
+    fn copy_of(backing: &dyn Backing, charge: &dyn Charge, keep_bytes: u64) -> Result<Self, Error> {
         let mut copy = Self::default();
         if keep_bytes == 0 {
             return Ok(copy);
         }
         let bytes = backing.bytes().map_err(|_| Error::Corrupt)?;
-        let keep = bytes.len().min(usize::try_from(keep_bytes).unwrap_or(usize::MAX));
+        let keep = bytes
+            .len()
+            .min(usize::try_from(keep_bytes).unwrap_or(usize::MAX));
         let copied = copy.write(charge, 0, &bytes[..keep]);
         if copied == Ok(keep) {
             return Ok(copy);
@@ -133,7 +131,9 @@ impl Sparse {
 
     fn read(&self, offset: u64, buffer: &mut [u8]) -> usize {
         let left = self.len_bytes.saturating_sub(offset);
-        let count = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
         let mut done = 0;
         while done < count {
             let (number, within, span) = piece(offset + done as u64, count - done);
@@ -231,7 +231,11 @@ impl Chunk {
         let new = needed.next_power_of_two().max(CHUNK_MIN_BYTES);
         let added = (new - old) as u64;
         charge.reserve(added).map_err(|_| Error::NoSpace)?;
-        if self.bytes.try_reserve_exact(new - self.bytes.len()).is_err() {
+        if self
+            .bytes
+            .try_reserve_exact(new - self.bytes.len())
+            .is_err()
+        {
             charge.release(added);
             return Err(Error::OutOfMemory);
         }

@@ -32,7 +32,7 @@ mod tree;
 pub use backing::{Backing, BackingError, StaticBytes};
 pub use charge::{Charge, Refused, Unlimited};
 pub use error::Error;
-pub use node::{Kind, Stat, Timestamp, Times};
+pub use node::{Kind, Stat, Times, Timestamp};
 pub use resolve::{Follow, Resolved, SYMLINKS_MAX};
 pub use table::NodeId;
 pub use tree::{DirectoryEntry, Tmpfs};

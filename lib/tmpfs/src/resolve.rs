@@ -133,7 +133,10 @@ impl<'a> Walk<'a> {
     }
 
     fn enter(&mut self, name: &'a str) -> Result<Option<Resolved>, Error> {
-        let last = self.pending.iter().all(|text| text.bytes().all(|byte| byte == b'/'));
+        let last = self
+            .pending
+            .iter()
+            .all(|text| text.bytes().all(|byte| byte == b'/'));
         let directory_required = last && !self.pending.is_empty();
         let node = match self.tree.lookup(self.directory, name) {
             Ok(node) => Some(node),

@@ -483,7 +483,9 @@ impl Tmpfs {
     }
 
     fn free_if_unused(&mut self, id: NodeId) {
-        let unused = self.node(id).is_ok_and(|node| node.links == 0 && node.pins == 0);
+        let unused = self
+            .node(id)
+            .is_ok_and(|node| node.links == 0 && node.pins == 0);
         if unused && let Some(mut node) = self.table.remove(id) {
             release_node(&mut node, self.charge.as_ref());
         }
