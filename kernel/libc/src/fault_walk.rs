@@ -186,6 +186,13 @@ fn come_in_order(names: &[String], text: &str) -> bool {
     })
 }
 
+/// Whether a function came compiled with the toolchain.
+fn is_prebuilt(name: &str) -> bool {
+    ["std::", "<std::", "test::"]
+        .iter()
+        .any(|start| name.starts_with(start))
+}
+
 #[test]
 fn a_fault_in_a_copy_is_traced_to_the_thread_s_start() {
     PROGRAM.get_or_init(load_program);
