@@ -209,8 +209,14 @@ fn a_fault_in_a_copy_is_traced_to_the_thread_s_start() {
         .iter()
         .any(|name| name.contains("__rust_begin_short_backtrace"));
     assert!(reaches_start, "{walked:?}");
+    // What this crate's own functions are called depends on how much debug information it has.
+    let foreign: Vec<String> = walked
+        .iter()
+        .filter(|name| is_prebuilt(name))
+        .cloned()
+        .collect();
     assert!(
-        come_in_order(&walked[1..], &seen_by_std),
+        come_in_order(&foreign, &seen_by_std),
         "{walked:#?}\n{seen_by_std}"
     );
 }
