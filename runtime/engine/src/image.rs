@@ -13,7 +13,10 @@ use sha2::{Digest, Sha256};
 pub struct VerifiedImage(&'static [u8]);
 
 impl VerifiedImage {
-    /// Accepts `bytes` if their SHA-256 is `digest`, which must come from the verified system
+    /// Accepts `bytes` if their SHA-256 is `digest`. This reads all of them: do it once and keep the
+    /// answer.
+    ///
+    /// The digest must come from the verified system
     /// image: a digest computed from the bytes themselves proves nothing.
     pub fn check(
         program: &str,

@@ -5,6 +5,7 @@ use runtime_engine::VerifiedImage;
 use runtime_host::{ByteSink, ByteSource, FileTree, OverBudget, Terminal};
 use runtime_wasi::Rights;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// A program in one or both of its forms.
@@ -13,9 +14,30 @@ pub struct ProgramImage {
     /// Its name as its user knows it: the first argument that it sees, and what messages begin with.
     pub name: String,
     /// The component as WebAssembly.
-    pub wasm: Option<Arc<[u8]>>,
+    pub wasm: Option<WasmBytes>,
     /// The component as the host-side compiler made it, from the verified image.
     pub precompiled: Option<VerifiedImage>,
+}
+
+/// A program's bytes: in the system image, or read from somewhere and shared. Whoever reads them pays
+/// for the memory; clones are the same bytes.
+#[derive(Clone)]
+pub enum WasmBytes {
+    /// Bytes that are there for ever.
+    Static(&'static [u8]),
+    /// Bytes that go with their last user.
+    Shared(Arc<[u8]>),
+}
+
+impl Deref for WasmBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            WasmBytes::Static(bytes) => bytes,
+            WasmBytes::Shared(bytes) => bytes,
+        }
+    }
 }
 
 /// All that a new process gets. It sees nothing else.

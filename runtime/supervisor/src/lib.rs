@@ -28,7 +28,7 @@ mod state;
 mod supervisor;
 
 pub use exit::Exit;
-pub use launch::{Launch, LaunchError, ProgramImage};
+pub use launch::{Launch, LaunchError, ProgramImage, WasmBytes};
 pub use limits::{ProcessLimits, Refusal};
 pub use process::{Phase, Process, ProcessId, ProcessStatus};
 pub use runtime_wasi::Rights;

@@ -10,7 +10,7 @@ use runtime_host::{
 };
 use runtime_supervisor::{
     Exit, Launch, Phase, Process, ProcessLimits, ProcessState, ProgramImage, Rights, Supervisor,
-    SupervisorOptions,
+    SupervisorOptions, WasmBytes,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -73,7 +73,7 @@ fn launch_image(program: ProgramImage) -> Launch {
 fn launch(wasm: &[u8]) -> Launch {
     launch_image(ProgramImage {
         name: "program".to_owned(),
-        wasm: Some(wasm.into()),
+        wasm: Some(WasmBytes::Shared(wasm.into())),
         precompiled: None,
     })
 }
@@ -543,7 +543,7 @@ fn other_settings_are_refused_unless_there_is_a_form_to_compile() {
         unusable(&exit).starts_with("old was precompiled for another version"),
         "{exit}"
     );
-    image.wasm = Some(command("i32.const 1").into());
+    image.wasm = Some(WasmBytes::Static(command("i32.const 1").leak()));
     assert_eq!(run_launch(&supervisor, launch_image(image)), Exit::Code(1));
 }
 
