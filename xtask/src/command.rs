@@ -14,9 +14,16 @@ pub fn run(command: &mut Command) -> Result<()> {
         return capture(command).map(drop);
     }
     // Stdout is for results; whatever a build prints is talk.
-    let status = command.stdin(Stdio::null()).stdout(std::io::stderr()).status();
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .status();
     let status = status.map_err(|e| not_started(command, e))?;
-    if status.success() { Ok(()) } else { Err(failed(command, status, String::new())) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(failed(command, status, String::new()))
+    }
 }
 
 /// Runs a command to its end and returns its stdout.
@@ -26,12 +33,19 @@ pub fn capture(command: &mut Command) -> Result<String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = [output.stdout, output.stderr].concat();
-    Err(failed(command, output.status, String::from_utf8_lossy(&said).into_owned()))
+    Err(failed(
+        command,
+        output.status,
+        String::from_utf8_lossy(&said).into_owned(),
+    ))
 }
 
 /// Runs a command to its end and returns all it said, whether it succeeded or not.
 pub fn output(command: &mut Command) -> Result<Output> {
-    command.stdin(Stdio::null()).output().map_err(|e| not_started(command, e))
+    command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| not_started(command, e))
 }
 
 /// Whether a program of that name can be started.
@@ -43,13 +57,24 @@ pub fn exists(program: &str) -> bool {
 /// The command line as a person would type it.
 pub fn display(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn not_started(command: &Command, error: std::io::Error) -> Failure {
-    Failure::Program { command: display(command), status: format!("could not be started: {error}"), output: String::new() }
+    Failure::Program {
+        command: display(command),
+        status: format!("could not be started: {error}"),
+        output: String::new(),
+    }
 }
 
 fn failed(command: &Command, status: ExitStatus, output: String) -> Failure {
-    Failure::Program { command: display(command), status: format!("failed ({status})"), output }
+    Failure::Program {
+        command: display(command),
+        status: format!("failed ({status})"),
+        output,
+    }
 }

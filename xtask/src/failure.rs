@@ -55,23 +55,47 @@ pub enum Failure {
 impl Failure {
     /// Wraps an I/O error with what was attempted and on what.
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
-        Self::Io { action, path: path.as_ref().to_path_buf(), source }
+        Self::Io {
+            action,
+            path: path.as_ref().to_path_buf(),
+            source,
+        }
     }
 
     /// A file whose content is wrong.
     pub fn input(what: impl fmt::Display, problem: impl fmt::Display) -> Self {
-        Self::Input { what: what.to_string(), problem: problem.to_string() }
+        Self::Input {
+            what: what.to_string(),
+            problem: problem.to_string(),
+        }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(sentence) => write!(f, "{sentence} (`cargo xtask help` lists the commands)"),
-            Self::Missing { what, remedy } => write!(f, "{what} is missing; type this, then try again:\n\n    {remedy}\n"),
-            Self::Io { action, path, source } => write!(f, "cannot {action} {}: {source}", path.display()),
-            Self::Program { command, status, output } if output.is_empty() => write!(f, "`{command}` {status}"),
-            Self::Program { command, status, output } => write!(f, "`{command}` {status}:\n{}", output.trim_end()),
+            Self::Usage(sentence) => {
+                write!(f, "{sentence} (`cargo xtask help` lists the commands)")
+            }
+            Self::Missing { what, remedy } => write!(
+                f,
+                "{what} is missing; type this, then try again:\n\n    {remedy}\n"
+            ),
+            Self::Io {
+                action,
+                path,
+                source,
+            } => write!(f, "cannot {action} {}: {source}", path.display()),
+            Self::Program {
+                command,
+                status,
+                output,
+            } if output.is_empty() => write!(f, "`{command}` {status}"),
+            Self::Program {
+                command,
+                status,
+                output,
+            } => write!(f, "`{command}` {status}:\n{}", output.trim_end()),
             Self::Input { what, problem } => write!(f, "{what}: {problem}"),
             Self::Guest(sentence) | Self::Findings(sentence) => f.write_str(sentence),
         }

@@ -72,9 +72,11 @@ fn dispatch(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
 fn write_images(paths: &Paths) -> Result<()> {
     ensure_packages(&[Need::Program("qemu-img")])?;
     build::build_all(paths)?;
-    let image = image::base_image(paths)?;
+    let image = image::system_image(paths, "base")?;
     let converted = image::convert(&image)?;
     println!("{}", image.display());
-    converted.iter().for_each(|file| println!("{}", file.display()));
+    converted
+        .iter()
+        .for_each(|file| println!("{}", file.display()));
     Ok(())
 }

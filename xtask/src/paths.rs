@@ -24,8 +24,13 @@ impl Paths {
     /// Finds the folders from cargo's environment and the user's.
     pub fn find() -> Result<Self> {
         let root = repository_root()?;
-        let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
-        Ok(Self { target, cache: cache_folder()?, root })
+        let target = env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| root.join("target"), |dir| root.join(dir));
+        Ok(Self {
+            target,
+            cache: cache_folder()?,
+            root,
+        })
     }
 
     /// A file of the repository, by its path from the root.
@@ -65,7 +70,8 @@ impl Paths {
 
     /// The loader, as firmware starts it.
     pub fn loader(&self) -> PathBuf {
-        self.target.join("x86_64-unknown-uefi/release/boot-loader.efi")
+        self.target
+            .join("x86_64-unknown-uefi/release/boot-loader.efi")
     }
 
     /// The program that compiles components for the guest.
@@ -75,15 +81,20 @@ impl Paths {
 }
 
 fn repository_root() -> Result<PathBuf> {
-    let manifest = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let manifest = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     let root = manifest.parent().unwrap_or(&manifest).to_path_buf();
     fs::canonicalize(&root).map_err(|e| Failure::io("find the repository at", root, e))
 }
 
 fn cache_folder() -> Result<PathBuf> {
-    let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    let base = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|p| p.is_absolute());
     let base = base.or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
-    let base = base.ok_or_else(|| Failure::Usage("neither XDG_CACHE_HOME nor HOME says where the cache folder is".into()))?;
+    let base = base.ok_or_else(|| {
+        Failure::Usage("neither XDG_CACHE_HOME nor HOME says where the cache folder is".into())
+    })?;
     Ok(base.join("kpio"))
 }
 

@@ -8,6 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use crate::command;
 use crate::digest;
@@ -33,7 +34,12 @@ pub fn build(paths: &Paths, program: &Program) -> Result<PathBuf> {
     let wasm = folder.join("bin").join(format!("{}.wasm", program.binary));
     if !wasm.exists() {
         let target = targets::ensure(paths, targets::WASM)?;
-        let what = format!("Building {} {} for {}", program.package, program.version, targets::WASM);
+        let what = format!(
+            "Building {} {} for {}",
+            program.package,
+            program.version,
+            targets::WASM
+        );
         progress::step(&what, || install(paths, program, &target, &folder))?;
     }
     Ok(wasm)
@@ -44,18 +50,52 @@ pub fn precompile(paths: &Paths, wasm: &Path) -> Result<PathBuf> {
     let compiler = paths.compiler();
     let key = digest::key(&[&paths::read(wasm)?, &paths::read(&compiler)?]);
     let compiled = paths.cache.join("compiled").join(format!("{key}.cwasm"));
-    if !compiled.exists() {
-        let what = format!("Compiling {} for the guest", wasm.file_name().unwrap_or_default().display());
+    if compiled.exists() {
+        mark_used(&compiled);
+    } else {
+        forget_unused(&paths.cache.join("compiled"));
+        let what = format!(
+            "Compiling {} for the guest",
+            wasm.file_name().unwrap_or_default().display()
+        );
         progress::step(&what, || compile(&compiler, wasm, &compiled))?;
     }
     Ok(compiled)
+}
+
+/// How long compiled code is kept after its last use.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// The time of a file's last use is kept as the time of its last change. Where that fails, it is compiled
+/// again some day.
+fn mark_used(file: &Path) {
+    let _ = fs::File::open(file).and_then(|file| file.set_modified(SystemTime::now()));
+}
+
+/// Every change of the component compiler leaves all that the last one compiled behind.
+fn forget_unused(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        if modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > KEPT)) {
+            // Somebody else may have been quicker.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn key(program: &Program) -> Result<String> {
     let compiler = command::capture(Command::new("rustc").arg("-vV"))?;
     let recipe = format!("{program:?} {PROFILE:?}");
     let digest = digest::key(&[compiler.as_bytes(), recipe.as_bytes()]);
-    Ok(format!("{}-{}-{}", program.package, program.version, &digest[..16]))
+    Ok(format!(
+        "{}-{}-{}",
+        program.package,
+        program.version,
+        &digest[..16]
+    ))
 }
 
 fn install(paths: &Paths, program: &Program, target: &Target, folder: &Path) -> Result<()> {
@@ -70,9 +110,22 @@ fn install(paths: &Paths, program: &Program, target: &Target, folder: &Path) -> 
 fn cargo_install(paths: &Paths, program: &Program, target: &Target, scratch: &Path) -> Command {
     let mut cargo = Command::new("cargo");
     // In the repository, so that its pinned toolchain is the one that builds.
-    cargo.current_dir(&paths.root).args(["install", "--locked", "--no-track", "--bin", &program.binary]);
-    cargo.args([&program.package, "--version", &format!("={}", program.version)]);
-    cargo.arg("--root").arg(scratch.join("root")).env("CARGO_TARGET_DIR", scratch.join("target"));
+    cargo.current_dir(&paths.root).args([
+        "install",
+        "--locked",
+        "--no-track",
+        "--bin",
+        &program.binary,
+    ]);
+    cargo.args([
+        &program.package,
+        "--version",
+        &format!("={}", program.version),
+    ]);
+    cargo
+        .arg("--root")
+        .arg(scratch.join("root"))
+        .env("CARGO_TARGET_DIR", scratch.join("target"));
     cargo.envs(PROFILE);
     if !program.default_features {
         cargo.arg("--no-default-features");
@@ -91,6 +144,11 @@ fn move_into_place(from: &Path, to: &Path) -> Result<()> {
 fn compile(compiler: &Path, wasm: &Path, to: &Path) -> Result<()> {
     paths::make_folder(to.parent().unwrap_or(to))?;
     let partial = to.with_extension(format!("partial-{}", std::process::id()));
-    command::run(Command::new(compiler).arg("compile").arg(wasm).arg(&partial))?;
+    command::run(
+        Command::new(compiler)
+            .arg("compile")
+            .arg(wasm)
+            .arg(&partial),
+    )?;
     move_into_place(&partial, to)
 }

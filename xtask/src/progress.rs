@@ -22,7 +22,11 @@ pub fn is_transient() -> bool {
 
 /// Runs one long step and says so.
 pub fn step<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    if is_transient() { transient_step(what, work) } else { lasting_step(what, work) }
+    if is_transient() {
+        transient_step(what, work)
+    } else {
+        lasting_step(what, work)
+    }
 }
 
 /// Says something that is worth knowing but not a step.

@@ -88,7 +88,8 @@ impl System {
     /// Reads `system/NAME.toml` and what it extends.
     pub fn load(paths: &Paths, name: &str) -> Result<Self> {
         let file = paths.source(&format!("system/{name}.toml"));
-        let own = Self::parse(&paths::read_text(&file)?).map_err(|problem| Failure::input(file.display(), problem))?;
+        let own = Self::parse(&paths::read_text(&file)?)
+            .map_err(|problem| Failure::input(file.display(), problem))?;
         match &own.extends {
             None => Ok(own),
             Some(base) if base == name => Err(Failure::input(file.display(), "it extends itself")),
@@ -119,14 +120,18 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_an_error() {
-        let problem = System::parse("[[program]]\npackage='a'\nversion='1'\nbinary='a'\ncolour='red'\n").unwrap_err();
+        let problem =
+            System::parse("[[program]]\npackage='a'\nversion='1'\nbinary='a'\ncolour='red'\n")
+                .unwrap_err();
         assert!(problem.contains("colour"), "{problem}");
     }
 
     #[test]
     fn an_extension_adds_and_replaces_the_command_line() {
         let base = System::parse("command-line='log=info'\n[[directory]]\npath='/tmp'\n").unwrap();
-        let extension = System::parse("extends='base'\ncommand-line='log=debug'\n[[directory]]\npath='/x'\n").unwrap();
+        let extension =
+            System::parse("extends='base'\ncommand-line='log=debug'\n[[directory]]\npath='/x'\n")
+                .unwrap();
         let whole = base.with(extension);
         assert_eq!(whole.command_line, "log=debug");
         assert_eq!(whole.directory.len(), 2);

@@ -63,7 +63,9 @@ struct EdgeKind {
 /// All crates of the workspace, by name.
 pub fn members(paths: &Paths) -> Result<Vec<Member>> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(&paths.root).args(["metadata", "--format-version", "1"]);
+    cargo
+        .current_dir(&paths.root)
+        .args(["metadata", "--format-version", "1"]);
     let metadata: Metadata = serde_json::from_str(&command::capture(&mut cargo)?)
         .map_err(|e| Failure::input("the output of `cargo metadata`", e))?;
     let mut members = Graph::new(&metadata).members(&paths.root);
@@ -80,23 +82,42 @@ struct Graph<'a> {
 impl<'a> Graph<'a> {
     fn new(metadata: &'a Metadata) -> Self {
         Self {
-            packages: metadata.packages.iter().map(|package| (package.id.as_str(), package)).collect(),
-            nodes: metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect(),
+            packages: metadata
+                .packages
+                .iter()
+                .map(|package| (package.id.as_str(), package))
+                .collect(),
+            nodes: metadata
+                .resolve
+                .nodes
+                .iter()
+                .map(|node| (node.id.as_str(), node))
+                .collect(),
             members: &metadata.workspace_members,
         }
     }
 
     fn members(&self, root: &Path) -> Vec<Member> {
-        self.members.iter().filter_map(|id| self.member(root, id)).collect()
+        self.members
+            .iter()
+            .filter_map(|id| self.member(root, id))
+            .collect()
     }
 
     fn member(&self, root: &Path, id: &str) -> Option<Member> {
-        let imports = self.nodes.get(id)?.deps.iter().filter(|edge| edge.is_ordinary());
+        let imports = self
+            .nodes
+            .get(id)?
+            .deps
+            .iter()
+            .filter(|edge| edge.is_ordinary());
         let imports = imports.filter(|edge| self.members.contains(&edge.pkg));
         Some(Member {
             name: self.packages.get(id)?.name.clone(),
             folder: self.folder(root, id)?,
-            imports: imports.filter_map(|edge| self.folder(root, &edge.pkg)).collect(),
+            imports: imports
+                .filter_map(|edge| self.folder(root, &edge.pkg))
+                .collect(),
             closure: self.closure(id),
         })
     }
@@ -109,14 +130,26 @@ impl<'a> Graph<'a> {
 
     fn closure(&self, id: &str) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        let mut open: Vec<&str> = self.nodes.get(id).map_or_else(Vec::new, |node| node.targets().collect());
+        let mut open: Vec<&str> = self
+            .nodes
+            .get(id)
+            .map_or_else(Vec::new, |node| node.targets().collect());
         while let Some(next) = open.pop() {
             if let (true, Some(node)) = (found.insert(next), self.nodes.get(next)) {
                 // Tests' dependencies of dependencies are not built.
-                open.extend(node.deps.iter().filter(|edge| !edge.is_for_tests()).map(|edge| edge.pkg.as_str()));
+                open.extend(
+                    node.deps
+                        .iter()
+                        .filter(|edge| !edge.is_for_tests())
+                        .map(|edge| edge.pkg.as_str()),
+                );
             }
         }
-        found.iter().filter_map(|id| self.packages.get(id)).map(|package| package.name.clone()).collect()
+        found
+            .iter()
+            .filter_map(|id| self.packages.get(id))
+            .map(|package| package.name.clone())
+            .collect()
     }
 }
 
@@ -132,6 +165,8 @@ impl Edge {
     }
 
     fn is_for_tests(&self) -> bool {
-        self.dep_kinds.iter().all(|edge| edge.kind.as_deref() == Some("dev"))
+        self.dep_kinds
+            .iter()
+            .all(|edge| edge.kind.as_deref() == Some("dev"))
     }
 }

@@ -20,7 +20,9 @@ const LINKER_SCRIPT: &str = "kernel/kernel.ld";
 
 /// Builds and links the kernel; builds the component compiler on the way.
 pub fn build_kernel(paths: &Paths) -> Result<()> {
-    progress::step("Building the kernel and the component compiler", || compile(paths))?;
+    progress::step("Building the kernel and the component compiler", || {
+        compile(paths)
+    })?;
     if is_fresh(paths) {
         return Ok(());
     }
@@ -29,7 +31,14 @@ pub fn build_kernel(paths: &Paths) -> Result<()> {
 
 fn compile(paths: &Paths) -> Result<()> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(&paths.root).args(["build", "--release", "-p", "runtime-entry", "-p", "xtask-compiler"]);
+    cargo.current_dir(&paths.root).args([
+        "build",
+        "--release",
+        "-p",
+        "runtime-entry",
+        "-p",
+        "xtask-compiler",
+    ]);
     command::run(&mut cargo)
 }
 
@@ -42,9 +51,22 @@ fn link_both(paths: &Paths) -> Result<()> {
 
 fn link(paths: &Paths, output: &Path, options: &[&str]) -> Result<()> {
     let mut linker = Command::new(linker()?);
-    linker.args(["-flavor", "gnu", "-static", "--no-dynamic-linker", "--eh-frame-hdr", "--gc-sections"]);
-    linker.args(["-z", "max-page-size=0x1000", "-z", "norelro", "-T"]).arg(paths.source(LINKER_SCRIPT));
-    linker.args(options).arg(paths.kernel_archive()).arg("-o").arg(output);
+    linker.args([
+        "-flavor",
+        "gnu",
+        "-static",
+        "--no-dynamic-linker",
+        "--eh-frame-hdr",
+        "--gc-sections",
+    ]);
+    linker
+        .args(["-z", "max-page-size=0x1000", "-z", "norelro", "-T"])
+        .arg(paths.source(LINKER_SCRIPT));
+    linker
+        .args(options)
+        .arg(paths.kernel_archive())
+        .arg("-o")
+        .arg(output);
     command::run(&mut linker)
 }
 
@@ -63,5 +85,7 @@ fn is_fresh(paths: &Paths) -> bool {
 }
 
 fn modified(file: &Path) -> Option<SystemTime> {
-    fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
+    fs::metadata(file)
+        .and_then(|metadata| metadata.modified())
+        .ok()
 }

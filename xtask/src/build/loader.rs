@@ -12,7 +12,9 @@ use crate::setup::targets;
 pub fn build_loader(paths: &Paths) -> Result<()> {
     let target = targets::ensure(paths, targets::UEFI)?;
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(&paths.root).args(["build", "--release", "-p", "boot-loader"]);
+    cargo
+        .current_dir(&paths.root)
+        .args(["build", "--release", "-p", "boot-loader"]);
     target.apply(&mut cargo);
     progress::step("Building the loader", || command::run(&mut cargo))
 }

@@ -12,11 +12,16 @@ pub fn write(paths: &Paths) -> Result<()> {
     let bytes = paths::read(&file)?;
     let kernel = object::File::parse(&*bytes).map_err(|e| Failure::input(file.display(), e))?;
     let mut table = SymbolTableBuilder::new();
-    for symbol in kernel.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text) {
+    for symbol in kernel
+        .symbols()
+        .filter(|symbol| symbol.kind() == SymbolKind::Text)
+    {
         if let Ok(name) = symbol.name() {
             table.add(symbol.address(), symbol.size(), name);
         }
     }
-    let table = table.build().map_err(|e| Failure::input(file.display(), e))?;
+    let table = table
+        .build()
+        .map_err(|e| Failure::input(file.display(), e))?;
     paths::write(&paths.kernel_symbols(), &table)
 }

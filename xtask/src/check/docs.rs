@@ -14,34 +14,47 @@ use crate::paths::{self, Paths};
 /// Every named path exists.
 pub fn check(paths: &Paths) -> Result<()> {
     let top = top_level(paths)?;
-    let found: Vec<Vec<String>> =
-        files(paths, &[".md"])?.iter().map(|file| findings(paths, &top, file)).collect::<Result<_>>()?;
+    let found: Vec<Vec<String>> = files(paths, &[".md"])?
+        .iter()
+        .map(|file| findings(paths, &top, file))
+        .collect::<Result<_>>()?;
     verdict(found.concat())
 }
 
 fn top_level(paths: &Paths) -> Result<BTreeSet<String>> {
     let entries = fs::read_dir(&paths.root).map_err(|e| Failure::io("read", &paths.root, e))?;
-    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let names = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned());
     // What is built is not there in a fresh clone.
     Ok(names.filter(|name| name != "target").collect())
 }
 
 fn findings(paths: &Paths, top: &BTreeSet<String>, file: &PathBuf) -> Result<Vec<String>> {
     let text = paths::read_text(&paths.root.join(file))?;
-    let folder = paths.root.join(file).parent().map(Path::to_path_buf).unwrap_or_default();
+    let folder = paths
+        .root
+        .join(file)
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default();
     let lines = text.lines().enumerate();
     let missing = lines.flat_map(|(index, line)| {
         let quoted = quoted_paths(line, top).filter(|path| !paths.root.join(path).exists());
         let linked = link_targets(line).filter(|target| !folder.join(target).exists());
         let missing: Vec<&str> = quoted.chain(linked).collect();
-        missing.into_iter().map(move |path| format!("{}: {path} does not exist", place(file, index)))
+        missing
+            .into_iter()
+            .map(move |path| format!("{}: {path} does not exist", place(file, index)))
     });
     Ok(missing.collect())
 }
 
 fn quoted_paths<'a>(line: &'a str, top: &'a BTreeSet<String>) -> impl Iterator<Item = &'a str> {
     let quoted = line.split('`').skip(1).step_by(2);
-    quoted.filter(|text| is_path(text, top)).map(|text| text.trim_end_matches('/'))
+    quoted
+        .filter(|text| is_path(text, top))
+        .map(|text| text.trim_end_matches('/'))
 }
 
 /// Patterns (`lib/*`), placeholders and commands are not paths.
@@ -52,7 +65,10 @@ fn is_path(text: &str, top: &BTreeSet<String>) -> bool {
 }
 
 fn link_targets(line: &str) -> impl Iterator<Item = &str> {
-    let behind = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let behind = line
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
     let files = behind.filter(|target| !target.contains("://") && !target.starts_with('#'));
     files.filter_map(|target| target.split('#').next())
 }

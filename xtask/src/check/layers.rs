@@ -15,15 +15,48 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("boot/loader", &["contract", "lib"]),
     ("kernel/machine", &["contract", "lib"]),
     ("kernel/core", &["kernel/machine", "contract", "lib"]),
-    ("kernel/drivers", &["kernel/core", "kernel/machine", "contract", "lib"]),
+    (
+        "kernel/drivers",
+        &["kernel/core", "kernel/machine", "contract", "lib"],
+    ),
     ("kernel/libc", &["kernel/core"]),
     ("runtime/engine", &["kernel/core", "contract", "lib"]),
-    ("runtime/host", &["runtime/engine", "kernel/core", "contract", "lib"]),
-    ("runtime/wasi", &["runtime/engine", "runtime/host", "kernel/core", "contract", "lib"]),
-    ("runtime/supervisor", &["runtime/engine", "runtime/host", "runtime/wasi", "kernel/core", "contract", "lib"]),
+    (
+        "runtime/host",
+        &["runtime/engine", "kernel/core", "contract", "lib"],
+    ),
+    (
+        "runtime/wasi",
+        &[
+            "runtime/engine",
+            "runtime/host",
+            "kernel/core",
+            "contract",
+            "lib",
+        ],
+    ),
+    (
+        "runtime/supervisor",
+        &[
+            "runtime/engine",
+            "runtime/host",
+            "runtime/wasi",
+            "kernel/core",
+            "contract",
+            "lib",
+        ],
+    ),
     (
         "runtime/prompt",
-        &["runtime/engine", "runtime/host", "runtime/wasi", "runtime/supervisor", "kernel/core", "contract", "lib"],
+        &[
+            "runtime/engine",
+            "runtime/host",
+            "runtime/wasi",
+            "runtime/supervisor",
+            "kernel/core",
+            "contract",
+            "lib",
+        ],
     ),
     ("runtime/entry", &["runtime", "kernel", "contract", "lib"]),
     ("xtask/compiler", &["runtime/engine", "contract", "lib"]),
@@ -37,15 +70,32 @@ pub fn check(paths: &Paths) -> Result<()> {
 }
 
 fn violations(member: &Member) -> Vec<String> {
-    let Some((layer, allowed)) = LAYERS.iter().find(|(folder, _)| is_in(&member.folder, folder)) else {
-        return vec![format!("{} is in no layer of the table in xtask/src/check/layers.rs", member.folder)];
+    let Some((layer, allowed)) = LAYERS
+        .iter()
+        .find(|(folder, _)| is_in(&member.folder, folder))
+    else {
+        return vec![format!(
+            "{} is in no layer of the table in xtask/src/check/layers.rs",
+            member.folder
+        )];
     };
-    let forbidden = member.imports.iter().filter(|import| !allowed.iter().any(|folder| is_in(import, folder)));
-    forbidden.map(|import| format!("{} imports {import}; {layer} may import {allowed:?}", member.folder)).collect()
+    let forbidden = member
+        .imports
+        .iter()
+        .filter(|import| !allowed.iter().any(|folder| is_in(import, folder)));
+    forbidden
+        .map(|import| {
+            format!(
+                "{} imports {import}; {layer} may import {allowed:?}",
+                member.folder
+            )
+        })
+        .collect()
 }
 
 fn is_in(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -56,13 +106,21 @@ mod tests {
 
     fn member(folder: &str, imports: &[&str]) -> Member {
         let imports = imports.iter().map(|&import| import.to_owned()).collect();
-        Member { name: "any".into(), folder: folder.into(), imports, closure: BTreeSet::new() }
+        Member {
+            name: "any".into(),
+            folder: folder.into(),
+            imports,
+            closure: BTreeSet::new(),
+        }
     }
 
     #[test]
     fn an_arrow_upward_is_found_and_one_downward_is_not() {
         assert!(violations(&member("kernel/core", &["kernel/machine", "lib/pipe"])).is_empty());
-        assert_eq!(violations(&member("kernel/core", &["runtime/wasi"])).len(), 1);
+        assert_eq!(
+            violations(&member("kernel/core", &["runtime/wasi"])).len(),
+            1
+        );
         assert_eq!(violations(&member("lib/pipe", &["kernel/core"])).len(), 1);
         assert_eq!(violations(&member("elsewhere", &[])).len(), 1);
         assert_eq!(violations(&member("library", &[])).len(), 1);

@@ -15,7 +15,13 @@ const LOADER: &str = "boot-loader";
 pub fn format(paths: &Paths) -> Result<()> {
     command::capture(cargo(paths).args(["fmt", "--all", "--check"]))?;
     if paths.source(TEST_GUESTS).exists() {
-        command::capture(cargo(paths).args(["fmt", "--all", "--check", "--manifest-path", TEST_GUESTS]))?;
+        command::capture(cargo(paths).args([
+            "fmt",
+            "--all",
+            "--check",
+            "--manifest-path",
+            TEST_GUESTS,
+        ]))?;
     }
     Ok(())
 }
@@ -23,10 +29,18 @@ pub fn format(paths: &Paths) -> Result<()> {
 /// Clippy has nothing to say.
 pub fn clippy(paths: &Paths) -> Result<()> {
     lint(paths, &["--workspace", "--all-targets"], None)?;
-    lint(paths, &["-p", LOADER], Some(&targets::ensure(paths, targets::UEFI)?))?;
+    lint(
+        paths,
+        &["-p", LOADER],
+        Some(&targets::ensure(paths, targets::UEFI)?),
+    )?;
     if paths.source(TEST_GUESTS).exists() {
         let target = targets::ensure(paths, targets::WASM)?;
-        lint(paths, &["--workspace", "--manifest-path", TEST_GUESTS], Some(&target))?;
+        lint(
+            paths,
+            &["--workspace", "--manifest-path", TEST_GUESTS],
+            Some(&target),
+        )?;
     }
     Ok(())
 }

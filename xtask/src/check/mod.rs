@@ -28,15 +28,42 @@ pub struct Check {
 
 /// All checks, cheap ones first. The last ones need a linked kernel.
 pub const CHECKS: &[Check] = &[
-    Check { name: "format", run: lints::format },
-    Check { name: "layers", run: layers::check },
-    Check { name: "unsafe-code", run: unsafety::check },
-    Check { name: "words", run: words::check },
-    Check { name: "paths-in-docs", run: docs::check },
-    Check { name: "kernel-symbols", run: kernel::symbols },
-    Check { name: "kernel-relocations", run: kernel::relocations },
-    Check { name: "kernel-syscalls", run: kernel::syscalls },
-    Check { name: "clippy", run: lints::clippy },
+    Check {
+        name: "format",
+        run: lints::format,
+    },
+    Check {
+        name: "layers",
+        run: layers::check,
+    },
+    Check {
+        name: "unsafe-code",
+        run: unsafety::check,
+    },
+    Check {
+        name: "words",
+        run: words::check,
+    },
+    Check {
+        name: "paths-in-docs",
+        run: docs::check,
+    },
+    Check {
+        name: "kernel-symbols",
+        run: kernel::symbols,
+    },
+    Check {
+        name: "kernel-relocations",
+        run: kernel::relocations,
+    },
+    Check {
+        name: "kernel-syscalls",
+        run: kernel::syscalls,
+    },
+    Check {
+        name: "clippy",
+        run: lints::clippy,
+    },
 ];
 
 /// Runs all of them and says how each went.
@@ -52,24 +79,38 @@ pub fn run(paths: &Paths) -> Result<ExitCode> {
             }
         }
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// No findings, or an error that lists them.
 fn verdict<F: Display>(findings: impl IntoIterator<Item = F>) -> Result<()> {
-    let list: Vec<String> = findings.into_iter().map(|finding| format!("  {finding}")).collect();
-    if list.is_empty() { Ok(()) } else { Err(Failure::Findings(list.join("\n"))) }
+    let list: Vec<String> = findings
+        .into_iter()
+        .map(|finding| format!("  {finding}"))
+        .collect();
+    if list.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Findings(list.join("\n")))
+    }
 }
 
 /// Files that belong to the repository (tracked, or new and not ignored) with one of these endings.
 fn files(paths: &Paths, endings: &[&str]) -> Result<Vec<PathBuf>> {
     let mut git = Command::new("git");
-    git.current_dir(&paths.root).args(["ls-files", "--cached", "--others", "--exclude-standard"]);
+    git.current_dir(&paths.root)
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"]);
     let listed = command::capture(&mut git)?;
     let wanted = |file: &&str| endings.iter().any(|ending| file.ends_with(ending));
     let files = listed.lines().filter(wanted).map(PathBuf::from);
     // Deleted but not yet committed files are still listed.
-    Ok(files.filter(|file| paths.root.join(file).is_file()).collect())
+    Ok(files
+        .filter(|file| paths.root.join(file).is_file())
+        .collect())
 }
 
 /// A place in a file, for findings.

@@ -18,7 +18,10 @@ use crate::system::{Copy, Program, System};
 
 /// The bytes of the bundle.
 pub fn system_bundle(paths: &Paths, system: &System) -> Result<Vec<u8>> {
-    let mut contents = Contents { builder: BundleBuilder::new(), mtime_ns: newest_change_ns(paths) };
+    let mut contents = Contents {
+        builder: BundleBuilder::new(),
+        mtime_ns: newest_change_ns(paths),
+    };
     for directory in &system.directory {
         contents.directory(&directory.path)?;
     }
@@ -44,14 +47,29 @@ impl Contents {
     fn program(&mut self, paths: &Paths, program: &Program) -> Result<()> {
         let wasm = programs::build(paths, program)?;
         let compiled = programs::precompile(paths, &wasm)?;
-        self.file(&format!("/bin/{}.wasm", program.binary), paths::read(&wasm)?, true)?;
-        self.file(&format!("/bin/{}.cwasm", program.binary), paths::read(&compiled)?, true)?;
-        program.names.iter().try_for_each(|name| self.names(name, &program.binary))
+        self.file(
+            &format!("/bin/{}.wasm", program.binary),
+            paths::read(&wasm)?,
+            true,
+        )?;
+        self.file(
+            &format!("/bin/{}.cwasm", program.binary),
+            paths::read(&compiled)?,
+            true,
+        )?;
+        program
+            .names
+            .iter()
+            .try_for_each(|name| self.names(name, &program.binary))
     }
 
     fn names(&mut self, name: &str, binary: &str) -> Result<()> {
         ["wasm", "cwasm"].iter().try_for_each(|ending| {
-            let link = self.builder.symlink(&format!("/bin/{name}.{ending}"), &format!("{binary}.{ending}"), self.mtime_ns);
+            let link = self.builder.symlink(
+                &format!("/bin/{name}.{ending}"),
+                &format!("{binary}.{ending}"),
+                self.mtime_ns,
+            );
             link.map(drop).map_err(refused)
         })
     }
@@ -64,16 +82,25 @@ impl Contents {
         self.directory(to)?;
         let entries = fs::read_dir(from).map_err(|e| Failure::io("read", from, e))?;
         entries.flatten().try_for_each(|entry| {
-            self.tree(&entry.path(), &format!("{to}/{}", entry.file_name().to_string_lossy()))
+            self.tree(
+                &entry.path(),
+                &format!("{to}/{}", entry.file_name().to_string_lossy()),
+            )
         })
     }
 
     fn directory(&mut self, path: &str) -> Result<()> {
-        self.builder.directory(path, self.mtime_ns).map(drop).map_err(refused)
+        self.builder
+            .directory(path, self.mtime_ns)
+            .map(drop)
+            .map_err(refused)
     }
 
     fn file(&mut self, path: &str, contents: Vec<u8>, executable: bool) -> Result<()> {
-        self.builder.file(path, contents, self.mtime_ns, executable).map(drop).map_err(refused)
+        self.builder
+            .file(path, contents, self.mtime_ns, executable)
+            .map(drop)
+            .map_err(refused)
     }
 }
 
@@ -84,7 +111,10 @@ fn refused(error: BuildError) -> Failure {
 /// When the newest commit was made; 0 where git does not say. The same tree thus gives the same bytes.
 fn newest_change_ns(paths: &Paths) -> u64 {
     let mut git = Command::new("git");
-    git.current_dir(&paths.root).args(["log", "-1", "--format=%ct"]);
-    let seconds = command::capture(&mut git).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    git.current_dir(&paths.root)
+        .args(["log", "-1", "--format=%ct"]);
+    let seconds = command::capture(&mut git)
+        .ok()
+        .and_then(|text| text.trim().parse::<u64>().ok());
     seconds.unwrap_or(0) * 1_000_000_000
 }

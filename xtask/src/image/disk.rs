@@ -31,7 +31,12 @@ pub fn failed(path: &Path, problem: io::Error) -> Failure {
 }
 
 fn write_disk(path: &Path, volume: &[u8]) -> io::Result<()> {
-    let mut file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?;
     let start = ALIGNMENT_SECTORS * SECTOR_LEN_BYTES;
     let len_bytes = start + volume.len() as u64 + TAIL_LEN_BYTES;
     file.set_len(len_bytes)?;
@@ -41,11 +46,23 @@ fn write_disk(path: &Path, volume: &[u8]) -> io::Result<()> {
 
 fn write_table(file: &mut File, len_bytes: u64, volume_len_bytes: u64) -> io::Result<()> {
     let last_sector = u32::try_from(len_bytes / SECTOR_LEN_BYTES - 1).unwrap_or(u32::MAX);
-    ProtectiveMBR::with_lb_size(last_sector).overwrite_lba0(file).map_err(io::Error::other)?;
-    let config = GptConfig::new().writable(true).logical_block_size(LogicalBlockSize::Lb512);
-    let mut table = config.create_from_device(file, None).map_err(io::Error::other)?;
+    ProtectiveMBR::with_lb_size(last_sector)
+        .overwrite_lba0(file)
+        .map_err(io::Error::other)?;
+    let config = GptConfig::new()
+        .writable(true)
+        .logical_block_size(LogicalBlockSize::Lb512);
+    let mut table = config
+        .create_from_device(file, None)
+        .map_err(io::Error::other)?;
     table
-        .add_partition("EFI system partition", volume_len_bytes, partition_types::EFI, 0, Some(ALIGNMENT_SECTORS))
+        .add_partition(
+            "EFI system partition",
+            volume_len_bytes,
+            partition_types::EFI,
+            0,
+            Some(ALIGNMENT_SECTORS),
+        )
         .map_err(io::Error::other)?;
     table.write().map(drop).map_err(io::Error::other)
 }
@@ -77,7 +94,10 @@ mod tests {
         let disk = fs::read(&path).unwrap();
         let start = (partition.first_lba * SECTOR_LEN_BYTES) as usize;
         assert!(disk[start..start + volume.len()] == volume);
-        assert_eq!(partition.last_lba, partition.first_lba + volume.len() as u64 / SECTOR_LEN_BYTES - 1);
+        assert_eq!(
+            partition.last_lba,
+            partition.first_lba + volume.len() as u64 / SECTOR_LEN_BYTES - 1
+        );
         fs::remove_file(path).unwrap();
     }
 }

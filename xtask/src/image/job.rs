@@ -29,11 +29,27 @@ pub struct Job {
 /// The bytes of the bundle.
 pub fn job_bundle(job: &Job) -> Result<Vec<u8>> {
     let mut builder = BundleBuilder::new();
-    add(&mut builder, "/program.wasm", paths::read(&job.wasm)?, 0, true)?;
+    add(
+        &mut builder,
+        "/program.wasm",
+        paths::read(&job.wasm)?,
+        0,
+        true,
+    )?;
     if let Some(compiled) = &job.compiled {
-        add(&mut builder, "/program.cwasm", paths::read(compiled)?, 0, true)?;
+        add(
+            &mut builder,
+            "/program.cwasm",
+            paths::read(compiled)?,
+            0,
+            true,
+        )?;
     }
-    let arguments: Vec<u8> = job.arguments.iter().flat_map(|a| [a.as_bytes(), &[0]].concat()).collect();
+    let arguments: Vec<u8> = job
+        .arguments
+        .iter()
+        .flat_map(|a| [a.as_bytes(), &[0]].concat())
+        .collect();
     add(&mut builder, "/arguments", arguments, 0, false)?;
     if let Some(tree) = &job.tree {
         add_tree(&mut builder, tree, "/tree")?;
@@ -41,8 +57,17 @@ pub fn job_bundle(job: &Job) -> Result<Vec<u8>> {
     builder.build().map_err(refused)
 }
 
-fn add(builder: &mut BundleBuilder<'_>, path: &str, contents: Vec<u8>, mtime_ns: u64, executable: bool) -> Result<()> {
-    builder.file(path, contents, mtime_ns, executable).map(drop).map_err(refused)
+fn add(
+    builder: &mut BundleBuilder<'_>,
+    path: &str,
+    contents: Vec<u8>,
+    mtime_ns: u64,
+    executable: bool,
+) -> Result<()> {
+    builder
+        .file(path, contents, mtime_ns, executable)
+        .map(drop)
+        .map_err(refused)
 }
 
 /// Adds a file, link or folder of the host; anything else (a socket, a device) is refused.
@@ -51,14 +76,20 @@ fn add_tree(builder: &mut BundleBuilder<'_>, from: &Path, to: &str) -> Result<()
     let mtime_ns = modified_ns(&metadata);
     if metadata.is_symlink() {
         let target = fs::read_link(from).map_err(|e| Failure::io("read the link", from, e))?;
-        return builder.symlink(to, text(&target)?, mtime_ns).map(drop).map_err(refused);
+        return builder
+            .symlink(to, text(&target)?, mtime_ns)
+            .map(drop)
+            .map_err(refused);
     }
     if metadata.is_file() {
         let executable = metadata.permissions().mode() & 0o111 != 0;
         return add(builder, to, paths::read(from)?, mtime_ns, executable);
     }
     if !metadata.is_dir() {
-        return Err(Failure::input(from.display(), "it is neither a file nor a folder nor a link"));
+        return Err(Failure::input(
+            from.display(),
+            "it is neither a file nor a folder nor a link",
+        ));
     }
     builder.directory(to, mtime_ns).map_err(refused)?;
     add_children(builder, from, to)
@@ -75,13 +106,20 @@ fn add_children(builder: &mut BundleBuilder<'_>, from: &Path, to: &str) -> Resul
 }
 
 fn text(path: &Path) -> Result<&str> {
-    path.to_str().ok_or_else(|| Failure::input(path.display(), "the name is not UTF-8; WASI has no other names"))
+    path.to_str().ok_or_else(|| {
+        Failure::input(
+            path.display(),
+            "the name is not UTF-8; WASI has no other names",
+        )
+    })
 }
 
 /// Times before 1970 become 1970.
 fn modified_ns(metadata: &fs::Metadata) -> u64 {
     let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(metadata.mtime_nsec()).unwrap_or(0))
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::try_from(metadata.mtime_nsec()).unwrap_or(0))
 }
 
 fn refused(error: BuildError) -> Failure {

@@ -54,28 +54,47 @@ impl Parts {
 
     /// Writes the disk image.
     pub fn write_disk(&self, path: &Path) -> Result<()> {
-        let volume = volume::write(&Volume::from(self)).map_err(|problem| disk::failed(path, problem))?;
-        disk::write(path, &volume)
+        write_disk(&Volume::from(self), path)
     }
 }
 
-/// The disk image of the base system: `target/kpio.img`.
-pub fn base_image(paths: &Paths) -> Result<PathBuf> {
-    let image = paths.target.join("kpio.img");
-    let parts = progress::step("Packing the system's bundle", || Parts::collect(paths, "base"))?;
+/// Writes a disk image with this boot volume.
+pub fn write_disk(volume: &Volume<'_>, path: &Path) -> Result<()> {
+    let volume = volume
+        .to_bytes()
+        .map_err(|problem| disk::failed(path, problem))?;
+    disk::write(path, &volume)
+}
+
+/// The disk image of `system/NAME.toml`: `target/kpio.img` for "base", `target/kpio/NAME.img` for others.
+pub fn system_image(paths: &Paths, name: &str) -> Result<PathBuf> {
+    let image = match name {
+        "base" => paths.target.join("kpio.img"),
+        _ => paths.out().join(format!("{name}.img")),
+    };
+    let parts = progress::step(&format!("Packing the bundle of the {name} system"), || {
+        Parts::collect(paths, name)
+    })?;
     progress::step("Writing the disk image", || parts.write_disk(&image))?;
     Ok(image)
 }
 
 /// Writes `target/kpio.vdi` and `target/kpio.vmdk` from `target/kpio.img`.
 pub fn convert(image: &Path) -> Result<Vec<PathBuf>> {
-    ["vdi", "vmdk"].iter().map(|format| convert_to(image, format)).collect()
+    ["vdi", "vmdk"]
+        .iter()
+        .map(|format| convert_to(image, format))
+        .collect()
 }
 
 fn convert_to(image: &Path, format: &str) -> Result<PathBuf> {
     let output = image.with_extension(format);
     let mut tool = Command::new("qemu-img");
-    tool.args(["convert", "-f", "raw", "-O", format]).arg(image).arg(&output);
-    progress::step(&format!("Converting the image to {format}"), || command::run(&mut tool))?;
+    tool.args(["convert", "-f", "raw", "-O", format])
+        .arg(image)
+        .arg(&output);
+    progress::step(&format!("Converting the image to {format}"), || {
+        command::run(&mut tool)
+    })?;
     Ok(output)
 }

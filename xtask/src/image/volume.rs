@@ -3,9 +3,12 @@
 //! Layout: `\EFI\BOOT\BOOTX64.EFI`, where firmware looks; everything else in `\kpio`, with the hash list `manifest`
 //! (`lib_bundle::manifest` says its format) that the loader checks all the others by.
 
+use std::borrow::Cow;
 use std::io::{self, Cursor, Write};
 
-use lamfat::{Dir, FatType, FileSystem, FormatVolumeOptions, FsOptions, NullTimeProvider, StdIoWrapper};
+use lamfat::{
+    Dir, FatType, FileSystem, FormatVolumeOptions, FsOptions, NullTimeProvider, StdIoWrapper,
+};
 use lib_bundle::manifest::{Manifest, ManifestEntry};
 use lib_bundle::{Bundle, Digest, sha256};
 
@@ -25,66 +28,118 @@ const VOLUME_ID: u32 = 0x4b50_494f;
 pub struct Volume<'a> {
     /// Firmware starts this.
     loader: &'a [u8],
-    /// Files in `\kpio` and what the hash list says about them.
-    files: Vec<(&'static str, &'a [u8], Digest)>,
+    /// What is in `\kpio`, the hash list aside.
+    files: Vec<File<'a>>,
+    /// The text of the hash list.
+    pub manifest: String,
+}
+
+#[derive(Clone, Debug)]
+struct File<'a> {
+    name: &'static str,
+    contents: Cow<'a, [u8]>,
 }
 
 impl<'a> From<&'a Parts> for Volume<'a> {
     fn from(parts: &'a Parts) -> Self {
-        let mut volume = Self { loader: &parts.loader, files: Vec::new() };
-        volume.whole("kernel.elf", &parts.kernel);
-        volume.whole("kernel.sym", &parts.symbols);
-        volume.whole("cmdline", parts.command_line.as_bytes());
-        volume.bundle("bundle", &parts.bundle);
+        let mut files = Files::default();
+        files.whole("kernel.elf", &parts.kernel);
+        files.whole("kernel.sym", &parts.symbols);
+        files.whole("cmdline", parts.command_line.as_bytes());
+        files.bundle("bundle", &parts.bundle);
         if let Some(job) = &parts.job {
-            volume.bundle("job", job);
+            files.bundle("job", job);
         }
-        volume
+        let manifest = Manifest::new(files.entries).to_string();
+        Self {
+            loader: &parts.loader,
+            files: files.files,
+            manifest,
+        }
     }
 }
 
-impl<'a> Volume<'a> {
+/// Files and what the hash list says about them.
+#[derive(Default)]
+struct Files<'a> {
+    files: Vec<File<'a>>,
+    entries: Vec<ManifestEntry>,
+}
+
+impl<'a> Files<'a> {
     /// A file of which the loader checks every byte.
     fn whole(&mut self, name: &'static str, contents: &'a [u8]) {
-        self.files.push((name, contents, sha256(&[contents])));
+        self.push(name, contents, sha256(&[contents]));
     }
 
     /// A bundle, of which the loader checks the index. What is no bundle gets a digest that never
     /// fits, so that the loader says so.
     fn bundle(&mut self, name: &'static str, contents: &'a [u8]) {
         let digest = Bundle::open(contents).map_or([0; 32], |bundle| bundle.digest());
-        self.files.push((name, contents, digest));
+        self.push(name, contents, digest);
     }
 
-    fn manifest(&self) -> Manifest {
-        let entry = |&(name, contents, digest): &(&'static str, &[u8], Digest)| ManifestEntry {
+    fn push(&mut self, name: &'static str, contents: &'a [u8], digest: Digest) {
+        self.entries.push(ManifestEntry {
             name: name.to_owned(),
             len_bytes: contents.len() as u64,
             digest,
+        });
+        self.files.push(File {
+            name,
+            contents: contents.into(),
+        });
+    }
+}
+
+impl Volume<'_> {
+    /// Changes a file behind the hash list's back, as a failing disk would.
+    pub fn damage(&mut self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(file) = self.files.iter_mut().find(|file| file.name == name) {
+            change(file.contents.to_mut());
+        }
+    }
+
+    /// Makes a file longer by zeros, and lists it so.
+    pub fn enlarge(&mut self, name: &str, len_bytes: usize) {
+        let Some(file) = self.files.iter_mut().find(|file| file.name == name) else {
+            return;
         };
-        Manifest::new(self.files.iter().map(entry).collect())
+        let before = format!(" {} {name}\n", file.contents.len());
+        self.manifest = self
+            .manifest
+            .replace(&before, &format!(" {len_bytes} {name}\n"));
+        file.contents.to_mut().resize(len_bytes, 0);
+    }
+
+    /// Loses a file.
+    pub fn remove(&mut self, name: &str) {
+        self.files.retain(|file| file.name != name);
+    }
+
+    /// The bytes of the volume.
+    pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.len_bytes()];
+        format(&mut bytes)?;
+        fill(&mut bytes, self)?;
+        Ok(bytes)
     }
 
     /// How long the volume must be, in bytes: a whole number of MiB.
     fn len_bytes(&self) -> usize {
-        let contents: usize = self.files.iter().map(|file| file.1.len()).sum();
+        let contents: usize = self.files.iter().map(|file| file.contents.len()).sum();
         let needed = contents + self.loader.len() + OVERHEAD_BYTES + contents / 64;
         needed.max(VOLUME_LEN_MIN_BYTES).next_multiple_of(MIB)
     }
 }
 
-/// The bytes of the volume.
-pub fn write(volume: &Volume<'_>) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; volume.len_bytes()];
-    format(&mut bytes)?;
-    fill(&mut bytes, volume)?;
-    Ok(bytes)
-}
-
 fn format(bytes: &mut [u8]) -> io::Result<()> {
-    let options = FormatVolumeOptions::new().fat_type(FatType::Fat32).bytes_per_cluster(CLUSTER_LEN_BYTES);
+    let options = FormatVolumeOptions::new()
+        .fat_type(FatType::Fat32)
+        .bytes_per_cluster(CLUSTER_LEN_BYTES);
     let options = options.volume_id(VOLUME_ID).volume_label(*b"KPIO       ");
-    lamfat::format_volume(&mut StdIoWrapper::from(Cursor::new(bytes)), options).map_err(io::Error::from)
+    lamfat::format_volume(&mut StdIoWrapper::from(Cursor::new(bytes)), options)
+        .map_err(io::Error::from)
 }
 
 fn fill(bytes: &mut [u8], volume: &Volume<'_>) -> io::Result<()> {
@@ -95,8 +150,11 @@ fn fill(bytes: &mut [u8], volume: &Volume<'_>) -> io::Result<()> {
         let boot = root.create_dir("EFI")?.create_dir("BOOT")?;
         put(&boot, "BOOTX64.EFI", volume.loader)?;
         let kpio = root.create_dir("kpio")?;
-        put(&kpio, "manifest", volume.manifest().to_string().as_bytes())?;
-        volume.files.iter().try_for_each(|(name, contents, _)| put(&kpio, name, contents))?;
+        put(&kpio, "manifest", volume.manifest.as_bytes())?;
+        volume
+            .files
+            .iter()
+            .try_for_each(|file| put(&kpio, file.name, &file.contents))?;
     }
     system.unmount().map_err(io::Error::from)
 }
@@ -120,7 +178,9 @@ mod tests {
 
     fn parts() -> Parts {
         let mut builder = lib_bundle::BundleBuilder::new();
-        builder.file("/share/text", b"TODO".as_slice(), 0, false).unwrap();
+        builder
+            .file("/share/text", b"TODO".as_slice(), 0, false)
+            .unwrap();
         Parts {
             loader: vec![1; 5000],
             kernel: (0..300_000_u32).flat_map(u32::to_le_bytes).collect(),
@@ -132,7 +192,8 @@ mod tests {
     }
 
     fn read(bytes: &mut [u8], path: &str) -> Vec<u8> {
-        let system = FileSystem::new(StdIoWrapper::from(Cursor::new(bytes)), FsOptions::new()).unwrap();
+        let system =
+            FileSystem::new(StdIoWrapper::from(Cursor::new(bytes)), FsOptions::new()).unwrap();
         assert_eq!(system.fat_type(), FatType::Fat32);
         let mut contents = Vec::new();
         let mut file = system.root_dir().open_file(path).unwrap();
@@ -143,11 +204,14 @@ mod tests {
     #[test]
     fn a_volume_holds_what_was_put_in_and_a_list_that_fits() {
         let parts = parts();
-        let mut bytes = write(&Volume::from(&parts)).unwrap();
+        let mut bytes = Volume::from(&parts).to_bytes().unwrap();
         assert_eq!(read(&mut bytes, "EFI/BOOT/BOOTX64.EFI"), parts.loader);
         assert_eq!(read(&mut bytes, "kpio/kernel.elf"), parts.kernel);
         let list = Manifest::parse(&read(&mut bytes, "kpio/manifest")).unwrap();
-        assert_eq!(list.get("kernel.elf").unwrap().digest, sha256(&[&parts.kernel]));
+        assert_eq!(
+            list.get("kernel.elf").unwrap().digest,
+            sha256(&[&parts.kernel])
+        );
         let bundle = Bundle::open(&parts.bundle).unwrap();
         assert_eq!(list.get("bundle").unwrap().digest, bundle.digest());
         assert!(list.get("job").is_none());
@@ -156,6 +220,8 @@ mod tests {
     #[test]
     fn the_same_parts_give_the_same_bytes() {
         let parts = parts();
-        assert!(write(&Volume::from(&parts)).unwrap() == write(&Volume::from(&parts)).unwrap());
+        assert!(
+            Volume::from(&parts).to_bytes().unwrap() == Volume::from(&parts).to_bytes().unwrap()
+        );
     }
 }

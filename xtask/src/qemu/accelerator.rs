@@ -44,7 +44,14 @@ pub fn choose(paths: &Paths) -> Result<Accelerator> {
     match env::var("KPIO_ACCEL").as_deref() {
         Ok("kvm") => Ok(Accelerator::Kvm),
         Ok("tcg") => Ok(Accelerator::Tcg),
-        _ if fs::File::options().read(true).write(true).open("/dev/kvm").is_err() => Ok(Accelerator::Tcg),
+        _ if fs::File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/kvm")
+            .is_err() =>
+        {
+            Ok(Accelerator::Tcg)
+        }
         _ => remembered(paths),
     }
 }
@@ -53,22 +60,34 @@ fn remembered(paths: &Paths) -> Result<Accelerator> {
     let qemu = command::capture(Command::new("qemu-system-x86_64").arg("--version"))?;
     let kernel = fs::read_to_string("/proc/version").unwrap_or_default();
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = cpu.lines().find(|line| line.starts_with("model name")).unwrap_or_default();
+    let cpu = cpu
+        .lines()
+        .find(|line| line.starts_with("model name"))
+        .unwrap_or_default();
     let key = digest::key(&[qemu.as_bytes(), kernel.as_bytes(), cpu.as_bytes()]);
     let verdict = paths.cache.join("accelerators").join(&key[..16]);
     if !verdict.exists() {
         let works = progress::step("Trying the host's virtualisation", kvm_runs_firmware);
         paths::write(&verdict, if works { b"kvm" } else { b"tcg" })?;
     }
-    Ok(if paths::read(&verdict)? == b"kvm" { Accelerator::Kvm } else { Accelerator::Tcg })
+    Ok(if paths::read(&verdict)? == b"kvm" {
+        Accelerator::Kvm
+    } else {
+        Accelerator::Tcg
+    })
 }
 
 /// Whether firmware, started without a disk, gets as far as complaining about that.
 fn kvm_runs_firmware() -> bool {
-    let machine = Machine { memory_mib: 256, ..Machine::bare(Accelerator::Kvm) };
+    let machine = Machine {
+        memory_mib: 256,
+        ..Machine::bare(Accelerator::Kvm)
+    };
     let Ok(mut process) = Process::start_with(&machine, |command, folder| {
         let log = folder.join("probe.log");
-        command.arg("-serial").arg(format!("file:{}", log.display()));
+        command
+            .arg("-serial")
+            .arg(format!("file:{}", log.display()));
         Ok(log)
     }) else {
         return false;

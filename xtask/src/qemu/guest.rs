@@ -87,9 +87,12 @@ impl Guest {
     pub fn boot(machine: &Machine, log: &Path) -> Result<Self> {
         let mut process = Process::start_with(machine, |qemu, folder| {
             let listeners = Listeners::new(folder)?;
-            qemu.args(socket("console", folder)).args(["-serial", "chardev:console"]);
-            qemu.args(socket("link", folder)).args(["-serial", "chardev:link"]);
-            qemu.args(socket("monitor", folder)).args(["-mon", "chardev=monitor,mode=control"]);
+            qemu.args(socket("console", folder))
+                .args(["-serial", "chardev:console"]);
+            qemu.args(socket("link", folder))
+                .args(["-serial", "chardev:link"]);
+            qemu.args(socket("monitor", folder))
+                .args(["-mon", "chardev=monitor,mode=control"]);
             Ok(listeners)
         })?;
         let console = accept(&mut process, |l| &l.console)?;
@@ -97,7 +100,15 @@ impl Guest {
         let qmp = Qmp::new(accept(&mut process, |l| &l.monitor)?)?;
         let said = Arc::new(Said::default());
         listen(&console, &said, create(log)?)?;
-        Ok(Self { process, console, link, qmp, said, read_bytes: 0, log: log.to_path_buf() })
+        Ok(Self {
+            process,
+            console,
+            link,
+            qmp,
+            said,
+            read_bytes: 0,
+            log: log.to_path_buf(),
+        })
     }
 
     /// Waits until the guest says `text`; returns what it said before that, since the last expectation.
@@ -120,25 +131,25 @@ impl Guest {
             let left = deadline.saturating_duration_since(Instant::now());
             if state.ended || left.is_zero() {
                 let why = if state.ended { "ended" } else { "was silent" };
-                return Err(self.failure(&format!("expected {texts:?}, but the guest {why}"), &state.bytes));
+                return Err(self.failure(
+                    &format!("expected {texts:?}, but the guest {why}"),
+                    &state.bytes,
+                ));
             }
-            state = self.said.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .said
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
     /// Types on the console. A line is ended by "\r", as terminals do.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
-        self.console.write_all(bytes.as_ref()).map_err(|e| Failure::io("type to", "the guest", e))
-    }
-
-    /// Everything said on the console so far.
-    pub fn transcript(&self) -> Vec<u8> {
-        self.said.lock().bytes.clone()
-    }
-
-    /// Whether `text` was said at any time so far.
-    pub fn has_said(&self, text: &str) -> bool {
-        first_of(&self.said.lock().bytes, &[text]).is_some()
+        self.console
+            .write_all(bytes.as_ref())
+            .map_err(|e| Failure::io("type to", "the guest", e))
     }
 
     /// From now on, what the guest says on its console is also written to stdout.
@@ -148,7 +159,9 @@ impl Guest {
 
     /// The second serial port.
     pub fn link(&self) -> Result<UnixStream> {
-        self.link.try_clone().map_err(|e| Failure::io("share", "the guest's second serial port", e))
+        self.link
+            .try_clone()
+            .map_err(|e| Failure::io("share", "the guest's second serial port", e))
     }
 
     /// The machine's monitor.
@@ -159,7 +172,8 @@ impl Guest {
     /// What is on the screen now.
     pub fn screen(&mut self) -> Result<Screen> {
         let file = self.process.folder().join("screen.ppm");
-        self.qmp.execute("screendump", json!({ "filename": file }))?;
+        self.qmp
+            .execute("screendump", json!({ "filename": file }))?;
         Screen::parse(&paths::read(&file)?)
     }
 
@@ -197,7 +211,10 @@ impl Guest {
         let start = said.len().saturating_sub(TAIL_LEN_BYTES);
         let tail = String::from_utf8_lossy(&said[start..]);
         let messages = self.process.messages();
-        Failure::Guest(format!("{what}; all it said is in {}, last this:\n{tail}\n{messages}", self.log.display()))
+        Failure::Guest(format!(
+            "{what}; all it said is in {}, last this:\n{tail}\n{messages}",
+            self.log.display()
+        ))
     }
 }
 
@@ -205,11 +222,18 @@ impl Listeners {
     fn new(folder: &Path) -> Result<Self> {
         let bind = |name: &str| {
             let path = socket_path(name, folder);
-            let listener = UnixListener::bind(&path).map_err(|e| Failure::io("listen at", &path, e))?;
-            listener.set_nonblocking(true).map_err(|e| Failure::io("listen at", &path, e))?;
+            let listener =
+                UnixListener::bind(&path).map_err(|e| Failure::io("listen at", &path, e))?;
+            listener
+                .set_nonblocking(true)
+                .map_err(|e| Failure::io("listen at", &path, e))?;
             Ok(listener)
         };
-        Ok(Self { console: bind("console")?, link: bind("link")?, monitor: bind("monitor")? })
+        Ok(Self {
+            console: bind("console")?,
+            link: bind("link")?,
+            monitor: bind("monitor")?,
+        })
     }
 }
 
@@ -218,22 +242,36 @@ fn socket_path(name: &str, folder: &Path) -> PathBuf {
 }
 
 fn socket(name: &str, folder: &Path) -> [String; 2] {
-    ["-chardev".into(), format!("socket,id={name},path={}", quoted(&socket_path(name, folder)))]
+    [
+        "-chardev".into(),
+        format!(
+            "socket,id={name},path={}",
+            quoted(&socket_path(name, folder))
+        ),
+    ]
 }
 
 /// Waits until QEMU connects, or ends instead.
-fn accept(process: &mut Process<Listeners>, which: impl Fn(&Listeners) -> &UnixListener) -> Result<UnixStream> {
+fn accept(
+    process: &mut Process<Listeners>,
+    which: impl Fn(&Listeners) -> &UnixListener,
+) -> Result<UnixStream> {
     loop {
         match which(&process.extra).accept() {
             Ok((stream, _)) => {
-                stream.set_nonblocking(false).map_err(|e| Failure::io("use", "a socket of QEMU", e))?;
+                stream
+                    .set_nonblocking(false)
+                    .map_err(|e| Failure::io("use", "a socket of QEMU", e))?;
                 return Ok(stream);
             }
             Err(e) if e.kind() != std::io::ErrorKind::WouldBlock => {
                 return Err(Failure::io("accept", "a connection of QEMU", e));
             }
             Err(_) if !process.is_running() => {
-                return Err(Failure::Guest(format!("QEMU did not start:\n{}", process.messages())));
+                return Err(Failure::Guest(format!(
+                    "QEMU did not start:\n{}",
+                    process.messages()
+                )));
             }
             Err(_) => thread::sleep(Duration::from_millis(5)),
         }
@@ -247,7 +285,9 @@ fn create(log: &Path) -> Result<File> {
 
 /// Collects what comes over the console on a thread that ends with it.
 fn listen(console: &UnixStream, said: &Arc<Said>, mut log: File) -> Result<()> {
-    let mut console = console.try_clone().map_err(|e| Failure::io("share", "the guest's console", e))?;
+    let mut console = console
+        .try_clone()
+        .map_err(|e| Failure::io("share", "the guest's console", e))?;
     let said = Arc::clone(said);
     thread::spawn(move || {
         let mut buffer = [0; 4096];
@@ -277,12 +317,17 @@ fn mirror(bytes: &[u8]) {
 
 /// Which of `texts` comes first in `bytes`, and where.
 fn first_of(bytes: &[u8], texts: &[&str]) -> Option<(usize, usize)> {
-    let starts = texts.iter().enumerate().filter_map(|(which, text)| Some((which, find(bytes, text.as_bytes())?)));
+    let starts = texts
+        .iter()
+        .enumerate()
+        .filter_map(|(which, text)| Some((which, find(bytes, text.as_bytes())?)));
     starts.min_by_key(|&(_, start)| start)
 }
 
 fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
-    bytes.windows(text.len().max(1)).position(|window| window == text)
+    bytes
+        .windows(text.len().max(1))
+        .position(|window| window == text)
 }
 
 #[cfg(test)]

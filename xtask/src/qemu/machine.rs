@@ -52,7 +52,10 @@ pub struct Machine {
 impl Machine {
     /// A machine with two CPUs and 1 GiB that boots from `image`.
     pub fn new(accelerator: Accelerator, image: PathBuf) -> Self {
-        Self { image: Some(image), ..Self::bare(accelerator) }
+        Self {
+            image: Some(image),
+            ..Self::bare(accelerator)
+        }
     }
 
     /// The same without a disk.
@@ -74,13 +77,37 @@ impl Machine {
     /// written to the disk lasts, a reset ends QEMU, and a byte written to port 0xf4 does too.
     pub fn apply(&self, qemu: &mut Command) {
         let hpet = if self.hpet { "on" } else { "off" };
-        qemu.args(["-nodefaults", "-no-user-config", "-machine", &format!("q35,hpet={hpet}")]);
+        qemu.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-machine",
+            &format!("q35,hpet={hpet}"),
+        ]);
         qemu.args(["-accel", self.accelerator.option(), "-cpu", &self.cpu]);
-        qemu.args(["-smp", &self.cpus.to_string(), "-m", &self.memory_mib.to_string()]);
-        qemu.args(["-vga", "std", "-display", self.display.as_deref().unwrap_or("none"), "-nic", "none"]);
-        qemu.args(["-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+        qemu.args([
+            "-smp",
+            &self.cpus.to_string(),
+            "-m",
+            &self.memory_mib.to_string(),
+        ]);
+        qemu.args([
+            "-vga",
+            "std",
+            "-display",
+            self.display.as_deref().unwrap_or("none"),
+            "-nic",
+            "none",
+        ]);
+        qemu.args([
+            "-no-reboot",
+            "-device",
+            "isa-debug-exit,iobase=0xf4,iosize=4",
+        ]);
         if let Some(image) = &self.image {
-            let drive = format!("if=none,id=disk,format=raw,snapshot=on,file={}", quoted(image));
+            let drive = format!(
+                "if=none,id=disk,format=raw,snapshot=on,file={}",
+                quoted(image)
+            );
             qemu.args(["-drive", &drive, "-device", self.disk_bus.device()]);
         }
         if let Some(port) = self.debugger_port {

@@ -50,7 +50,9 @@ const FOLDER_PREFIX: &str = "kpio-";
 
 /// Folders of processes that were killed.
 fn remove_leftovers() {
-    let Ok(entries) = fs::read_dir(env::temp_dir()) else { return };
+    let Ok(entries) = fs::read_dir(env::temp_dir()) else {
+        return;
+    };
     for entry in entries.flatten() {
         if owner(&entry.file_name().to_string_lossy()).is_some_and(is_gone) {
             // Somebody else's folder stays.
@@ -76,13 +78,22 @@ impl<T> Process<T> {
     /// machine's folder, and what it returns is kept in [`Process::extra`].
     ///
     /// The child gets a termination signal when the thread that called this ends, however it ends.
-    pub fn start_with(machine: &Machine, more: impl FnOnce(&mut Command, &Path) -> Result<T>) -> Result<Self> {
+    pub fn start_with(
+        machine: &Machine,
+        more: impl FnOnce(&mut Command, &Path) -> Result<T>,
+    ) -> Result<Self> {
         let folder = Folder::new()?;
         let (code, variables) = firmware::prepare(&folder.0)?;
         let mut qemu = tied_to_this_thread("qemu-system-x86_64");
         machine.apply(&mut qemu);
-        qemu.args(["-drive", &format!("if=pflash,format=raw,readonly=on,file={}", quoted(&code))]);
-        qemu.args(["-drive", &format!("if=pflash,format=raw,file={}", quoted(&variables))]);
+        qemu.args([
+            "-drive",
+            &format!("if=pflash,format=raw,readonly=on,file={}", quoted(&code)),
+        ]);
+        qemu.args([
+            "-drive",
+            &format!("if=pflash,format=raw,file={}", quoted(&variables)),
+        ]);
         qemu.stdin(Stdio::null()).stdout(Stdio::null());
         let messages = folder.0.join("qemu.log");
         let log = fs::File::create(&messages).map_err(|e| Failure::io("write", &messages, e))?;
@@ -93,7 +104,11 @@ impl<T> Process<T> {
             status: format!("could not be started: {e}"),
             output: String::new(),
         })?;
-        Ok(Self { child, folder, extra })
+        Ok(Self {
+            child,
+            folder,
+            extra,
+        })
     }
 
     /// Whether it has not ended.
@@ -103,7 +118,9 @@ impl<T> Process<T> {
 
     /// Waits until it ends by itself.
     pub fn wait(&mut self) -> Result<ExitStatus> {
-        self.child.wait().map_err(|e| Failure::io("wait for", "qemu-system-x86_64", e))
+        self.child
+            .wait()
+            .map_err(|e| Failure::io("wait for", "qemu-system-x86_64", e))
     }
 
     /// How it ended, if it has.

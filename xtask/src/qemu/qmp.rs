@@ -23,9 +23,15 @@ pub struct Qmp {
 impl Qmp {
     /// Greets QEMU at the other end of `stream`.
     pub fn new(stream: UnixStream) -> Result<Self> {
-        stream.set_read_timeout(Some(ANSWER_DEADLINE)).map_err(broken)?;
+        stream
+            .set_read_timeout(Some(ANSWER_DEADLINE))
+            .map_err(broken)?;
         let output = stream.try_clone().map_err(broken)?;
-        let mut qmp = Self { input: BufReader::new(stream), output, events: Vec::new() };
+        let mut qmp = Self {
+            input: BufReader::new(stream),
+            output,
+            events: Vec::new(),
+        };
         qmp.read()?;
         qmp.execute("qmp_capabilities", json!({}))?;
         Ok(qmp)
@@ -38,7 +44,10 @@ impl Qmp {
         loop {
             let mut message = self.read()?;
             if let Some(error) = message.get("error") {
-                return Err(Failure::Guest(format!("QEMU refused `{command}`: {}", error["desc"])));
+                return Err(Failure::Guest(format!(
+                    "QEMU refused `{command}`: {}",
+                    error["desc"]
+                )));
             }
             if let Some(answer) = message.get_mut("return") {
                 return Ok(answer.take());
@@ -49,7 +58,10 @@ impl Qmp {
 
     /// Presses keys together and lets them go, by QEMU's names: `["ctrl", "c"]`.
     pub fn send_keys(&mut self, keys: &[&str]) -> Result<()> {
-        let keys: Vec<Value> = keys.iter().map(|key| json!({ "type": "qcode", "data": key })).collect();
+        let keys: Vec<Value> = keys
+            .iter()
+            .map(|key| json!({ "type": "qcode", "data": key }))
+            .collect();
         self.execute("send-key", json!({ "keys": keys })).map(drop)
     }
 
@@ -58,7 +70,10 @@ impl Qmp {
         while let Ok(message) = self.read() {
             self.events.push(message);
         }
-        let shutdown = self.events.iter().find(|event| event["event"] == "SHUTDOWN")?;
+        let shutdown = self
+            .events
+            .iter()
+            .find(|event| event["event"] == "SHUTDOWN")?;
         shutdown["data"]["reason"].as_str().map(str::to_owned)
     }
 
@@ -66,7 +81,8 @@ impl Qmp {
         let mut line = String::new();
         match self.input.read_line(&mut line) {
             Ok(0) => Err(Failure::Guest("QEMU hung up".into())),
-            Ok(_) => serde_json::from_str(&line).map_err(|e| Failure::Guest(format!("QEMU's monitor said {line:?}: {e}"))),
+            Ok(_) => serde_json::from_str(&line)
+                .map_err(|e| Failure::Guest(format!("QEMU's monitor said {line:?}: {e}"))),
             Err(e) => Err(broken(e)),
         }
     }

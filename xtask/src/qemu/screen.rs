@@ -30,19 +30,11 @@ impl Screen {
         if width_px.checked_mul(height_px) != Some(pixels.len()) {
             return Err(wrong("it is truncated"));
         }
-        Ok(Self { width_px, height_px, pixels })
-    }
-
-    /// The colour at a place; black outside.
-    pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
-        let inside = x < self.width_px && y < self.height_px;
-        if inside { self.pixels[y * self.width_px + x] } else { [0; 3] }
-    }
-
-    /// How many pixels differ from the colour of the top left corner: whether anything is drawn.
-    pub fn drawn_pixels(&self) -> usize {
-        let background = self.pixel(0, 0);
-        self.pixels.iter().filter(|&&pixel| pixel != background).count()
+        Ok(Self {
+            width_px,
+            height_px,
+            pixels,
+        })
     }
 }
 
@@ -63,8 +55,8 @@ mod tests {
         let mut bytes = b"P6\n2 2\n255\n".to_vec();
         bytes.extend([0, 0, 0, 9, 8, 7, 0, 0, 0, 0, 0, 0]);
         let screen = Screen::parse(&bytes).unwrap();
-        assert_eq!(screen.pixel(1, 0), [9, 8, 7]);
-        assert_eq!(screen.drawn_pixels(), 1);
+        assert_eq!((screen.width_px, screen.height_px), (2, 2));
+        assert_eq!(screen.pixels[1], [9, 8, 7]);
         assert!(Screen::parse(&bytes[..bytes.len() - 3]).is_err());
         assert!(Screen::parse(b"P6\n2").is_err());
     }

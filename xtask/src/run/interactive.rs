@@ -21,7 +21,11 @@ pub fn run(paths: &Paths, options: &Options, image: PathBuf) -> Result<ExitCode>
     if options.gdb {
         eprintln!("{}", debugger_line(paths));
     }
-    if stdin().is_terminal() { on_terminal(&machine) } else { with_commands_from_stdin(paths, &machine) }
+    if stdin().is_terminal() {
+        on_terminal(&machine)
+    } else {
+        with_commands_from_stdin(paths, &machine)
+    }
 }
 
 /// The machine that the options describe.
@@ -39,7 +43,10 @@ pub fn machine(paths: &Paths, options: &Options, image: PathBuf) -> Result<Machi
 /// The command that attaches a debugger, with symbols.
 pub fn debugger_line(paths: &Paths) -> String {
     let kernel = paths.kernel_debug();
-    format!("The machine waits for a debugger: gdb {} -ex 'target remote 127.0.0.1:{DEBUGGER_PORT}'", kernel.display())
+    format!(
+        "The machine waits for a debugger: gdb {} -ex 'target remote 127.0.0.1:{DEBUGGER_PORT}'",
+        kernel.display()
+    )
 }
 
 /// A kind of window that this QEMU can open here.
@@ -47,8 +54,12 @@ fn window() -> Option<String> {
     if std::env::var_os("DISPLAY").is_none() && std::env::var_os("WAYLAND_DISPLAY").is_none() {
         return None;
     }
-    let kinds = command::capture(Command::new("qemu-system-x86_64").args(["-display", "help"])).ok()?;
-    ["gtk", "sdl"].iter().find(|kind| kinds.lines().any(|line| line == **kind)).map(|kind| (*kind).to_owned())
+    let kinds =
+        command::capture(Command::new("qemu-system-x86_64").args(["-display", "help"])).ok()?;
+    ["gtk", "sdl"]
+        .iter()
+        .find(|kind| kinds.lines().any(|line| line == **kind))
+        .map(|kind| (*kind).to_owned())
 }
 
 fn on_terminal(machine: &Machine) -> Result<ExitCode> {
@@ -56,14 +67,24 @@ fn on_terminal(machine: &Machine) -> Result<ExitCode> {
     eprintln!("==> Starting the machine. To leave: `poweroff` at its prompt, or Ctrl-A X here.");
     let mut process = Process::start_with(machine, |qemu, _| {
         qemu.stdin(Stdio::inherit()).stdout(Stdio::inherit());
-        qemu.args(["-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console", "-mon", "chardev=console"]);
+        qemu.args([
+            "-chardev",
+            "stdio,id=console,mux=on,signal=off",
+            "-serial",
+            "chardev:console",
+            "-mon",
+            "chardev=console",
+        ]);
         Ok(())
     })?;
     let status = process.wait()?;
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(ExitCode::SUCCESS),
         (Some(code), _) if code > 1 && code & 1 == 1 => Ok(terminal::exit_code(code >> 1)),
-        _ => Err(Failure::Guest(format!("QEMU failed ({status}):\n{}", process.messages()))),
+        _ => Err(Failure::Guest(format!(
+            "QEMU failed ({status}):\n{}",
+            process.messages()
+        ))),
     }
 }
 
@@ -71,7 +92,9 @@ fn on_terminal(machine: &Machine) -> Result<ExitCode> {
 /// powers off. Firmware would swallow what comes too early.
 fn with_commands_from_stdin(paths: &Paths, machine: &Machine) -> Result<ExitCode> {
     let mut lines = String::new();
-    stdin().read_to_string(&mut lines).map_err(|e| Failure::io("read", "standard input", e))?;
+    stdin()
+        .read_to_string(&mut lines)
+        .map_err(|e| Failure::io("read", "standard input", e))?;
     let mut guest = Guest::boot(machine, &paths.out().join("logs/run.log"))?;
     guest.mirror_to_stdout();
     for line in lines.lines().chain(["poweroff"]) {

@@ -60,7 +60,11 @@ impl Options {
                 "--out" => options.tree_out = Some(path(&word, words.next())?),
                 "--stdin" => options.stdin = Some(path(&word, words.next())?),
                 "--" => options.program = program(&mut words),
-                _ => return Err(Failure::Usage(format!("`run` does not know `{word}`; a program comes behind `--`"))),
+                _ => {
+                    return Err(Failure::Usage(format!(
+                        "`run` does not know `{word}`; a program comes behind `--`"
+                    )));
+                }
             }
         }
         options.check()
@@ -68,11 +72,16 @@ impl Options {
 
     fn check(self) -> Result<Self> {
         if self.cpus == 0 || self.memory_mib == 0 {
-            return Err(Failure::Usage("a machine has at least one CPU and some memory".into()));
+            return Err(Failure::Usage(
+                "a machine has at least one CPU and some memory".into(),
+            ));
         }
-        let for_programs = self.tree_in.is_some() || self.tree_out.is_some() || self.stdin.is_some() || self.jit;
+        let for_programs =
+            self.tree_in.is_some() || self.tree_out.is_some() || self.stdin.is_some() || self.jit;
         if for_programs && self.program.is_none() {
-            return Err(Failure::Usage("--dir, --out, --stdin and --jit are for a program, `-- PROGRAM.wasm ARG…`".into()));
+            return Err(Failure::Usage(
+                "--dir, --out, --stdin and --jit are for a program, `-- PROGRAM.wasm ARG…`".into(),
+            ));
         }
         Ok(self)
     }
@@ -84,12 +93,18 @@ fn program(words: &mut impl Iterator<Item = String>) -> Option<(PathBuf, Vec<Str
 }
 
 fn path(option: &str, word: Option<String>) -> Result<PathBuf> {
-    word.map(PathBuf::from).ok_or_else(|| Failure::Usage(format!("{option} needs a path")))
+    word.map(PathBuf::from)
+        .ok_or_else(|| Failure::Usage(format!("{option} needs a path")))
 }
 
 fn number<N: FromStr>(option: &str, word: Option<String>) -> Result<N> {
     let number = word.as_deref().and_then(|word| word.parse().ok());
-    number.ok_or_else(|| Failure::Usage(format!("{option} needs a number, not {:?}", word.unwrap_or_default())))
+    number.ok_or_else(|| {
+        Failure::Usage(format!(
+            "{option} needs a number, not {:?}",
+            word.unwrap_or_default()
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -105,12 +120,20 @@ mod tests {
         let options = parse("--cpus 4 --jit -- a.wasm --cpus x").unwrap();
         assert_eq!(options.cpus, 4);
         assert!(options.jit);
-        assert_eq!(options.program, Some(("a.wasm".into(), vec!["--cpus".into(), "x".into()])));
+        assert_eq!(
+            options.program,
+            Some(("a.wasm".into(), vec!["--cpus".into(), "x".into()]))
+        );
     }
 
     #[test]
     fn wrong_words_are_named() {
-        for (line, named) in [("--cpus x", "--cpus"), ("--cpus", "--cpus"), ("a.wasm", "a.wasm"), ("--jit", "--jit")] {
+        for (line, named) in [
+            ("--cpus x", "--cpus"),
+            ("--cpus", "--cpus"),
+            ("a.wasm", "a.wasm"),
+            ("--jit", "--jit"),
+        ] {
             let sentence = parse(line).unwrap_err().to_string();
             assert!(sentence.contains(named), "{line}: {sentence}");
         }

@@ -22,7 +22,10 @@ pub struct Guard {
 impl Guard {
     /// Remembers how the terminal is now; with a stdin that is none, there is nothing to put back.
     pub fn new() -> Result<Self> {
-        let before = stdin().is_terminal().then(|| tcgetattr(stdin()).ok()).flatten();
+        let before = stdin()
+            .is_terminal()
+            .then(|| tcgetattr(stdin()).ok())
+            .flatten();
         restore_on_signals(before.clone())?;
         Ok(Self { before })
     }
@@ -45,7 +48,8 @@ fn restore(before: Option<&Termios>) {
 
 /// QEMU ends by itself when this process does: it is tied to it.
 fn restore_on_signals(before: Option<Termios>) -> Result<()> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]).map_err(|e| Failure::io("watch", "signals", e))?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
+        .map_err(|e| Failure::io("watch", "signals", e))?;
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             restore(before.as_ref());

@@ -39,20 +39,31 @@ impl Need {
 
 /// Installs what is missing, or says what to type.
 pub fn ensure_packages(needs: &[Need]) -> Result<()> {
-    let missing: Vec<&str> = needs.iter().filter(|need| !need.is_met()).map(|need| need.package()).collect();
+    let missing: Vec<&str> = needs
+        .iter()
+        .filter(|need| !need.is_met())
+        .map(|need| need.package())
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(" ");
     if !rustix::process::geteuid().is_root() || !Path::new("/usr/bin/apt-get").exists() {
-        return Err(Failure::Missing { what: names.clone(), remedy: format!("sudo apt-get install -y {names}") });
+        return Err(Failure::Missing {
+            what: names.clone(),
+            remedy: format!("sudo apt-get install -y {names}"),
+        });
     }
     progress::step(&format!("Installing {names}"), || install(&missing))
 }
 
 fn install(packages: &[&str]) -> Result<()> {
     command::run(apt_get().arg("update"))?;
-    command::run(apt_get().args(["install", "-y", "--no-install-recommends"]).args(packages))
+    command::run(
+        apt_get()
+            .args(["install", "-y", "--no-install-recommends"])
+            .args(packages),
+    )
 }
 
 fn apt_get() -> Command {

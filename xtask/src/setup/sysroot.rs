@@ -14,12 +14,21 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::targets::{Origin, UEFI, WASM, holds_core};
+use super::targets::{UEFI, WASM, holds_core};
 use crate::command;
 use crate::digest;
 use crate::failure::{Failure, Result};
 use crate::paths::{self, Paths};
 use crate::progress;
+
+/// How a sysroot was had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was made earlier.
+    Cached,
+    /// It was made now.
+    Made,
+}
 
 /// A Debian package, as it lies in a mirror's pool.
 struct Package {
@@ -54,7 +63,9 @@ pub fn ensure(paths: &Paths, target: &'static str) -> Result<(PathBuf, Origin)> 
         return Ok((sysroot, Origin::Cached));
     }
     check_compiler(&compiler)?;
-    progress::step(&format!("Making a sysroot for {target}"), || make(paths, target, &sysroot))?;
+    progress::step(&format!("Making a sysroot for {target}"), || {
+        make(paths, target, &sysroot)
+    })?;
     Ok((sysroot, Origin::Made))
 }
 
@@ -63,17 +74,24 @@ fn libraries(sysroot: &Path, target: &str) -> PathBuf {
 }
 
 fn check_compiler(version: &str) -> Result<()> {
-    if version.lines().any(|line| line == format!("release: {RUSTC_VERSION}")) {
+    if version
+        .lines()
+        .any(|line| line == format!("release: {RUSTC_VERSION}"))
+    {
         return Ok(());
     }
-    Err(Failure::input("rustc", format!("a sysroot can be made for version {RUSTC_VERSION} only; this is {version}")))
+    Err(Failure::input(
+        "rustc",
+        format!("a sysroot can be made for version {RUSTC_VERSION} only; this is {version}"),
+    ))
 }
 
 /// Makes the sysroot beside its final place and moves it there when it is whole.
 fn make(paths: &Paths, target: &str, sysroot: &Path) -> Result<()> {
     let work = sysroot.with_extension(format!("partial-{}", std::process::id()));
     let result = make_in(paths, target, &work).and_then(|()| {
-        fs::rename(work.join("sysroot"), sysroot).map_err(|e| Failure::io("put in place", sysroot, e))
+        fs::rename(work.join("sysroot"), sysroot)
+            .map_err(|e| Failure::io("put in place", sysroot, e))
     });
     // What is left is only scratch; if it cannot be removed, the cache is untidy and nothing else.
     let _ = fs::remove_dir_all(&work);
@@ -87,7 +105,11 @@ fn make_in(paths: &Paths, target: &str, work: &Path) -> Result<()> {
     let sysroot = work.join("sysroot");
     copy_libraries(&built, &libraries(&sysroot, target))?;
     if target == WASM {
-        copy_wasi_libc(paths, work, &libraries(&sysroot, target).join("self-contained"))?;
+        copy_wasi_libc(
+            paths,
+            work,
+            &libraries(&sysroot, target).join("self-contained"),
+        )?;
     }
     link_host_tools(&sysroot)
 }
@@ -121,7 +143,10 @@ fn check(package: &Package, file: PathBuf) -> Result<PathBuf> {
     if actual == package.sha256 {
         return Ok(file);
     }
-    Err(Failure::input(file.display(), format!("its SHA-256 is {actual}, not {}: remove it", package.sha256)))
+    Err(Failure::input(
+        file.display(),
+        format!("its SHA-256 is {actual}, not {}: remove it", package.sha256),
+    ))
 }
 
 /// Fetches by apt's own helper: it knows the machine's proxies.
@@ -130,7 +155,11 @@ fn download(package: &Package, to: &Path) -> Result<()> {
     let url = format!("{mirror}/{}/{}", package.folder, package.file);
     paths::make_folder(to.parent().unwrap_or(to))?;
     let mut helper = Command::new("/usr/lib/apt/apt-helper");
-    helper.arg("download-file").arg(url).arg(to).arg(format!("SHA256:{}", package.sha256));
+    helper
+        .arg("download-file")
+        .arg(url)
+        .arg(to)
+        .arg(format!("SHA256:{}", package.sha256));
     command::run(&mut helper)
 }
 
@@ -140,13 +169,23 @@ fn debian_mirror() -> Result<String> {
     if let Ok(entries) = fs::read_dir("/etc/apt/sources.list.d") {
         files.extend(entries.flatten().map(|entry| entry.path()));
     }
-    let texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
+    let texts = files
+        .iter()
+        .filter_map(|file| fs::read_to_string(file).ok());
     let mirror = texts.into_iter().find_map(|text| mirror_in(&text));
-    mirror.ok_or_else(|| Failure::input("/etc/apt", "no source of the Debian archive is named there; set KPIO_DEB_DIR"))
+    mirror.ok_or_else(|| {
+        Failure::input(
+            "/etc/apt",
+            "no source of the Debian archive is named there; set KPIO_DEB_DIR",
+        )
+    })
 }
 
 fn mirror_in(sources: &str) -> Option<String> {
-    let lines = sources.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let lines = sources
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#'));
     let words = lines.flat_map(str::split_whitespace);
     let mut addresses = words.filter(|word| word.starts_with("http"));
     addresses.find_map(|word| {
@@ -159,40 +198,74 @@ fn mirror_in(sources: &str) -> Option<String> {
 fn find_folder(below: &Path, name: &str) -> Result<PathBuf> {
     let mut level = vec![below.to_path_buf()];
     while !level.is_empty() {
-        if let Some(found) = level.iter().find(|folder| folder.ends_with(name) && folder.join("core").is_dir()) {
+        if let Some(found) = level
+            .iter()
+            .find(|folder| folder.ends_with(name) && folder.join("core").is_dir())
+        {
             return Ok(found.clone());
         }
         level = level.iter().flat_map(|folder| subfolders(folder)).collect();
     }
-    Err(Failure::input(below.display(), format!("the package holds no folder `{name}`")))
+    Err(Failure::input(
+        below.display(),
+        format!("the package holds no folder `{name}`"),
+    ))
 }
 
 fn subfolders(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink()).collect()
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir() && !path.is_symlink())
+        .collect()
 }
 
 /// Builds an empty crate together with the standard library; returns the folder of rlibs.
-fn build_standard_library(paths: &Paths, target: &str, work: &Path, sources: &Path) -> Result<PathBuf> {
+fn build_standard_library(
+    paths: &Paths,
+    target: &str,
+    work: &Path,
+    sources: &Path,
+) -> Result<PathBuf> {
     let package = work.join("package");
     paths::write(&package.join("Cargo.toml"), EMPTY_PACKAGE.as_bytes())?;
     paths::write(&package.join("src/lib.rs"), b"#![no_std]\n")?;
-    fs::copy(paths.source("rust-toolchain.toml"), package.join("rust-toolchain.toml"))
-        .map_err(|e| Failure::io("copy the toolchain file to", &package, e))?;
+    fs::copy(
+        paths.source("rust-toolchain.toml"),
+        package.join("rust-toolchain.toml"),
+    )
+    .map_err(|e| Failure::io("copy the toolchain file to", &package, e))?;
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(&package).args(["build", "--release", "--target", target]).args(build_std(target));
-    cargo.env("RUSTC_BOOTSTRAP", "1").env("__CARGO_TESTS_ONLY_SRC_ROOT", sources);
-    cargo.env("RUSTFLAGS", "-Cembed-bitcode=yes").env("CARGO_TARGET_DIR", work.join("target"));
+    cargo
+        .current_dir(&package)
+        .args(["build", "--release", "--target", target])
+        .args(build_std(target));
+    cargo
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("__CARGO_TESTS_ONLY_SRC_ROOT", sources);
+    cargo
+        .env("RUSTFLAGS", "-Cembed-bitcode=yes")
+        .env("CARGO_TARGET_DIR", work.join("target"));
     command::run(&mut cargo)?;
     Ok(work.join("target").join(target).join("release/deps"))
 }
 
-const EMPTY_PACKAGE: &str = "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n";
+const EMPTY_PACKAGE: &str =
+    "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n";
 
 fn build_std(target: &str) -> Vec<&'static str> {
     match target {
-        UEFI => vec!["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"],
-        _ => vec!["-Zbuild-std=std,panic_abort,proc_macro,test", "-Zbuild-std-features=panic-unwind,backtrace"],
+        UEFI => vec![
+            "-Zbuild-std=core,alloc",
+            "-Zbuild-std-features=compiler-builtins-mem",
+        ],
+        _ => vec![
+            "-Zbuild-std=std,panic_abort,proc_macro,test",
+            "-Zbuild-std-features=panic-unwind,backtrace",
+        ],
     }
 }
 
@@ -212,7 +285,9 @@ fn copy_wasi_libc(paths: &Paths, work: &Path, to: &Path) -> Result<()> {
     let package = unpack(paths, &WASI_LIBC, work)?;
     let from = package.join("usr/lib").join(WASM);
     paths::make_folder(to)?;
-    WASI_LIBC_FILES.iter().try_for_each(|name| copy_into(&from.join(name), to))
+    WASI_LIBC_FILES
+        .iter()
+        .try_for_each(|name| copy_into(&from.join(name), to))
 }
 
 /// rust-lld and wasm-component-ld are looked for in the sysroot too.
@@ -225,11 +300,16 @@ fn link_host_tools(sysroot: &Path) -> Result<()> {
 
 fn copy_into(file: &Path, folder: &Path) -> Result<()> {
     let to = folder.join(file_name(file));
-    fs::copy(file, to).map(drop).map_err(|e| Failure::io("copy", file, e))
+    fs::copy(file, to)
+        .map(drop)
+        .map_err(|e| Failure::io("copy", file, e))
 }
 
 fn file_name(file: &Path) -> String {
-    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    file.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 #[cfg(test)]
@@ -239,9 +319,18 @@ mod tests {
     #[test]
     fn finds_the_mirror_in_both_formats_of_apt_sources() {
         let list = "deb http://security.example/debian-security x\ndeb http://mirror.example/debian/ bookworm main\n";
-        assert_eq!(mirror_in(list).as_deref(), Some("http://mirror.example/debian"));
+        assert_eq!(
+            mirror_in(list).as_deref(),
+            Some("http://mirror.example/debian")
+        );
         let deb822 = "Types: deb\n# http://old.example/debian\nURIs: https://mirror.example/debian\nSuites: bookworm\n";
-        assert_eq!(mirror_in(deb822).as_deref(), Some("https://mirror.example/debian"));
-        assert_eq!(mirror_in("deb http://elsewhere.example/apt stable main\n"), None);
+        assert_eq!(
+            mirror_in(deb822).as_deref(),
+            Some("https://mirror.example/debian")
+        );
+        assert_eq!(
+            mirror_in("deb http://elsewhere.example/apt stable main\n"),
+            None
+        );
     }
 }

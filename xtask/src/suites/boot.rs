@@ -2,31 +2,42 @@
 
 use std::path::Path;
 
-use super::Report;
 use super::report::unmet;
+use super::{Report, console};
 use crate::build;
 use crate::failure::Result;
 use crate::image;
 use crate::paths::Paths;
 use crate::qemu::accelerator;
-use crate::qemu::{DiskBus, Ending, Guest, Machine};
-use crate::run::{NEEDS, PROMPT};
+use crate::qemu::{DiskBus, Guest, Machine};
+use crate::run::NEEDS;
 use crate::setup::ensure_packages;
 
 /// Boots every kind of machine.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
     build::build_all(paths)?;
-    let image = image::base_image(paths)?;
+    let (test, small) = (
+        image::system_image(paths, "test")?,
+        image::system_image(paths, "small")?,
+    );
     let accelerator = accelerator::choose(paths)?;
     for (name, change) in machines() {
-        let mut machine = Machine::new(accelerator, image.clone());
+        let mut machine = Machine::new(accelerator, test.clone());
         change(&mut machine);
+        if machine.memory_mib < LITTLE_MEMORY_MIB {
+            machine.image = Some(small.clone());
+        }
         let log = report.log_file(name);
         report.test(name, || boots_and_searches(&machine, &log));
     }
     Ok(())
 }
+
+/// Below this, the image for small machines is booted.
+const LITTLE_MEMORY_MIB: u32 = 256;
+/// A line of `system/small.toml`, as ripgrep shows it.
+const FOUND: &str = "first-steps.txt:1:TODO list for the first five minutes";
 
 type Change = fn(&mut Machine);
 
@@ -40,22 +51,23 @@ fn machines() -> [(&'static str, Change); 9] {
         ("disk-ahci", |machine| machine.disk_bus = DiskBus::Ahci),
         ("disk-nvme", |machine| machine.disk_bus = DiskBus::Nvme),
         ("without-hpet", |machine| machine.hpet = false),
-        ("without-x2apic", |machine| machine.cpu = "max,-x2apic".into()),
-        ("without-avx", |machine| machine.cpu = "max,-avx,-avx2,-f16c,-fma,-vaes,-vpclmulqdq".into()),
+        ("without-x2apic", |machine| {
+            machine.cpu = "max,-x2apic".into()
+        }),
+        ("without-avx", |machine| {
+            machine.cpu = "max,-avx,-avx2,-f16c,-fma,-vaes,-vpclmulqdq".into()
+        }),
     ]
 }
 
 fn boots_and_searches(machine: &Machine, log: &Path) -> Result<()> {
     let mut guest = Guest::boot(machine, log)?;
-    guest.expect(PROMPT)?;
-    guest.send("rg -n TODO /share\r")?;
-    let said = guest.expect(PROMPT)?;
-    if !said.contains("first-steps.txt:2:TODO list for the first five minutes") {
-        return Err(unmet(format!("ripgrep did not find the line; it said:\n{said}")));
+    console::prompt(&mut guest)?;
+    let said = console::command(&mut guest, "rg -n TODO /share")?;
+    if !said.contains(FOUND) {
+        return Err(unmet(format!(
+            "ripgrep did not find the line; it said:\n{said}"
+        )));
     }
-    guest.send("poweroff\r")?;
-    match guest.wait()? {
-        Ending::PowerOff => Ok(()),
-        other => Err(unmet(format!("the machine was to power off, but: {other:?}"))),
-    }
+    console::power_off(guest)
 }

@@ -21,7 +21,8 @@ const WASMTIME: &str = "wasmtime";
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     let members = workspace::members(paths)?;
     let testable = members.iter().filter(|member| runs_on_the_host(member));
-    let (release, dev): (Vec<&Member>, Vec<&Member>) = testable.partition(|member| member.closure.contains(WASMTIME));
+    let (release, dev): (Vec<&Member>, Vec<&Member>) =
+        testable.partition(|member| member.closure.contains(WASMTIME));
     cargo_test(paths, report, &dev, &[])?;
     cargo_test(paths, report, &release, &["--release"])
 }
@@ -30,20 +31,41 @@ fn runs_on_the_host(member: &Member) -> bool {
     member.name != KERNEL_LIBC && !member.closure.contains(KERNEL_LIBC)
 }
 
-fn cargo_test(paths: &Paths, report: &mut Report, members: &[&Member], options: &[&str]) -> Result<()> {
+fn cargo_test(
+    paths: &Paths,
+    report: &mut Report,
+    members: &[&Member],
+    options: &[&str],
+) -> Result<()> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(&paths.root).args(["test", "--no-fail-fast"]).args(options);
+    cargo
+        .current_dir(&paths.root)
+        .args(["test", "--no-fail-fast"])
+        .args(options);
     cargo.args(members.iter().flat_map(|member| ["-p", &member.name]));
     let mut lines = Lines::default();
-    let mut child = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(|e| Failure::io("start", "cargo", e))?;
+    let mut child = cargo
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| Failure::io("start", "cargo", e))?;
     if let Some(output) = child.stdout.take() {
-        BufReader::new(output).lines().map_while(std::io::Result::ok).for_each(|line| lines.take(report, line));
+        BufReader::new(output)
+            .lines()
+            .map_while(std::io::Result::ok)
+            .for_each(|line| lines.take(report, line));
     }
-    let status = child.wait().map_err(|e| Failure::io("wait for", "cargo", e))?;
+    let status = child
+        .wait()
+        .map_err(|e| Failure::io("wait for", "cargo", e))?;
     lines.finish(report);
     // A test program that dies prints no line for its test; a crate that does not compile has no program.
     if !status.success() && lines.failures == 0 {
-        return Err(Failure::Program { command: command::display(&cargo), status: status.to_string(), output: String::new() });
+        return Err(Failure::Program {
+            command: command::display(&cargo),
+            status: status.to_string(),
+            output: String::new(),
+        });
     }
     Ok(())
 }
@@ -67,7 +89,10 @@ impl Lines {
             self.finish(report);
         } else if self.in_details {
             self.details.push(line);
-        } else if let Some((name, verdict)) = line.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... ")) {
+        } else if let Some((name, verdict)) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.rsplit_once(" ... "))
+        {
             self.verdict(report, name, verdict);
         }
     }

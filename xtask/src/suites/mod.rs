@@ -6,7 +6,9 @@
 
 mod boot;
 mod check;
+mod console;
 mod host;
+mod loader;
 mod report;
 mod sysroot;
 
@@ -29,10 +31,31 @@ pub struct Suite {
 
 /// All suites, cheap ones first.
 pub const SUITES: &[Suite] = &[
-    Suite { name: "host", about: "what runs on the host: cargo's tests of every crate", run: host::run },
-    Suite { name: "check", about: "formatting, lints, layers, unsafe code, the linked kernel", run: check::run },
-    Suite { name: "sysroot", about: "a target's standard library is made from its sources", run: sysroot::run },
-    Suite { name: "boot", about: "machines of many kinds boot to the prompt and run ripgrep", run: boot::run },
+    Suite {
+        name: "host",
+        about: "what runs on the host: cargo's tests of every crate",
+        run: host::run,
+    },
+    Suite {
+        name: "check",
+        about: "formatting, lints, layers, unsafe code, the linked kernel",
+        run: check::run,
+    },
+    Suite {
+        name: "sysroot",
+        about: "a target's standard library is made from its sources",
+        run: sysroot::run,
+    },
+    Suite {
+        name: "loader",
+        about: "damaged boot volumes are refused with a sentence",
+        run: loader::run,
+    },
+    Suite {
+        name: "boot",
+        about: "machines of many kinds boot to the prompt and run ripgrep",
+        run: boot::run,
+    },
 ];
 
 /// Runs the suites of those names, or all; fails if a test did.
@@ -45,7 +68,11 @@ pub fn run(paths: &Paths, names: &[String]) -> Result<ExitCode> {
             report.failed("the suite itself", &failure.to_string());
         }
     }
-    Ok(if report.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.close() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn choose(names: &[String]) -> Result<Vec<&'static Suite>> {
@@ -56,7 +83,13 @@ fn choose(names: &[String]) -> Result<Vec<&'static Suite>> {
 }
 
 fn find(name: &str) -> Result<&'static Suite> {
-    let all = || SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ");
+    let all = || {
+        SUITES
+            .iter()
+            .map(|suite| suite.name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let found = SUITES.iter().find(|suite| suite.name == name);
     found.ok_or_else(|| Failure::Usage(format!("there is no suite `{name}`; there are {}", all())))
 }

@@ -19,7 +19,13 @@ pub struct Report {
 impl Report {
     /// Nothing run yet.
     pub fn new(paths: &Paths) -> Self {
-        Self { suite: String::new(), logs: paths.out().join("logs"), passed: 0, failed: Vec::new(), skipped: 0 }
+        Self {
+            suite: String::new(),
+            logs: paths.out().join("logs"),
+            passed: 0,
+            failed: Vec::new(),
+            skipped: 0,
+        }
     }
 
     /// The tests that follow belong to this suite.
@@ -40,7 +46,11 @@ impl Report {
     /// A test that succeeded, after so many seconds (they are information, not part of the test).
     pub fn passed(&mut self, name: &str, seconds: u64) {
         self.passed += 1;
-        let time = if seconds > 0 { format!(" ({seconds} s)") } else { String::new() };
+        let time = if seconds > 0 {
+            format!(" ({seconds} s)")
+        } else {
+            String::new()
+        };
         println!("test {}::{name} ... ok{time}", self.suite);
     }
 
@@ -64,9 +74,19 @@ impl Report {
     /// Prints the counts; whether nothing failed.
     pub fn close(self) -> bool {
         println!();
-        self.failed.iter().for_each(|name| println!("failed: {name}"));
-        let skipped = if self.skipped > 0 { format!(", {} skipped", self.skipped) } else { String::new() };
-        println!("{} passed, {} failed{skipped}", self.passed, self.failed.len());
+        self.failed
+            .iter()
+            .for_each(|name| println!("failed: {name}"));
+        let skipped = if self.skipped > 0 {
+            format!(", {} skipped", self.skipped)
+        } else {
+            String::new()
+        };
+        println!(
+            "{} passed, {} failed{skipped}",
+            self.passed,
+            self.failed.len()
+        );
         self.failed.is_empty()
     }
 }
@@ -77,5 +97,8 @@ pub fn unmet(sentence: impl Into<String>) -> Failure {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|line| format!("    {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -18,21 +18,39 @@ const LIBRARY: &str = "#![no_std]\nextern crate alloc;\npub fn text() -> alloc::
 
 /// Makes both sysroots and builds with them.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
-    report.test(WASM, || builds(paths, WASM, "src/main.rs", PROGRAM, "probe.wasm"));
-    report.test(UEFI, || builds(paths, UEFI, "src/lib.rs", LIBRARY, "libprobe.rlib"));
+    report.test(WASM, || {
+        builds(paths, WASM, "src/main.rs", PROGRAM, "probe.wasm")
+    });
+    report.test(UEFI, || {
+        builds(paths, UEFI, "src/lib.rs", LIBRARY, "libprobe.rlib")
+    });
     Ok(())
 }
 
 fn builds(paths: &Paths, name: &'static str, file: &str, source: &str, output: &str) -> Result<()> {
-    let (sysroot, origin) = sysroot::ensure(paths, name)?;
-    let target = Target::in_sysroot(name, sysroot, origin);
+    let (sysroot, _) = sysroot::ensure(paths, name)?;
+    let target = Target::in_sysroot(name, sysroot);
     let package = paths.out().join("probe").join(name);
-    paths::write(&package.join("Cargo.toml"), b"[package]\nname = \"probe\"\nedition = \"2024\"\n\n[workspace]\n")?;
+    paths::write(
+        &package.join("Cargo.toml"),
+        b"[package]\nname = \"probe\"\nedition = \"2024\"\n\n[workspace]\n",
+    )?;
     paths::write(&package.join(file), source.as_bytes())?;
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(&package).args(["build", "--quiet", "--release"]).env("CARGO_TARGET_DIR", package.join("target"));
+    cargo
+        .current_dir(&package)
+        .args(["build", "--quiet", "--release"])
+        .env("CARGO_TARGET_DIR", package.join("target"));
     target.apply(&mut cargo);
     command::capture(&mut cargo)?;
-    let built = package.join("target").join(name).join("release").join(output);
-    if built.exists() { Ok(()) } else { Err(unmet(format!("{} was not built", built.display()))) }
+    let built = package
+        .join("target")
+        .join(name)
+        .join("release")
+        .join(output);
+    if built.exists() {
+        Ok(())
+    } else {
+        Err(unmet(format!("{} was not built", built.display())))
+    }
 }

@@ -33,7 +33,10 @@ impl Sender {
     /// Begins to read the file that the options name, or this command's stdin where that is no
     /// terminal. A terminal would wait for a person who does not know.
     pub fn start(options: &Options, link: UnixStream) -> Result<Self> {
-        let sender = Self { credit: Arc::default(), link: Arc::new(Mutex::new(link)) };
+        let sender = Self {
+            credit: Arc::default(),
+            link: Arc::new(Mutex::new(link)),
+        };
         let source: Box<dyn Read + Send> = match &options.stdin {
             Some(file) => Box::new(File::open(file).map_err(|e| Failure::io("read", file, e))?),
             None if stdin().is_terminal() => Box::new(std::io::empty()),
@@ -46,7 +49,11 @@ impl Sender {
 
     /// The guest has room for so many more bytes.
     pub fn grant(&self, len_bytes: u32) {
-        let mut credit = self.credit.len_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut credit = self
+            .credit
+            .len_bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *credit = credit.saturating_add(len_bytes as usize);
         self.credit.granted.notify_all();
     }
@@ -74,8 +81,15 @@ impl Sender {
 
     /// Waits for credit and takes up to `most` of it.
     fn take_credit(&self, most: usize) -> usize {
-        let credit = self.credit.len_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.credit.granted.wait_while(credit, |credit| *credit == 0);
+        let credit = self
+            .credit
+            .len_bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .credit
+            .granted
+            .wait_while(credit, |credit| *credit == 0);
         let mut credit = waited.unwrap_or_else(PoisonError::into_inner);
         let taken = most.min(*credit);
         *credit -= taken;
@@ -83,7 +97,11 @@ impl Sender {
     }
 
     fn return_credit(&self, len_bytes: usize) {
-        let mut credit = self.credit.len_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut credit = self
+            .credit
+            .len_bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *credit += len_bytes;
     }
 

@@ -4,7 +4,7 @@
 //! What this tool has to say comes on stderr, and only when the program could not be run:
 //! [`UNUSABLE`] if that is the program's fault, [`MACHINE_FAILED`] if it is ours.
 //!
-//! The kernel learns what to do by words of its command line: [`WORD_JOB`] and [`WORD_TREE`].
+//! The kernel learns what to do by words of its command line: [`WORD_JOB`], [`WORD_TREE`] and [`WORD_EXIT`].
 
 mod input;
 mod output;
@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{Options, interactive, terminal};
+use super::{NEEDS, Options, interactive, terminal};
 use crate::build;
 use crate::failure::{Failure, Result};
 use crate::image::{self, Job, Parts};
@@ -22,6 +22,7 @@ use crate::paths::Paths;
 use crate::programs;
 use crate::progress;
 use crate::qemu::{Guest, Machine};
+use crate::setup::ensure_packages;
 
 /// The image of jobs: their programs bring their own tree.
 const SYSTEM: &str = "job";
@@ -29,16 +30,30 @@ const SYSTEM: &str = "job";
 const WORD_JOB: &str = "job";
 /// Send the job's tree back at the end.
 const WORD_TREE: &str = "job-tree";
+/// End the machine when the kernel fails, instead of showing the report for ever.
+const WORD_EXIT: &str = "fault=exit";
 /// Exit code for a program that cannot be run, as shells have it.
 const UNUSABLE: u8 = 126;
 /// Exit code where the machine failed, so that there is none of the program.
 const MACHINE_FAILED: u8 = 125;
 
 /// Runs the program; the exit code is its own.
-pub fn run(paths: &Paths, options: &Options, program: &Path, arguments: &[String]) -> Result<ExitCode> {
+pub fn run(
+    paths: &Paths,
+    options: &Options,
+    program: &Path,
+    arguments: &[String],
+) -> Result<ExitCode> {
     progress::make_transient();
-    options.tree_out.as_deref().map(tree::check_free).transpose()?;
-    if let Err(failure) = fs::File::open(program).map_err(|e| Failure::io("read the program", program, e)) {
+    ensure_packages(&NEEDS)?;
+    options
+        .tree_out
+        .as_deref()
+        .map(tree::check_free)
+        .transpose()?;
+    if let Err(failure) =
+        fs::File::open(program).map_err(|e| Failure::io("read the program", program, e))
+    {
         return Ok(unusable(&failure));
     }
     build::build_all(paths)?;
@@ -46,9 +61,17 @@ pub fn run(paths: &Paths, options: &Options, program: &Path, arguments: &[String
         Ok(compiled) => compiled,
         Err(failure) => return Ok(unusable(&failure)),
     };
-    let job = Job { wasm: program.into(), compiled, arguments: named(program, arguments), tree: options.tree_in.clone() };
+    let job = Job {
+        wasm: program.into(),
+        compiled,
+        arguments: named(program, arguments),
+        tree: options.tree_in.clone(),
+    };
     let image = JobImage::write(paths, options, &job)?;
-    let machine = Machine { display: None, ..interactive::machine(paths, options, image.0.clone())? };
+    let machine = Machine {
+        display: None,
+        ..interactive::machine(paths, options, image.0.clone())?
+    };
     if options.gdb {
         eprintln!("{}", interactive::debugger_line(paths));
     }
@@ -65,7 +88,9 @@ fn precompiled(paths: &Paths, options: &Options, program: &Path) -> Result<Optio
 /// What the compiler said is the sentence; how it was started is not.
 fn unusable(failure: &Failure) -> ExitCode {
     match failure {
-        Failure::Program { output, .. } if !output.trim().is_empty() => eprintln!("{}", output.trim_end()),
+        Failure::Program { output, .. } if !output.trim().is_empty() => {
+            eprintln!("{}", output.trim_end())
+        }
         other => eprintln!("{other}"),
     }
     ExitCode::from(UNUSABLE)
@@ -73,8 +98,14 @@ fn unusable(failure: &Failure) -> ExitCode {
 
 /// Arguments with the program's name in front.
 fn named(program: &Path, arguments: &[String]) -> Vec<String> {
-    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    std::iter::once(name).chain(arguments.iter().cloned()).collect()
+    let name = program
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    std::iter::once(name)
+        .chain(arguments.iter().cloned())
+        .collect()
 }
 
 /// A disk image that is removed when the run ends.
@@ -84,9 +115,18 @@ impl JobImage {
     fn write(paths: &Paths, options: &Options, job: &Job) -> Result<Self> {
         let mut parts = Parts::collect(paths, SYSTEM)?;
         parts.job = Some(image::job_bundle(job)?);
-        let tree = if options.tree_out.is_some() { WORD_TREE } else { "" };
-        parts.command_line = format!("{} {WORD_JOB} {tree}", parts.command_line).trim().to_owned();
-        let file = paths.out().join("jobs").join(format!("{}.img", std::process::id()));
+        let tree = if options.tree_out.is_some() {
+            WORD_TREE
+        } else {
+            ""
+        };
+        parts.command_line = format!("{} {WORD_EXIT} {WORD_JOB} {tree}", parts.command_line)
+            .trim()
+            .to_owned();
+        let file = paths
+            .out()
+            .join("jobs")
+            .join(format!("{}.img", std::process::id()));
         parts.write_disk(&file)?;
         Ok(Self(file))
     }
@@ -101,13 +141,19 @@ impl Drop for JobImage {
 
 /// Boots, and passes everything through until the guest says how the program ended.
 fn converse(paths: &Paths, options: &Options, machine: &Machine) -> Result<ExitCode> {
-    let log = paths.out().join("logs").join(format!("job-{}.log", std::process::id()));
+    let log = paths
+        .out()
+        .join("logs")
+        .join(format!("job-{}.log", std::process::id()));
     let mut guest = Guest::boot(machine, &log)?;
     let input = input::Sender::start(options, guest.link()?)?;
     let code = output::receive(guest.link()?, &input, options.tree_out.as_deref())?;
     let Some(code) = code else {
         let ending = guest.wait()?;
-        eprintln!("the machine failed before the program ended ({ending:?}); the kernel's log is in {}", log.display());
+        eprintln!(
+            "the machine failed before the program ended ({ending:?}); the kernel's log is in {}",
+            log.display()
+        );
         return Ok(ExitCode::from(MACHINE_FAILED));
     };
     guest.wait()?;

@@ -12,8 +12,16 @@ use super::tree::Tree;
 use crate::failure::{Failure, Result};
 
 /// Receives until the exit code came (and returns it), or until the guest hung up.
-pub fn receive(mut link: UnixStream, input: &Sender, tree_out: Option<&Path>) -> Result<Option<i32>> {
-    let mut receiver = Receiver { input, tree: tree_out.map(Tree::new).transpose()?, exit: None };
+pub fn receive(
+    mut link: UnixStream,
+    input: &Sender,
+    tree_out: Option<&Path>,
+) -> Result<Option<i32>> {
+    let mut receiver = Receiver {
+        input,
+        tree: tree_out.map(Tree::new).transpose()?,
+        exit: None,
+    };
     let mut decoder = Decoder::new();
     let mut buffer = vec![0; 32 << 10];
     loop {
@@ -56,7 +64,9 @@ impl Receiver<'_> {
             Message::TreeEnd { entries } => self.tree()?.end(entries)?,
             Message::Exit { code } => self.exit = Some(code),
             Message::Stdin(_) | Message::StdinEnd | Message::Kill => {
-                return Err(Failure::Guest("the guest sent what only a host sends".into()));
+                return Err(Failure::Guest(
+                    "the guest sent what only a host sends".into(),
+                ));
             }
         }
         Ok(())
@@ -70,7 +80,9 @@ impl Receiver<'_> {
     }
 
     fn tree(&mut self) -> Result<&mut Tree> {
-        self.tree.as_mut().ok_or_else(|| Failure::Guest("the guest sent a tree that nobody asked for".into()))
+        self.tree
+            .as_mut()
+            .ok_or_else(|| Failure::Guest("the guest sent a tree that nobody asked for".into()))
     }
 }
 
@@ -78,5 +90,7 @@ fn check_version(version: u32) -> Result<()> {
     if version == VERSION {
         return Ok(());
     }
-    Err(Failure::Guest(format!("the guest speaks version {version} of the host link, this tool {VERSION}")))
+    Err(Failure::Guest(format!(
+        "the guest speaks version {version} of the host link, this tool {VERSION}"
+    )))
 }

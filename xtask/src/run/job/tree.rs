@@ -40,7 +40,10 @@ struct OpenFile {
 pub fn check_free(root: &Path) -> Result<()> {
     match fs::read_dir(root).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::Usage(format!("--out {}: the folder is not empty", root.display()))),
+        Ok(false) => Err(Failure::Usage(format!(
+            "--out {}: the folder is not empty",
+            root.display()
+        ))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(Failure::io("use as --out", root, e)),
     }
@@ -50,7 +53,13 @@ impl Tree {
     /// Makes the folder.
     pub fn new(root: &Path) -> Result<Self> {
         paths::make_folder(root)?;
-        Ok(Self { root: root.into(), open: None, links: Vec::new(), folders: Vec::new(), entries: 0 })
+        Ok(Self {
+            root: root.into(),
+            open: None,
+            links: Vec::new(),
+            folders: Vec::new(),
+            entries: 0,
+        })
     }
 
     /// The next entry.
@@ -65,23 +74,37 @@ impl Tree {
                 self.links.push((path, target.to_owned()));
                 Ok(())
             }
-            TreeKind::File { len_bytes, executable } => self.file(path, len_bytes, executable, modified),
+            TreeKind::File {
+                len_bytes,
+                executable,
+            } => self.file(path, len_bytes, executable, modified),
         }
     }
 
     /// Bytes of the file whose entry came last.
     pub fn data(&mut self, bytes: &[u8]) -> Result<()> {
-        let open = self.open.as_mut().ok_or_else(|| wrong("contents without a file"))?;
-        let left = open.left_bytes.checked_sub(bytes.len() as u64).ok_or_else(|| wrong("more contents than announced"))?;
+        let open = self
+            .open
+            .as_mut()
+            .ok_or_else(|| wrong("contents without a file"))?;
+        let left = open
+            .left_bytes
+            .checked_sub(bytes.len() as u64)
+            .ok_or_else(|| wrong("more contents than announced"))?;
         open.left_bytes = left;
-        open.file.write_all(bytes).map_err(|e| Failure::io("write", &open.path, e))
+        open.file
+            .write_all(bytes)
+            .map_err(|e| Failure::io("write", &open.path, e))
     }
 
     /// Nothing more comes.
     pub fn end(&mut self, entries: u32) -> Result<()> {
         self.close()?;
         if entries != self.entries {
-            return Err(wrong(&format!("{} entries, and {entries} were announced", self.entries)));
+            return Err(wrong(&format!(
+                "{} entries, and {entries} were announced",
+                self.entries
+            )));
         }
         for (path, target) in &self.links {
             symlink(target, path).map_err(|e| Failure::io("make the link", path, e))?;
@@ -106,28 +129,50 @@ impl Tree {
         Ok(())
     }
 
-    fn file(&mut self, path: PathBuf, left_bytes: u64, executable: bool, modified: SystemTime) -> Result<()> {
+    fn file(
+        &mut self,
+        path: PathBuf,
+        left_bytes: u64,
+        executable: bool,
+        modified: SystemTime,
+    ) -> Result<()> {
         let file = File::create_new(&path).map_err(|e| Failure::io("create", &path, e))?;
         if executable {
             let rights = fs::Permissions::from_mode(0o755);
-            file.set_permissions(rights).map_err(|e| Failure::io("make executable", &path, e))?;
+            file.set_permissions(rights)
+                .map_err(|e| Failure::io("make executable", &path, e))?;
         }
-        self.open = Some(OpenFile { path, file, left_bytes, modified });
+        self.open = Some(OpenFile {
+            path,
+            file,
+            left_bytes,
+            modified,
+        });
         Ok(())
     }
 
     fn close(&mut self) -> Result<()> {
-        let Some(open) = self.open.take() else { return Ok(()) };
+        let Some(open) = self.open.take() else {
+            return Ok(());
+        };
         if open.left_bytes > 0 {
-            return Err(wrong(&format!("{} lacks {} bytes", open.path.display(), open.left_bytes)));
+            return Err(wrong(&format!(
+                "{} lacks {} bytes",
+                open.path.display(),
+                open.left_bytes
+            )));
         }
-        open.file.set_modified(open.modified).map_err(|e| Failure::io("set the time of", open.path, e))
+        open.file
+            .set_modified(open.modified)
+            .map_err(|e| Failure::io("set the time of", open.path, e))
     }
 }
 
 fn set_modified(path: &Path, modified: SystemTime) -> Result<()> {
     let folder = File::open(path).map_err(|e| Failure::io("open", path, e))?;
-    folder.set_modified(modified).map_err(|e| Failure::io("set the time of", path, e))
+    folder
+        .set_modified(modified)
+        .map_err(|e| Failure::io("set the time of", path, e))
 }
 
 fn wrong(what: &str) -> Failure {
@@ -139,28 +184,47 @@ mod tests {
     use super::*;
 
     fn scratch(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("kpio-tree-test-{name}-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("kpio-tree-test-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         folder
     }
 
     fn file(path: &str, len_bytes: u64) -> TreeEntry<'_> {
-        TreeEntry { path, modified_ns: 7_000_000_000, kind: TreeKind::File { len_bytes, executable: true } }
+        TreeEntry {
+            path,
+            modified_ns: 7_000_000_000,
+            kind: TreeKind::File {
+                len_bytes,
+                executable: true,
+            },
+        }
     }
 
     #[test]
     fn a_tree_is_written_with_times_and_rights() {
         let root = scratch("whole");
         let mut tree = Tree::new(&root).unwrap();
-        tree.entry(&TreeEntry { path: "/d", modified_ns: 5_000_000_000, kind: TreeKind::Directory }).unwrap();
+        tree.entry(&TreeEntry {
+            path: "/d",
+            modified_ns: 5_000_000_000,
+            kind: TreeKind::Directory,
+        })
+        .unwrap();
         tree.entry(&file("/d/f", 3)).unwrap();
         tree.data(b"ab").unwrap();
         tree.data(b"c").unwrap();
         tree.end(2).unwrap();
         assert_eq!(fs::read(root.join("d/f")).unwrap(), b"abc");
         let modified = |path: &str| fs::metadata(root.join(path)).unwrap().modified().unwrap();
-        assert_eq!(modified("d"), SystemTime::UNIX_EPOCH + Duration::from_secs(5));
-        assert_eq!(modified("d/f"), SystemTime::UNIX_EPOCH + Duration::from_secs(7));
+        assert_eq!(
+            modified("d"),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(5)
+        );
+        assert_eq!(
+            modified("d/f"),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(7)
+        );
         assert!(check_free(&root).is_err());
         fs::remove_dir_all(root).unwrap();
     }
@@ -171,7 +235,12 @@ mod tests {
         fs::create_dir(&outside).unwrap();
         let target = outside.to_str().unwrap();
         let mut tree = Tree::new(&root).unwrap();
-        tree.entry(&TreeEntry { path: "/l", modified_ns: 0, kind: TreeKind::SymbolicLink { target } }).unwrap();
+        tree.entry(&TreeEntry {
+            path: "/l",
+            modified_ns: 0,
+            kind: TreeKind::SymbolicLink { target },
+        })
+        .unwrap();
         assert!(tree.entry(&file("/l/f", 0)).is_err());
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
         fs::remove_dir_all(root).unwrap();
