@@ -128,16 +128,22 @@ fn alternate_stack() -> stack_t {
     }
 }
 
+/// Whether a description means "no alternate stack".
+fn is_disabled(stack: &stack_t) -> bool {
+    stack.ss_flags & libc::SS_DISABLE != 0
+}
+
 /// Publishes a new alternate stack. The length goes to zero in between: a trap of this thread
 /// would otherwise find the new address with the old length.
 fn set_alternate_stack(stack: &stack_t) {
     let local = thread::local();
-    let disabled = stack.ss_flags & libc::SS_DISABLE != 0;
-    let len_bytes = if disabled { 0 } else { stack.ss_size };
+    let (start, len_bytes) = if is_disabled(stack) {
+        (0, 0)
+    } else {
+        (stack.ss_sp.expose_provenance(), stack.ss_size)
+    };
     local.alternate_stack_len_bytes.store(0, Ordering::Release);
-    local
-        .alternate_stack_start
-        .store(stack.ss_sp.expose_provenance(), Ordering::Release);
+    local.alternate_stack_start.store(start, Ordering::Release);
     local
         .alternate_stack_len_bytes
         .store(len_bytes, Ordering::Release);
@@ -156,8 +162,7 @@ unsafe extern "C" fn sigaltstack(new: *const stack_t, old: *mut stack_t) -> c_in
     let Some(new) = (unsafe { new.as_ref() }) else {
         return 0;
     };
-    let disabled = new.ss_flags & libc::SS_DISABLE != 0;
-    if !disabled && new.ss_size < libc::MINSIGSTKSZ {
+    if !is_disabled(new) && new.ss_size < libc::MINSIGSTKSZ {
         return fail(libc::ENOMEM);
     }
     set_alternate_stack(new);
