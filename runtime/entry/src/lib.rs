@@ -1,26 +1,71 @@
-//! The top of the kernel: everything below linked into one image, and started.
+//! The top of the kernel: links every layer into one image and starts it.
+//!
+//! Law: nothing imports this crate. It holds what connects the runtime to this kernel: where code becomes
+//! executable ([`code_memory`]), what the image holds ([`image`]), which lines lead where ([`lines`]), and what is
+//! done at the end of the start: one job for the host ([`job`]), or the prompt ([`terminal`]).
+
+mod code_memory;
+mod failure;
+mod image;
+mod job;
+mod lines;
+mod system;
+mod terminal;
+
+// Linked for their symbols: the C library that `std` stands on, the unwinder, and rustix without inline
+// system calls.
 extern crate kernel_libc;
 extern crate unwinding;
 use rustix as _;
 
+use contract_boot::BootInfo;
+use kernel_machine::cpu::entry::HandOver;
+
+use crate::system::RunningSystem;
+
 kernel_machine::entry_point!(main);
 
-fn main(hand_over: kernel_machine::cpu::entry::HandOver) -> ! {
+/// The kernel's start, as a table of contents.
+fn main(hand_over: HandOver) -> ! {
     let info = kernel_core::start(&hand_over);
-    log::info!("command line: {:?}", kernel_core::log::command_line(&info));
-    println!("hello from std in ring 0");
-    let threads: Vec<_> = (0..4).map(|i| std::thread::spawn(move || { let mut x = 0u64; let t = std::time::Instant::now(); while t.elapsed().as_millis() < 200 { x += 1; } println!("thread {i}: {x}"); x })).collect();
-    let sum: u64 = threads.into_iter().map(|t| t.join().unwrap()).sum();
-    println!("joined {sum}");
-    let r = std::panic::catch_unwind(|| { let v: Vec<u8> = vec![]; let i = std::hint::black_box(3); v[i] });
-    println!("caught {}", r.is_err());
-    std::thread::sleep(std::time::Duration::from_millis(100));
-    let e = wasmtime::Engine::default();
-    let m = wasmtime::Module::new(&e, r#"(module (memory 1) (func (export "f") (param i32) (result i32) local.get 0 i32.const 41 i32.add) (func (export "t") (param i32) (result i32) local.get 0 i32.load))"#);
-    match m { Ok(m) => { let mut s = wasmtime::Store::new(&e, ()); let i = wasmtime::Instance::new(&mut s, &m, &[]).unwrap();
-      println!("f(1)={:?}", i.get_typed_func::<i32,i32>(&mut s, "f").unwrap().call(&mut s, 1));
-      println!("t(1<<20)={:?}", i.get_typed_func::<i32,i32>(&mut s, "t").unwrap().call(&mut s, 1<<20)); }
-      Err(e) => println!("{e:?}") }
-    println!("{:?}", kernel_core::memory::frames::statistics());
-    kernel_core::power::power_off()
+    failure::install_panic_hook();
+    let options = Options::parse(kernel_core::log::command_line(&info));
+    let system = RunningSystem::start(&info).unwrap_or_else(|error| kernel_core::fault::stop(&error));
+    report_start(&info);
+    if options.job {
+        job::run(&info, &system, options.job_tree)
+    } else {
+        terminal::serve(system)
+    }
+}
+
+/// What the command line asks of the runtime; words that others know are not looked at.
+struct Options {
+    /// Run the job for the host, then switch off.
+    job: bool,
+    /// Send the job's tree back.
+    job_tree: bool,
+}
+
+impl Options {
+    fn parse(command_line: &str) -> Self {
+        let has = |wanted: &str| command_line.split(' ').any(|word| word == wanted);
+        Self {
+            job: has("job"),
+            job_tree: has("job-tree"),
+        }
+    }
+}
+
+fn report_start(info: &BootInfo) {
+    let (in_use, backed) = kernel_core::heap::statistics();
+    let frames = kernel_core::memory::frames::statistics();
+    log::info!(
+        "ready: {} MiB of {} free, heap {} of {} KiB, loader took {} million ticks",
+        frames.free >> 8,
+        frames.total >> 8,
+        in_use >> 10,
+        backed >> 10,
+        info.tsc_hand_over.saturating_sub(info.tsc_loader_entry) / 1_000_000
+    );
 }

@@ -32,7 +32,8 @@ pub struct FrameStatistics {
 /// A sentence; only where no range can hold the metadata.
 pub(super) fn init(ranges: &[MemoryRange]) -> Result<(), &'static str> {
     let usable = || ranges.iter().filter(|range| range.kind == memory_kind::USABLE);
-    let end_frame = usable().map(range_end_frame).max().unwrap_or(0);
+    let ram = ranges.iter().filter(|range| is_kernel_ram(range.kind));
+    let end_frame = ram.map(range_end_frame).max().unwrap_or(0);
     let largest = usable().max_by_key(|range| range.len_bytes);
     let largest = largest.ok_or("the machine has no usable memory")?;
     let table_bytes = frame::table_len_bytes(end_frame).next_multiple_of(PAGE_BYTES);
@@ -57,6 +58,12 @@ pub(super) fn init(ranges: &[MemoryRange]) -> Result<(), &'static str> {
     }
     *ALLOCATOR.lock() = Some(buddy);
     Ok(())
+}
+
+/// RAM that is the kernel's to use or holds what the loader read.
+fn is_kernel_ram(kind: u32) -> bool {
+    use memory_kind::{KERNEL, LOADER, MODULE, USABLE};
+    matches!(kind, USABLE | LOADER | KERNEL | MODULE)
 }
 
 fn range_end_frame(range: &MemoryRange) -> u64 {

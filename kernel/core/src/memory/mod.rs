@@ -16,7 +16,8 @@ use kernel_machine::memory::{PAGE_BYTES, direct_map};
 use kernel_machine::{heap, kernel_image};
 
 pub use regions::{
-    Access, FaultAccess, FaultOutcome, MapRequest, MemoryError, Protection, discard, map, populate,
+    Access, FaultAccess, FaultOutcome, MapRequest, MemoryError, Protection, discard, map, map_boot_module,
+    populate,
     protect, resolve_fault, unmap,
 };
 

@@ -119,16 +119,24 @@ pub enum FaultOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Region {
     access: Access,
-    stack: bool,
+    kind: RegionKind,
     dying: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RegionKind {
+    Plain,
+    Stack,
+    /// Frames that the loader filled: never unmapped, never backed by others.
+    BootModule,
 }
 
 impl Region {
     fn owner(self) -> FrameOwner {
-        if self.stack {
-            FrameOwner::Stacks
-        } else {
-            FrameOwner::Regions
+        match self.kind {
+            RegionKind::Stack => FrameOwner::Stacks,
+            RegionKind::Plain => FrameOwner::Regions,
+            RegionKind::BootModule => FrameOwner::BootModules,
         }
     }
 
@@ -149,6 +157,14 @@ impl Access {
             write: self == Self::ReadWrite,
             execute: self == Self::ReadExecute,
         })
+    }
+
+    /// What the loader read is never writable.
+    fn limited_to(self, kind: RegionKind) -> Self {
+        match (self, kind) {
+            (Self::ReadWrite, RegionKind::BootModule) => Self::Read,
+            (access, _) => access,
+        }
     }
 
     fn takes_away_from(self, before: Self) -> bool {
@@ -188,6 +204,14 @@ impl Space {
         Ok(())
     }
 
+    fn require_disposable(&self, pages: &Range<u64>) -> Result<(), MemoryError> {
+        let mut disposable = true;
+        self.map.for_each_in(pages.clone(), &mut |_, region: Region| {
+            disposable &= region.kind != RegionKind::BootModule;
+        });
+        if disposable { Ok(()) } else { Err(MemoryError::Denied) }
+    }
+
     fn is_covered(&self, pages: &Range<u64>) -> bool {
         let mut covered = 0;
         let mut alive = true;
@@ -220,7 +244,7 @@ pub fn map(request: MapRequest) -> Result<usize, MemoryError> {
     let access = request.protection.access()?;
     let region = Region {
         access,
-        stack: false,
+        kind: RegionKind::Plain,
         dying: false,
     };
     let start = match request.at {
@@ -243,7 +267,7 @@ pub fn map_stack(len_bytes: usize) -> Result<Range<usize>, MemoryError> {
     let pages = page_count(len_bytes)?;
     let guard = Region {
         access: Access::None,
-        stack: true,
+        kind: RegionKind::Stack,
         dying: false,
     };
     let bottom = map_anywhere(pages + 1, guard)?;
@@ -302,6 +326,7 @@ fn mark_dying(pages: &Range<u64>) -> Result<(), MemoryError> {
     let mut guard = SPACE.lock();
     let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
     space.require_slots()?;
+    space.require_disposable(pages)?;
     let updated = space
         .map
         .update(pages.clone(), &mut |_, region| region.dying = true);
@@ -317,6 +342,41 @@ pub fn discard(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
     require_covered(&pages)?;
     drop_frames(&pages);
     Ok(())
+}
+
+/// Maps a file that the loader read, page-aligned, read-only and for ever, and returns its bytes. From
+/// here on its code can be published. Called once for each file.
+///
+/// # Errors
+/// [`MemoryError::BadRange`] if the frames are not the loader's; see [`MemoryError`].
+pub fn map_boot_module(physical_start: u64, len_bytes: usize) -> Result<&'static [u8], MemoryError> {
+    if !physical_start.is_multiple_of(PAGE_BYTES) {
+        return Err(MemoryError::BadRange);
+    }
+    let pages = page_count(len_bytes)?;
+    let region = Region {
+        access: Access::Read,
+        kind: RegionKind::BootModule,
+        dying: false,
+    };
+    let start = map_anywhere(pages, region)?;
+    for page in 0..pages {
+        let virt = start as u64 + page * PAGE_BYTES;
+        map_module_frame(virt, physical_start / PAGE_BYTES + page)?;
+    }
+    let _flushed = mailbox::flush_everywhere(None);
+    page_table::boot_module_bytes(start as u64, len_bytes).ok_or(MemoryError::BadRange)
+}
+
+fn map_module_frame(virt: u64, number: u64) -> Result<(), MemoryError> {
+    let frame = Frame::claim_boot_module(number).ok_or(MemoryError::BadRange)?;
+    let rights = Rights {
+        write: false,
+        execute: false,
+    };
+    let _guard = SPACE.lock();
+    page_table::set_alias_writable(number, false).map_err(|_| MemoryError::NoFrames)?;
+    page_table::map(virt, frame, rights).map_err(|_| MemoryError::NoFrames)
 }
 
 fn require_covered(pages: &Range<u64>) -> Result<(), MemoryError> {
@@ -367,7 +427,7 @@ fn take_batch(
 /// A frame that held code becomes writable through the direct map again before it is freed.
 fn restore_alias(virt: u64) {
     let leaf = page_table::lookup(virt);
-    let executable = leaf.filter(|leaf| leaf.rights.is_some_and(|rights| rights.execute));
+    let executable = leaf.filter(|leaf| !leaf.is_boot_module && leaf.rights.is_some_and(|rights| rights.execute));
     if let Some(leaf) = executable {
         let restored = page_table::set_alias_writable(leaf.frame_number, true);
         assert!(restored.is_ok(), "a split direct map needs no further table");
@@ -439,6 +499,7 @@ fn update_regions(pages: &Range<u64>, access: Access) -> Result<bool, MemoryErro
     }
     let mut takes_away = false;
     let updated = space.map.update(pages.clone(), &mut |_, region| {
+        let access = access.limited_to(region.kind);
         takes_away |= access.takes_away_from(region.access);
         region.access = access;
     });
@@ -467,11 +528,13 @@ fn update_page(virt: u64, access: Access) -> Result<(), MemoryError> {
     };
     let was_code = leaf.rights.is_some_and(|rights| rights.execute);
     let is_code = access == Access::ReadExecute;
-    if was_code != is_code {
+    let is_boot_module = leaf.is_boot_module;
+    if was_code != is_code && !is_boot_module {
         page_table::set_alias_writable(leaf.frame_number, !is_code)
             .map_err(|_| MemoryError::NoFrames)?;
     }
-    page_table::set_rights(virt, access.rights());
+    let kind = if is_boot_module { RegionKind::BootModule } else { RegionKind::Plain };
+    page_table::set_rights(virt, access.limited_to(kind).rights());
     Ok(())
 }
 
@@ -527,6 +590,7 @@ fn examine_in(space: &Space, page: u64, access: FaultAccess) -> Examined {
     }
     let virt = page * PAGE_BYTES;
     match page_table::lookup(virt) {
+        None if region.kind == RegionKind::BootModule => Examined::Done(FaultOutcome::NoRegion),
         None => Examined::Missing(region.owner()),
         Some(_) => {
             // Another CPU was faster, or this CPU remembered an older refusal.

@@ -30,10 +30,12 @@ pub enum FrameOwner {
     Stacks = 5,
     /// Regions that the runtime mapped: linear memories, code, large allocations.
     Regions = 6,
+    /// Files that the loader read: bundles.
+    BootModules = 7,
 }
 
 /// How many owners there are.
-pub const OWNER_COUNT: usize = 7;
+pub const OWNER_COUNT: usize = 8;
 /// Every owner with its name as people read it.
 pub const OWNERS: [(FrameOwner, &str); OWNER_COUNT] = [
     (FrameOwner::Reserved, "reserved"),
@@ -43,6 +45,7 @@ pub const OWNERS: [(FrameOwner, &str); OWNER_COUNT] = [
     (FrameOwner::Heap, "kernel heap"),
     (FrameOwner::Stacks, "stacks"),
     (FrameOwner::Regions, "regions"),
+    (FrameOwner::BootModules, "boot modules"),
 ];
 
 static STATES: Once<&'static [AtomicU8]> = Once::new();
@@ -112,7 +115,7 @@ fn transition(number: u64, from: FrameOwner, to: FrameOwner) -> bool {
     swapped
 }
 
-fn owner(number: u64) -> FrameOwner {
+pub(super) fn owner(number: u64) -> FrameOwner {
     let state = STATES.get().and_then(|states| states.get(number as usize));
     let state = state.map_or(0, |state| state.load(Ordering::Acquire));
     OWNERS[state as usize].0
@@ -127,6 +130,12 @@ impl Frame {
     /// Takes a frame that the allocator had as free. `None` if it was not free: the allocator is wrong.
     pub fn claim(number: u64, owner: FrameOwner) -> Option<Self> {
         transition(number, FrameOwner::Free, owner).then_some(Self(number))
+    }
+
+    /// Takes a frame that the loader filled and that no allocator ever had. `None` if it is not such a one.
+    pub fn claim_boot_module(number: u64) -> Option<Self> {
+        let owner = FrameOwner::BootModules;
+        transition(number, FrameOwner::Reserved, owner).then_some(Self(number))
     }
 
     /// Gives the frame up and returns its number for the allocator.

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use contract_boot::DIRECT_MAP_BASE;
 
-use super::frame::{Frame, StaleFrame};
+use super::frame::{Frame, FrameOwner, StaleFrame};
 use super::{PAGE_BYTES, direct_map};
 use crate::sync::IrqLock;
 
@@ -51,6 +51,8 @@ pub struct Leaf {
     pub frame_number: u64,
     /// `None`: kept, but inaccessible.
     pub rights: Option<Rights>,
+    /// Whether the loader filled the frame.
+    pub is_boot_module: bool,
 }
 
 /// No frame was left for a page table.
@@ -140,9 +142,11 @@ pub fn lookup(virt: u64) -> Option<Leaf> {
         write: value & WRITABLE != 0,
         execute: value & NO_EXECUTE == 0,
     });
+    let frame_number = (value & ADDRESS) / PAGE_BYTES;
     Some(Leaf {
-        frame_number: (value & ADDRESS) / PAGE_BYTES,
+        frame_number,
         rights,
+        is_boot_module: super::frame::owner(frame_number) == FrameOwner::BootModules,
     })
 }
 
@@ -196,6 +200,21 @@ pub fn set_alias_writable(frame_number: u64, writable: bool) -> Result<(), NoTab
     let value = leaf.load(Ordering::Relaxed) & !WRITABLE;
     leaf.store(value | if writable { WRITABLE } else { 0 }, Ordering::Release);
     Ok(())
+}
+
+/// The bytes of boot modules that are mapped at `[virt, virt + len_bytes)`, for ever: such frames never go back
+/// to the allocator. `None` if anything else is mapped there.
+pub fn boot_module_bytes(virt: u64, len_bytes: usize) -> Option<&'static [u8]> {
+    let end = virt.checked_add(len_bytes as u64)?;
+    let mut page = virt & !(PAGE_BYTES - 1);
+    while page < end {
+        let readable = |leaf: &Leaf| leaf.rights.is_some_and(|rights| !rights.write);
+        lookup(page).filter(|leaf| leaf.is_boot_module && readable(leaf))?;
+        page += PAGE_BYTES;
+    }
+    // SAFETY: every page of the range is mapped readable and not writable, its direct-map alias was made
+    // read-only by whoever mapped it, and frames of this owner are never unmapped or freed.
+    Some(unsafe { core::slice::from_raw_parts(virt as *const u8, len_bytes) })
 }
 
 /// Reads the word at `address` if anything but device memory is mapped there; for backtraces through

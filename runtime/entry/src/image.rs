@@ -1,0 +1,262 @@
+//! What the loader read: bundles, as file trees and as programs.
+//!
+//! Law: a bundle's index was verified by the loader and is verified again when it is opened; contents are verified
+//! when they are first used, once. Trees are made over the bundle's bytes: what a program changes is
+//! copied, and gone when the machine stops.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use contract_boot::PhysRange;
+use kernel_core::memory;
+use lib_bundle::{Bundle, Entry, EntryKind};
+use lib_tmpfs::{Backing, BackingError, NodeId, Timestamp, Tmpfs};
+use runtime_engine::VerifiedImage;
+use runtime_host::{Budget, BudgetCharge, FileTree};
+use runtime_supervisor::{ProgramImage, WasmBytes};
+
+/// Links that lead from one name of a program to another, at most.
+const LINKS_MAX: usize = 8;
+
+/// Maps and opens the bundle in `range`; `None` where the loader read none.
+///
+/// # Errors
+/// A sentence that names the bundle.
+pub fn open(name: &str, range: PhysRange) -> Result<Option<Bundle<'static>>, String> {
+    if range.len_bytes == 0 {
+        return Ok(None);
+    }
+    let bytes = memory::map_boot_module(range.start, range.len_bytes as usize)
+        .map_err(|error| format!("the {name} cannot be mapped: {error}"))?;
+    let bundle = Bundle::open(bytes)
+        .map_err(|error| format!("the {name} is damaged: {error}: write the image again"))?;
+    Ok(Some(bundle))
+}
+
+/// The programs of a bundle: what lies in one folder of it.
+pub struct Programs {
+    bundle: Bundle<'static>,
+    /// Precompiled images whose digest was found right, by entry.
+    verified: Mutex<Vec<(u32, VerifiedImage)>>,
+}
+
+impl Programs {
+    /// The programs in `/bin` of `bundle`.
+    pub fn new(bundle: Bundle<'static>) -> Self {
+        Self {
+            bundle,
+            verified: Mutex::default(),
+        }
+    }
+
+    /// The names that can be run, in order.
+    pub fn names(&self) -> Vec<String> {
+        let children = self.bundle.children("/bin");
+        let names = children.filter_map(|entry| entry.name().strip_suffix(".wasm"));
+        names.map(str::to_owned).collect()
+    }
+
+    /// The program of this name; `None` if there is none.
+    pub fn find(&self, name: &str) -> Option<Result<ProgramImage, String>> {
+        let wasm = self.file(&format!("/bin/{name}.wasm"));
+        let precompiled = self.file(&format!("/bin/{name}.cwasm"));
+        if wasm.is_none() && precompiled.is_none() {
+            return None;
+        }
+        Some(self.image(name, wasm, precompiled))
+    }
+
+    fn image(
+        &self,
+        name: &str,
+        wasm: Option<Entry<'static>>,
+        precompiled: Option<Entry<'static>>,
+    ) -> Result<ProgramImage, String> {
+        let precompiled = precompiled.map(|entry| self.verify(name, entry)).transpose()?;
+        // Beside an image the source is only for the case that the image does not fit this kernel. It is not
+        // verified then: the engine trusts no source anyway.
+        let wasm = match (&precompiled, wasm) {
+            (Some(_), entry) => entry.map(|entry| entry.contents()),
+            (None, entry) => entry.map(contents).transpose()?,
+        };
+        Ok(ProgramImage {
+            name: name.to_owned(),
+            wasm: wasm.map(WasmBytes::Static),
+            precompiled,
+        })
+    }
+
+    fn verify(&self, name: &str, entry: Entry<'static>) -> Result<VerifiedImage, String> {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, image)) = verified.iter().find(|(number, _)| *number == entry.number()) {
+            return Ok(*image);
+        }
+        let image = VerifiedImage::check(name, entry.contents(), &entry.sha256())
+            .map_err(|error| error.to_string())?;
+        verified.push((entry.number(), image));
+        Ok(image)
+    }
+
+    /// The file at `path`, through links within the bundle.
+    fn file(&self, path: &str) -> Option<Entry<'static>> {
+        let mut entry = self.bundle.get(path)?;
+        for _ in 0..LINKS_MAX {
+            match entry.kind() {
+                EntryKind::File => return Some(entry),
+                EntryKind::Directory => return None,
+                EntryKind::Symlink => entry = self.bundle.get(&sibling(entry)?)?,
+            }
+        }
+        None
+    }
+}
+
+/// Where a link without slashes leads.
+fn sibling(link: Entry<'_>) -> Option<String> {
+    let (folder, _) = link.path().rsplit_once('/')?;
+    Some(format!("{folder}/{}", link.target()?))
+}
+
+/// The verified contents of a file.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn contents(entry: Entry<'static>) -> Result<&'static [u8], String> {
+    entry
+        .verify()
+        .map_err(|error| format!("{}: {error}: write the image again", entry.path()))
+}
+
+/// A precompiled program of a bundle that the host wrote for this run.
+///
+/// # Errors
+/// A sentence.
+pub fn verified_image(name: &str, entry: Entry<'static>) -> Result<VerifiedImage, String> {
+    VerifiedImage::check(name, entry.contents(), &entry.sha256()).map_err(|error| error.to_string())
+}
+
+/// The folder `from` of a bundle as a tree of its own; an empty tree without a bundle. What is written to it is
+/// charged to `budget`.
+///
+/// # Errors
+/// A sentence.
+pub fn tree(
+    bundle: Option<Bundle<'static>>,
+    from: &str,
+    budget: Budget,
+) -> Result<FileTree, String> {
+    let charge = Arc::new(BudgetCharge(budget));
+    let mut tree = Tmpfs::new(charge, timestamp(now_ns())).map_err(|error| error.to_string())?;
+    if let Some(bundle) = bundle {
+        let root = tree.root();
+        add_children(&mut tree, root, bundle, from)?;
+    }
+    Ok(FileTree::new(tree))
+}
+
+fn add_children(
+    tree: &mut Tmpfs,
+    parent: NodeId,
+    bundle: Bundle<'static>,
+    folder: &str,
+) -> Result<(), String> {
+    for entry in bundle.children(folder) {
+        let node = add_entry(tree, parent, entry)
+            .map_err(|error| format!("{} cannot be put into the tree: {error}", entry.path()))?;
+        if entry.kind() == EntryKind::Directory {
+            add_children(tree, node, bundle, entry.path())?;
+            // Filling it changed its time.
+            let _set = set_modified(tree, node, entry);
+        }
+    }
+    Ok(())
+}
+
+fn add_entry(
+    tree: &mut Tmpfs,
+    parent: NodeId,
+    entry: Entry<'static>,
+) -> Result<NodeId, lib_tmpfs::Error> {
+    let now = timestamp(now_ns());
+    let node = match entry.kind() {
+        EntryKind::Directory => tree.create_directory(parent, entry.name(), now),
+        EntryKind::Symlink => {
+            tree.create_symlink(parent, entry.name(), entry.target().unwrap_or(""), now)
+        }
+        EntryKind::File => {
+            let backing = Arc::new(BundleFile::new(entry));
+            tree.create_backed(parent, entry.name(), backing, now)
+        }
+    }?;
+    set_modified(tree, node, entry)?;
+    Ok(node)
+}
+
+fn set_modified(
+    tree: &mut Tmpfs,
+    node: NodeId,
+    entry: Entry<'_>,
+) -> Result<(), lib_tmpfs::Error> {
+    let modified = timestamp(entry.mtime_ns());
+    tree.set_times(node, Some(modified), Some(modified), modified)
+}
+
+fn now_ns() -> u64 {
+    kernel_core::time::realtime_ns()
+}
+
+fn timestamp(ns: u64) -> Timestamp {
+    Timestamp {
+        seconds: ns / 1_000_000_000,
+        nanoseconds: (ns % 1_000_000_000) as u32,
+    }
+}
+
+/// A file of a bundle, verified when it is first read.
+struct BundleFile {
+    entry: Entry<'static>,
+    state: AtomicU8,
+}
+
+impl BundleFile {
+    const UNKNOWN: u8 = 0;
+    const GOOD: u8 = 1;
+    const DAMAGED: u8 = 2;
+
+    fn new(entry: Entry<'static>) -> Self {
+        Self {
+            entry,
+            state: AtomicU8::new(Self::UNKNOWN),
+        }
+    }
+
+    fn check(&self) -> u8 {
+        let state = match self.entry.verify() {
+            Ok(_) => Self::GOOD,
+            Err(error) => {
+                log::error!("image: {}: {error}", self.entry.path());
+                Self::DAMAGED
+            }
+        };
+        self.state.store(state, Ordering::Release);
+        state
+    }
+}
+
+impl Backing for BundleFile {
+    fn len_bytes(&self) -> u64 {
+        self.entry.len_bytes()
+    }
+
+    fn bytes(&self) -> Result<&[u8], BackingError> {
+        let state = match self.state.load(Ordering::Acquire) {
+            Self::UNKNOWN => self.check(),
+            state => state,
+        };
+        if state == Self::GOOD {
+            Ok(self.entry.contents())
+        } else {
+            Err(BackingError)
+        }
+    }
+}

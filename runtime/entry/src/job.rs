@@ -1,0 +1,343 @@
+//! One program for the host, over the second serial line, then power off.
+//!
+//! Law: the conversation is `contract/host-link`'s. Everything that the program writes is sent as it comes; its
+//! exit code is the last frame. Whatever goes wrong ends as a message and a code: there is always a last frame.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use contract_boot::BootInfo;
+use contract_host_link::VERSION;
+use kernel_core::console::{self, Line};
+use kernel_core::power;
+use lib_bundle::Bundle;
+use lib_host_link::{Decoder, Message, Stream, TreeEntry, TreeKind, encode_bytes};
+use lib_tmpfs::{Kind, NodeId};
+use runtime_host::{
+    ByteSink, ByteSource, FileTree, Notifier, PipeReader, PipeWriter, Read, StreamFailure, pipe,
+};
+use runtime_supervisor::{Exit, Launch, Process, ProgramImage, Rights, WasmBytes};
+
+use crate::image;
+use crate::system::RunningSystem;
+
+/// Standard input that the host may send ahead, in bytes.
+const CREDIT_BYTES: usize = 64 << 10;
+/// Program output sent as one frame, at most.
+const FRAME_BYTES_MAX: usize = 8 << 10;
+/// Exit code for a program that cannot be run, as shells have it.
+const UNUSABLE: i32 = 126;
+const RECEIVER_STACK_BYTES: usize = 128 * 1024;
+
+/// Runs the job and switches the machine off.
+pub fn run(info: &BootInfo, system: &RunningSystem, send_tree: bool) -> ! {
+    let link = Arc::new(Link::default());
+    link.send(&Message::Hello { version: VERSION });
+    let code = match run_program(info, system, &link, send_tree) {
+        Ok(exit) => report(&link, &exit.0, &exit.1),
+        Err(sentence) => {
+            link.send_text(&sentence);
+            UNUSABLE
+        }
+    };
+    link.send(&Message::Exit { code });
+    power::power_off()
+}
+
+/// Says what there is to say about the end, and gives its code.
+fn report(link: &Link, name: &str, exit: &Exit) -> i32 {
+    if let Some(message) = exit.message(name) {
+        link.send_text(&message);
+    }
+    if let Exit::Trap { wasm_backtrace, .. } = exit {
+        for line in wasm_backtrace {
+            link.send_text(&format!("  {line}"));
+        }
+    }
+    i32::from(exit.exit_code())
+}
+
+fn run_program(
+    info: &BootInfo,
+    system: &RunningSystem,
+    link: &Arc<Link>,
+    send_tree: bool,
+) -> Result<(String, Exit), String> {
+    let bundle = image::open("job", info.job)?.ok_or("the host sent no job")?;
+    let (name, arguments) = arguments(bundle)?;
+    let tree = image::tree(Some(bundle), "/tree", system.budget().clone())?;
+    let (reader, writer) =
+        pipe(CREDIT_BYTES, system.budget()).map_err(|error| error.to_string())?;
+    let stdin = Arc::new(CreditedInput {
+        reader,
+        link: Arc::clone(link),
+    });
+    let process = system
+        .supervisor()
+        .spawn(Launch {
+            program: program(bundle, &name)?,
+            arguments,
+            environment: Vec::new(),
+            stdin,
+            stdout: Arc::new(link.output(Stream::Stdout)),
+            stderr: Arc::new(link.output(Stream::Stderr)),
+            terminal: None,
+            root: tree.clone(),
+            root_rights: Rights::ReadWrite,
+            limits: system.limits(),
+            jit: false,
+        })
+        .map_err(|error| format!("{name}: {error}"))?;
+    start_receiver(process.clone(), writer)?;
+    link.send(&Message::StdinCredit {
+        len_bytes: CREDIT_BYTES as u32,
+    });
+    let exit = process.wait();
+    if send_tree {
+        TreeSender::new(link, &tree).send();
+    }
+    Ok((name, exit))
+}
+
+/// The program's name and its arguments, as the host wrote them.
+fn arguments(bundle: Bundle<'static>) -> Result<(String, Vec<String>), String> {
+    let entry = bundle.get("/arguments").ok_or("the job has no arguments")?;
+    let text = std::str::from_utf8(image::contents(entry)?)
+        .map_err(|_| "the job's arguments are not UTF-8")?;
+    let mut words = text.split_terminator('\0').map(str::to_owned);
+    let name = words.next().ok_or("the job does not name its program")?;
+    Ok((name, words.collect()))
+}
+
+fn program(bundle: Bundle<'static>, name: &str) -> Result<ProgramImage, String> {
+    let wasm = bundle.get("/program.wasm").map(image::contents).transpose()?;
+    let precompiled = bundle.get("/program.cwasm");
+    let precompiled = precompiled.map(|entry| image::verified_image(name, entry)).transpose()?;
+    Ok(ProgramImage {
+        name: name.to_owned(),
+        wasm: wasm.map(WasmBytes::Static),
+        precompiled,
+    })
+}
+
+/// The line to the host; frames are sent whole.
+#[derive(Default)]
+struct Link {
+    frames: Mutex<Vec<u8>>,
+}
+
+impl Link {
+    fn send(&self, message: &Message<'_>) {
+        self.send_frames(|frames| {
+            // A message that does not fit its frame would be a bug of this module's.
+            let encoded = message.encode(frames);
+            debug_assert!(encoded.is_ok());
+        });
+    }
+
+    fn send_text(&self, text: &str) {
+        let limit = text.floor_char_boundary(contract_host_link::PAYLOAD_LEN_BYTES_MAX);
+        self.send(&Message::Text(&text[..limit]));
+    }
+
+    fn send_frames(&self, encode: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.clear();
+        encode(&mut frames);
+        console::write(Line::HostLink, &frames)
+    }
+
+    fn output(self: &Arc<Self>, stream: Stream) -> LinkOutput {
+        LinkOutput {
+            link: Arc::clone(self),
+            stream,
+        }
+    }
+}
+
+/// One of the program's output streams.
+struct LinkOutput {
+    link: Arc<Link>,
+    stream: Stream,
+}
+
+impl ByteSink for LinkOutput {
+    fn room_bytes(&self) -> Result<usize, StreamFailure> {
+        Ok(FRAME_BYTES_MAX)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize, StreamFailure> {
+        let part = &bytes[..bytes.len().min(FRAME_BYTES_MAX)];
+        if self.link.send_frames(|frames| encode_bytes(self.stream, part, frames)) {
+            Ok(part.len())
+        } else {
+            Err(StreamFailure::Closed)
+        }
+    }
+
+    fn subscribe(&self, _notifier: &Notifier) {
+        // There is always room: a write waits for the line by itself.
+    }
+}
+
+/// The program's standard input: what it has read, the host may send again.
+struct CreditedInput {
+    reader: PipeReader,
+    link: Arc<Link>,
+}
+
+impl ByteSource for CreditedInput {
+    fn read(&self, buffer: &mut [u8]) -> Result<Read, StreamFailure> {
+        let read = self.reader.read(buffer)?;
+        if let Read::Bytes(count) = read {
+            self.link.send(&Message::StdinCredit {
+                len_bytes: count as u32,
+            });
+        }
+        Ok(read)
+    }
+
+    fn is_readable(&self) -> bool {
+        self.reader.is_readable()
+    }
+
+    fn subscribe(&self, notifier: &Notifier) {
+        self.reader.subscribe(notifier);
+    }
+}
+
+/// Receives what the host sends, on a thread of its own.
+fn start_receiver(process: Process, writer: PipeWriter) -> Result<(), String> {
+    let mut receiver = Receiver {
+        process,
+        stdin: Some(writer),
+    };
+    let body = move || {
+        let mut decoder = Decoder::new();
+        let mut buffer = vec![0; 4096];
+        loop {
+            let count = console::read(Line::HostLink, &mut buffer, None);
+            decoder.feed(&buffer[..count], |message| match message {
+                Ok(message) => receiver.take(&message),
+                Err(error) => log::warn!("host link: {error}"),
+            });
+        }
+    };
+    thread::Builder::new()
+        .name("host link".to_owned())
+        .stack_size(RECEIVER_STACK_BYTES)
+        .spawn(body)
+        .map(drop)
+        .map_err(|error| format!("no thread can serve the host link: {error}"))
+}
+
+struct Receiver {
+    process: Process,
+    stdin: Option<PipeWriter>,
+}
+
+impl Receiver {
+    fn take(&mut self, message: &Message<'_>) {
+        match message {
+            Message::Stdin(bytes) => self.pass_on(bytes),
+            Message::StdinEnd => self.stdin = None,
+            Message::Kill => self.process.kill(),
+            _ => log::warn!("host link: the host sent what only a guest sends"),
+        }
+    }
+
+    /// The host sends no more than it was granted, so all of it fits; more is dropped and said.
+    fn pass_on(&self, bytes: &[u8]) {
+        let Some(stdin) = &self.stdin else {
+            return;
+        };
+        match stdin.write(bytes) {
+            Ok(count) if count < bytes.len() => {
+                log::warn!("host link: {} bytes of input came without credit", bytes.len() - count);
+            }
+            // Closed: the program reads no more.
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// Sends a tree, parents before children.
+struct TreeSender<'a> {
+    link: &'a Link,
+    tree: &'a FileTree,
+    entries: u32,
+}
+
+impl<'a> TreeSender<'a> {
+    fn new(link: &'a Link, tree: &'a FileTree) -> Self {
+        Self {
+            link,
+            tree,
+            entries: 0,
+        }
+    }
+
+    fn send(mut self) {
+        let root = self.tree.read().root();
+        if let Err(error) = self.send_children(root, "") {
+            self.link.send_text(&format!("the tree is not complete: {error}"));
+        }
+        self.link.send(&Message::TreeEnd {
+            entries: self.entries,
+        });
+    }
+
+    fn send_children(&mut self, directory: NodeId, path: &str) -> Result<(), lib_tmpfs::Error> {
+        let mut last: Option<String> = None;
+        loop {
+            let next = self.tree.read().entry_after(directory, last.as_deref())?.map(|entry| {
+                (entry.name.to_owned(), entry.node, entry.kind)
+            });
+            let Some((name, node, kind)) = next else {
+                return Ok(());
+            };
+            let child = format!("{path}/{name}");
+            self.send_entry(node, kind, &child)?;
+            if kind == Kind::Directory {
+                self.send_children(node, &child)?;
+            }
+            last = Some(name);
+        }
+    }
+
+    fn send_entry(&mut self, node: NodeId, kind: Kind, path: &str) -> Result<(), lib_tmpfs::Error> {
+        let stat = self.tree.read().stat(node)?;
+        let target = match kind {
+            Kind::Symlink => self.tree.read().read_link(node)?.to_owned(),
+            Kind::Directory | Kind::File => String::new(),
+        };
+        let modified = stat.times.modified;
+        self.entries += 1;
+        self.link.send(&Message::TreeEntry(TreeEntry {
+            path,
+            modified_ns: modified.seconds * 1_000_000_000 + u64::from(modified.nanoseconds),
+            kind: match kind {
+                Kind::Directory => TreeKind::Directory,
+                Kind::Symlink => TreeKind::SymbolicLink { target: &target },
+                Kind::File => TreeKind::File {
+                    len_bytes: stat.len_bytes,
+                    executable: false,
+                },
+            },
+        }));
+        if kind == Kind::File { self.send_contents(node) } else { Ok(()) }
+    }
+
+    fn send_contents(&self, file: NodeId) -> Result<(), lib_tmpfs::Error> {
+        let mut buffer = vec![0; contract_host_link::PAYLOAD_LEN_BYTES_MAX];
+        let mut offset = 0;
+        loop {
+            let count = self.tree.read().read(file, offset, &mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.link.send(&Message::TreeData(&buffer[..count]));
+            offset += count as u64;
+        }
+    }
+}

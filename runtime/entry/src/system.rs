@@ -1,0 +1,227 @@
+//! The running system: engine, supervisor, image, and what the prompt asks of them.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract_boot::BootInfo;
+use kernel_core::memory::frames;
+use kernel_machine::memory::PAGE_BYTES;
+use kernel_machine::memory::frame::{FrameOwner, OWNERS};
+use lib_bundle::Bundle;
+use runtime_engine::{Engine, EngineOptions};
+use runtime_host::{Budget, ByteSource, FileTree, Notifier, StandardStream, Terminal};
+use runtime_prompt::{Job, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
+use runtime_supervisor::{
+    Launch, Phase, Process, ProcessLimits, Rights, Supervisor, SupervisorOptions,
+};
+
+use crate::code_memory;
+use crate::image::{self, Programs};
+
+/// Processes at a time, at most.
+const PROCESSES_MAX: usize = 256;
+/// Compiled programs that are kept after their last process ended, in bytes, at most.
+const CACHE_BYTES_MAX: u64 = 64 << 20;
+/// Memory that processes never get, in bytes: the kernel's own needs while they run.
+const KERNEL_SHARE_BYTES: u64 = 8 << 20;
+
+/// Everything that was started.
+pub struct RunningSystem {
+    supervisor: Supervisor,
+    budget: Budget,
+    bundle: Option<Bundle<'static>>,
+    programs: Option<Programs>,
+    root: FileTree,
+}
+
+impl RunningSystem {
+    /// Starts engine and supervisor over what the loader read.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn start(info: &BootInfo) -> Result<Self, String> {
+        let bundle = image::open("system's bundle", info.bundle)?;
+        let free_bytes = frames::statistics().free * PAGE_BYTES;
+        let budget = Budget::new(free_bytes.saturating_sub(KERNEL_SHARE_BYTES + free_bytes / 16));
+        let engine = Engine::new(EngineOptions {
+            code_memory: Some(code_memory::new()),
+            cache_bytes: CACHE_BYTES_MAX.min(free_bytes / 8),
+            compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
+        })
+        .map_err(|error| error.to_string())?;
+        let options = SupervisorOptions {
+            budget: budget.clone(),
+            processes_max: PROCESSES_MAX,
+            interfaces: Vec::new(),
+        };
+        let supervisor =
+            Supervisor::new(engine, options).map_err(|error| format!("supervisor: {error}"))?;
+        let root = image::tree(bundle, "/", budget.clone())?;
+        Ok(Self {
+            supervisor,
+            budget,
+            bundle,
+            programs: bundle.map(Programs::new),
+            root,
+        })
+    }
+
+    /// Who starts processes.
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// What all processes together may use.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// What one process may use when it has the machine for itself.
+    pub fn limits(&self) -> ProcessLimits {
+        ProcessLimits::with_memory(self.budget.limit_bytes())
+    }
+}
+
+/// The system as the prompt on a terminal sees it.
+pub struct PromptSystem {
+    system: RunningSystem,
+    output: TerminalOutput,
+}
+
+impl PromptSystem {
+    /// Programs write to `output`.
+    pub fn new(system: RunningSystem, output: TerminalOutput) -> Self {
+        Self { system, output }
+    }
+
+    fn launch(
+        &self,
+        program: &str,
+        arguments: &[String],
+        stdin: Arc<dyn ByteSource>,
+    ) -> Result<Process, StartError> {
+        let programs = self.system.programs.as_ref().ok_or(StartError::NoSuchProgram)?;
+        let image = programs.find(program).ok_or(StartError::NoSuchProgram)?;
+        let launch = Launch {
+            program: image.map_err(StartError::Refused)?,
+            arguments: arguments.to_vec(),
+            environment: environment(),
+            stdin,
+            stdout: Arc::new(self.output.clone()),
+            stderr: Arc::new(self.output.clone()),
+            terminal: Some(Arc::new(EveryStream)),
+            root: self.system.root.clone(),
+            root_rights: Rights::ReadWrite,
+            limits: self.system.limits(),
+            jit: false,
+        };
+        let started = self.system.supervisor.spawn(launch);
+        started.map_err(|error| StartError::Refused(error.to_string()))
+    }
+}
+
+/// What every program finds in its environment.
+fn environment() -> Vec<(String, String)> {
+    [("HOME", "/"), ("PWD", "/"), ("TERM", "vt100"), ("TMPDIR", "/tmp")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+}
+
+/// The terminal behind all three streams.
+struct EveryStream;
+
+impl Terminal for EveryStream {
+    fn is_attached(&self, _stream: StandardStream) -> bool {
+        true
+    }
+}
+
+impl System for PromptSystem {
+    fn programs(&self) -> Vec<String> {
+        self.system.programs.as_ref().map_or(Vec::new(), Programs::names)
+    }
+
+    fn start(
+        &self,
+        program: &str,
+        arguments: &[String],
+        stdin: Arc<dyn ByteSource>,
+    ) -> Result<Box<dyn Job>, StartError> {
+        let process = self.launch(program, arguments, stdin)?;
+        Ok(Box::new(Foreground { process }))
+    }
+
+    fn processes(&self) -> Vec<ProcessRow> {
+        let statuses = self.system.supervisor.list();
+        let rows = statuses.into_iter().map(|status| ProcessRow {
+            id: status.id.0,
+            state: phase_name(status.phase).to_owned(),
+            memory_bytes: status.memory_bytes,
+            age: status.age,
+            name: status.name,
+        });
+        rows.collect()
+    }
+
+    fn memory(&self) -> Vec<MemoryUse> {
+        let by_owner = frames::statistics().by_owner;
+        let rows = OWNERS.iter().zip(by_owner);
+        let rows = rows.filter(|((owner, _), _)| *owner != FrameOwner::Reserved);
+        rows.map(|((_, name), count)| MemoryUse {
+            owner: (*name).to_owned(),
+            len_bytes: count * PAGE_BYTES,
+        })
+        .collect()
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_nanos(kernel_core::time::monotonic_ns())
+    }
+
+    fn log(&self) -> String {
+        kernel_core::log::snapshot()
+    }
+}
+
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Loading => "loading",
+        Phase::Running => "running",
+        Phase::Ended => "ended",
+    }
+}
+
+/// A process that the prompt waits for.
+struct Foreground {
+    process: Process,
+}
+
+impl Job for Foreground {
+    fn ending(&self) -> Option<Option<String>> {
+        let exit = self.process.try_wait()?;
+        let mut text = exit.message(self.process.name());
+        if let (Some(text), runtime_supervisor::Exit::Trap { wasm_backtrace, .. }) = (&mut text, &exit) {
+            for line in wasm_backtrace {
+                text.push_str("\n  ");
+                text.push_str(line);
+            }
+        }
+        Some(text)
+    }
+
+    fn subscribe(&self, notifier: &Notifier) {
+        self.process.subscribe(notifier);
+    }
+
+    fn kill(&self) {
+        self.process.kill();
+    }
+}
+
+impl RunningSystem {
+    /// The system's bundle.
+    pub fn bundle(&self) -> Option<Bundle<'static>> {
+        self.bundle
+    }
+}

@@ -1,0 +1,28 @@
+//! The prompt on the machine's terminal line.
+
+use std::sync::Arc;
+
+use kernel_core::console::Line;
+use kernel_core::{fault, log as kernel_log, power};
+use log::LevelFilter;
+use runtime_prompt::{Parting, Prompt, TerminalOutput};
+
+use crate::lines::{self, LineOutput};
+use crate::system::{PromptSystem, RunningSystem};
+
+/// Serves the person until the machine is switched off.
+pub fn serve(system: RunningSystem) -> ! {
+    let budget = system.budget().clone();
+    let input = lines::input(Line::Terminal, &budget)
+        .unwrap_or_else(|error| fault::stop(&error.to_string()));
+    let output = TerminalOutput::new(Arc::new(LineOutput(Line::Terminal)));
+    // From here on the terminal is the person's; the rest of the log is read by `dmesg`.
+    kernel_log::set_terminal_level(LevelFilter::Warn);
+    let prompt_system = PromptSystem::new(system, output.clone());
+    let mut prompt = Prompt::new(prompt_system, Arc::new(input), output, budget);
+    match prompt.run() {
+        Parting::PowerOff => power::power_off(),
+        Parting::Reboot => power::reboot(),
+        Parting::TerminalGone => fault::stop("the terminal line is gone"),
+    }
+}
