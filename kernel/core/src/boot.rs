@@ -34,7 +34,10 @@ impl fmt::Display for BootError {
         match self {
             Self::BadRange(what) => write!(out, "the loader's range for {what} cannot be"),
             Self::BadMemoryMap(entry) => {
-                write!(out, "entry {entry} of the loader's memory map is unaligned, overlapping or out of order")
+                write!(
+                    out,
+                    "entry {entry} of the loader's memory map is unaligned, overlapping or out of order"
+                )
             }
             Self::MemoryMapLen(len) => write!(out, "the loader's memory map has {len} entries"),
             Self::TooLittleMemory(bytes) => write!(
@@ -89,7 +92,8 @@ pub fn check_memory_map(
     for (index, range) in ranges.iter().enumerate() {
         let range_end = range.start.checked_add(range.len_bytes);
         let range_end = range_end.ok_or(BootError::BadMemoryMap(index))?;
-        let aligned = range.start.is_multiple_of(PAGE_BYTES) && range_end.is_multiple_of(PAGE_BYTES);
+        let aligned =
+            range.start.is_multiple_of(PAGE_BYTES) && range_end.is_multiple_of(PAGE_BYTES);
         let ram = !matches!(range.kind, memory_kind::RESERVED | memory_kind::FIRMWARE);
         let mapped = !ram || range_end <= direct_map_len_bytes;
         if !aligned || range.start < end || !mapped || range.len_bytes == 0 {
@@ -128,10 +132,14 @@ fn check_range(
     required: bool,
 ) -> Result<(), BootError> {
     if range.len_bytes == 0 {
-        return if required { Err(BootError::BadRange(name)) } else { Ok(()) };
+        return if required {
+            Err(BootError::BadRange(name))
+        } else {
+            Ok(())
+        };
     }
     let end = range.start.checked_add(range.len_bytes);
-    if range.start == 0 || !end.is_some_and(|end| end <= limit) || !range.start.is_multiple_of(8) {
+    if range.start == 0 || end.is_none_or(|end| end > limit) || !range.start.is_multiple_of(8) {
         return Err(BootError::BadRange(name));
     }
     Ok(())
@@ -187,9 +195,18 @@ mod tests {
     #[test]
     fn every_lie_about_a_range_is_refused() {
         let lies: [PhysRange; 3] = [
-            PhysRange { start: u64::MAX - 7, len_bytes: 16 },
-            PhysRange { start: LIMIT - 8, len_bytes: 16 },
-            PhysRange { start: 12, len_bytes: 16 },
+            PhysRange {
+                start: u64::MAX - 7,
+                len_bytes: 16,
+            },
+            PhysRange {
+                start: LIMIT - 8,
+                len_bytes: 16,
+            },
+            PhysRange {
+                start: 12,
+                len_bytes: 16,
+            },
         ];
         let fields: [fn(&mut BootInfo) -> &mut PhysRange; 8] = [
             |info| &mut info.kernel,
@@ -229,13 +246,27 @@ mod tests {
 
     #[test]
     fn a_memory_map_must_be_sorted_disjoint_aligned_and_big_enough() {
-        let range = |start, len_bytes, kind| MemoryRange { start, len_bytes, kind, reserved: 0 };
+        let range = |start, len_bytes, kind| MemoryRange {
+            start,
+            len_bytes,
+            kind,
+            reserved: 0,
+        };
         let usable = memory_kind::USABLE;
-        let good = [range(0x1000, 0x1000, usable), range(0x10_0000, 64 << 20, usable)];
+        let good = [
+            range(0x1000, 0x1000, usable),
+            range(0x10_0000, 64 << 20, usable),
+        ];
         assert_eq!(check_memory_map(&good, LIMIT), Ok(()));
         let bad: [&[MemoryRange]; 6] = [
-            &[range(0x10_0000, 64 << 20, usable), range(0x1000, 0x1000, usable)],
-            &[range(0x10_0000, 64 << 20, usable), range(0x20_0000, 0x1000, memory_kind::RESERVED)],
+            &[
+                range(0x10_0000, 64 << 20, usable),
+                range(0x1000, 0x1000, usable),
+            ],
+            &[
+                range(0x10_0000, 64 << 20, usable),
+                range(0x20_0000, 0x1000, memory_kind::RESERVED),
+            ],
             &[range(0x10_0001, 64 << 20, usable)],
             &[range(u64::MAX - 0xfff, 0x1000, usable)],
             &[range(LIMIT - 0x1000, 64 << 20, usable)],

@@ -24,7 +24,11 @@ pub fn online_count() -> usize {
 
 /// Finds out how many CPUs are to be started.
 pub(crate) fn count() {
-    let listed = platform::platform().processors.iter().filter(|cpu| cpu.enabled).count();
+    let listed = platform::platform()
+        .processors
+        .iter()
+        .filter(|cpu| cpu.enabled)
+        .count();
     EXPECTED.store(listed.clamp(1, CPUS_MAX) as u32, Ordering::Relaxed);
 }
 

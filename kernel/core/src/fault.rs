@@ -10,14 +10,14 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use contract_boot::BootInfo;
-use kernel_machine::cpu::trap::{Frame, Trap};
 use kernel_machine::cpu;
+use kernel_machine::cpu::trap::{Frame, Trap};
 use kernel_machine::memory::direct_map;
 use kernel_machine::platform::framebuffer::PixelSurface;
 use kernel_machine::platform::power;
 use kernel_machine::platform::serial::{Com, emergency_write};
-use lib_symbols::SymbolTable;
 use kernel_machine::sync::IrqLock;
+use lib_symbols::SymbolTable;
 use lib_text_screen::{Colours, Rgb, TextScreen};
 use spin::Once;
 
@@ -76,7 +76,10 @@ pub(crate) fn init(info: &BootInfo) {
         Ok(surface) => SCREEN.lock().surface = Some(surface),
         Err(error) => log::info!("screen: {error}"),
     }
-    EXITS.store(crate::log::command_line_value(info, "fault=") == Some("exit"), Ordering::Relaxed);
+    EXITS.store(
+        crate::log::command_line_value(info, "fault=") == Some("exit"),
+        Ordering::Relaxed,
+    );
 }
 
 /// Whether some CPU is reporting the kernel's failure.
@@ -151,7 +154,10 @@ fn write_all(
     sentence: fmt::Arguments<'_>,
     frame: Option<&Frame>,
 ) -> fmt::Result {
-    writeln!(out, "\n*** KPIO has stopped: the kernel performed an illegal operation ***")?;
+    writeln!(
+        out,
+        "\n*** KPIO has stopped: the kernel performed an illegal operation ***"
+    )?;
     writeln!(out, "{sentence}")?;
     write_where(out)?;
     if let Some(frame) = frame {
@@ -196,7 +202,11 @@ fn write_place(
 ) -> fmt::Result {
     let address = place.lookup_address();
     match symbols.and_then(|symbols| symbols.lookup(address as u64)) {
-        Some(symbol) => writeln!(out, "  {:016x} {}+{:#x}", place.address, symbol.name, symbol.offset),
+        Some(symbol) => writeln!(
+            out,
+            "  {:016x} {}+{:#x}",
+            place.address, symbol.name, symbol.offset
+        ),
         None if crate::memory::code::contains(address) => {
             writeln!(out, "  {:016x} (WebAssembly)", place.address)
         }
@@ -212,7 +222,11 @@ fn write_log(out: &mut dyn Write) -> fmt::Result {
         result = result.and_then(|()| out.write_str(text));
     });
     result?;
-    if shown { Ok(()) } else { writeln!(out, "  (in use by a CPU that was stopped)") }
+    if shown {
+        Ok(())
+    } else {
+        writeln!(out, "  (in use by a CPU that was stopped)")
+    }
 }
 
 fn write_build_id(out: &mut dyn Write) -> fmt::Result {

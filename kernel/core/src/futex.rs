@@ -57,12 +57,7 @@ fn bucket_of(address: usize) -> &'static IrqLock<List> {
 
 /// Sleeps while `word` holds `expected`, until woken by a wake with a common bit in `mask`, or until
 /// `deadline_ns` on the monotonic clock.
-pub fn wait(
-    word: &AtomicU32,
-    expected: u32,
-    deadline_ns: Option<u64>,
-    mask: u32,
-) -> WaitOutcome {
+pub fn wait(word: &AtomicU32, expected: u32, deadline_ns: Option<u64>, mask: u32) -> WaitOutcome {
     if word.load(Ordering::Relaxed) != expected {
         return WaitOutcome::Mismatch;
     }

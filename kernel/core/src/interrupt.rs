@@ -37,9 +37,11 @@ const LOCAL_VECTORS: LocalVectors = LocalVectors {
 const DIVIDER: TimerDivider = TimerDivider::By16;
 const ISA_COUNT: usize = 16;
 
+type IsaHandlers = [Option<fn()>; ISA_COUNT];
+
 static LOCAL_APIC: Once<LocalApic> = Once::new();
 static IO_APICS: IrqLock<Vec<IoApic>> = IrqLock::new(Vec::new());
-static ISA_HANDLERS: IrqLock<[Option<fn()>; ISA_COUNT]> = IrqLock::new([None; ISA_COUNT]);
+static ISA_HANDLERS: IrqLock<IsaHandlers> = IrqLock::new([None; ISA_COUNT]);
 static APIC_IDS: [AtomicU64; CPUS_MAX] = [const { AtomicU64::new(0) }; CPUS_MAX];
 /// Ticks a second of the one-shot timer; 0 where deadlines are used.
 static TIMER_HZ: AtomicU64 = AtomicU64::new(0);
@@ -61,8 +63,16 @@ pub(crate) fn init() {
     READY.store(true, Ordering::Release);
     log::info!(
         "interrupts: {}, timer by {}",
-        if local_apic.is_x2apic() { "x2APIC" } else { "xAPIC" },
-        if TIMER_HZ.load(Ordering::Relaxed) == 0 { "deadline" } else { "count" }
+        if local_apic.is_x2apic() {
+            "x2APIC"
+        } else {
+            "xAPIC"
+        },
+        if TIMER_HZ.load(Ordering::Relaxed) == 0 {
+            "deadline"
+        } else {
+            "count"
+        }
     );
 }
 
@@ -107,7 +117,9 @@ fn start_io_apics() {
 }
 
 pub(crate) fn local_apic() -> &'static LocalApic {
-    LOCAL_APIC.get().unwrap_or_else(|| fault::stop("the local APIC is used before it is set up"))
+    LOCAL_APIC
+        .get()
+        .unwrap_or_else(|| fault::stop("the local APIC is used before it is set up"))
 }
 
 /// Whether interrupts between CPUs and timers work yet.
@@ -164,7 +176,10 @@ pub(crate) fn send_reschedule(cpu: u32) {
 
 fn send(cpu: u32, vector: u8) {
     let apic_id = APIC_IDS[cpu as usize].load(Ordering::Acquire) as u32;
-    while local_apic().send(Destination::One(apic_id), vector).is_err() {
+    while local_apic()
+        .send(Destination::One(apic_id), vector)
+        .is_err()
+    {
         mailbox::answer();
     }
 }

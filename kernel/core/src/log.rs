@@ -42,7 +42,12 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         let mut line = TextLine::new();
         let now_us = time::monotonic_ns() / 1000;
-        let _cut = write!(line, "[{:5}.{:06}] ", now_us / 1_000_000, now_us % 1_000_000);
+        let _cut = write!(
+            line,
+            "[{:5}.{:06}] ",
+            now_us / 1_000_000,
+            now_us % 1_000_000
+        );
         if record.level() <= Level::Warn {
             let _cut = write!(line, "{}: ", record.level().as_str().to_ascii_lowercase());
         }
@@ -87,7 +92,11 @@ impl Write for TextLine {
         let part = &text[..text.floor_char_boundary(room)];
         self.bytes[self.len..self.len + part.len()].copy_from_slice(part.as_bytes());
         self.len += part.len();
-        if part.len() == text.len() { Ok(()) } else { Err(fmt::Error) }
+        if part.len() == text.len() {
+            Ok(())
+        } else {
+            Err(fmt::Error)
+        }
     }
 }
 
@@ -122,7 +131,9 @@ pub(crate) fn configure(info: &BootInfo) {
 
 /// The value of a `key=` word of the command line.
 pub(crate) fn command_line_value(info: &BootInfo, key: &str) -> Option<&'static str> {
-    command_line(info).split(' ').find_map(|word| word.strip_prefix(key))
+    command_line(info)
+        .split(' ')
+        .find_map(|word| word.strip_prefix(key))
 }
 
 /// The command line that the loader read; empty if there is none or it is not UTF-8.

@@ -15,9 +15,16 @@ static FEATURES: Once<CpuFeatures> = Once::new();
 
 pub(crate) fn init(info: &BootInfo) {
     let features = FEATURES.call_once(CpuFeatures::detect);
-    log::info!("cpu: {} ({})", features.brand.as_str(), features.vendor.as_str());
+    log::info!(
+        "cpu: {} ({})",
+        features.brand.as_str(),
+        features.vendor.as_str()
+    );
     if let Some(missing) = &features.missing_baseline {
-        crate::fault::stop_with(format_args!("this processor lacks {}: KPIO needs x86-64-v2", missing.0));
+        crate::fault::stop_with(format_args!(
+            "this processor lacks {}: KPIO needs x86-64-v2",
+            missing.0
+        ));
     }
     let discovery = acpi::discover(info.acpi_rsdp, &memory_map(info));
     for complaint in &discovery.complaints {

@@ -4,7 +4,10 @@ use contract_boot::BootInfo;
 use kernel_machine::cpu::entry::HandOver;
 use kernel_machine::cpu::{interrupts, trap};
 
-use crate::{console, cpu, fault, futex, interrupt, log as kernel_log, memory, platform, random, thread, time, traps};
+use crate::{
+    console, cpu, fault, futex, interrupt, log as kernel_log, memory, platform, random, thread,
+    time, traps,
+};
 
 /// Brings the machine from the loader's hand-over to where threads run on all CPUs. What cannot be
 /// stops the machine with a sentence.
@@ -32,7 +35,9 @@ pub fn start(hand_over: &HandOver) -> BootInfo {
     memory::serve_large_blocks();
     console::enable_interrupts();
     if let Err(error) = thread::start_reaper() {
-        fault::stop_with(format_args!("the reaper thread could not be started: {error}"));
+        fault::stop_with(format_args!(
+            "the reaper thread could not be started: {error}"
+        ));
     }
     info
 }

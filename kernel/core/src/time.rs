@@ -19,7 +19,9 @@ static REAL_TIME_OFFSET_NS: Once<u64> = Once::new();
 
 pub(crate) fn init() {
     let found = platform::platform();
-    let mut hpet = found.hpet_address.and_then(|address| Hpet::start(address).ok());
+    let mut hpet = found
+        .hpet_address
+        .and_then(|address| Hpet::start(address).ok());
     let mut pm_timer = found.pm_timer.map(PmTimer::new);
     let claims = &platform::features().tsc_claims;
     let frequency = tsc::calibrate(claims, hpet.as_mut(), pm_timer.as_mut())
@@ -49,7 +51,9 @@ fn read_real_time(century_register: Option<u8>) {
             0
         }
     };
-    let offset = seconds.saturating_mul(1_000_000_000).saturating_sub(monotonic_ns());
+    let offset = seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_sub(monotonic_ns());
     REAL_TIME_OFFSET_NS.call_once(|| offset);
 }
 
@@ -60,7 +64,9 @@ pub fn monotonic_ns() -> u64 {
 
 /// Time since 1970-01-01 UTC.
 pub fn realtime_ns() -> u64 {
-    REAL_TIME_OFFSET_NS.get().map_or(0, |offset| offset + monotonic_ns())
+    REAL_TIME_OFFSET_NS
+        .get()
+        .map_or(0, |offset| offset + monotonic_ns())
 }
 
 pub(crate) fn clock() -> Option<&'static MonotonicClock> {

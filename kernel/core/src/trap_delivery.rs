@@ -45,12 +45,13 @@ pub(crate) fn deliver(trap: &mut Trap<'_>) -> bool {
     };
     let handler = handler_of(signal).load(Ordering::Acquire);
     let in_code = code::contains(trap.instruction_pointer() as usize);
-    if handler == 0 || !in_code || !trap.interrupts_were_enabled() {
-        return false;
-    }
     let local = thread::local();
     let start = local.alternate_stack_start.load(Ordering::Relaxed);
-    let stack = start..start + local.alternate_stack_len_bytes.load(Ordering::Relaxed);
+    let len_bytes = local.alternate_stack_len_bytes.load(Ordering::Relaxed);
+    if handler == 0 || !in_code || len_bytes == 0 || !trap.interrupts_were_enabled() {
+        return false;
+    }
+    let stack = start..start + len_bytes;
     back_top(stack.end) && trap.deliver(handler, signal as i32, stack)
 }
 

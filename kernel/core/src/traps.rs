@@ -42,7 +42,9 @@ fn handle_page_fault(trap: &mut Trap<'_>) {
 fn page_fault_sentence(outcome: FaultOutcome) -> &'static str {
     match outcome {
         FaultOutcome::NoFrames => "page fault: memory is used up",
-        FaultOutcome::Forbidden => "page fault: the page forbids it (a stack's guard, or read-only memory)",
+        FaultOutcome::Forbidden => {
+            "page fault: the page forbids it (a stack's guard, or read-only memory)"
+        }
         FaultOutcome::NoRegion | FaultOutcome::Resolved => "page fault: nothing is mapped there",
     }
 }
@@ -72,7 +74,10 @@ fn handle_nmi(trap: &mut Trap<'_>) {
     if fault::is_stopping() {
         cpu::halt_forever();
     }
-    fault::stop_at(trap, format_args!("non-maskable interrupt that nobody asked for"));
+    fault::stop_at(
+        trap,
+        format_args!("non-maskable interrupt that nobody asked for"),
+    );
 }
 
 fn handle_interrupt(trap: &mut Trap<'_>) {

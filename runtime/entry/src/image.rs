@@ -72,7 +72,9 @@ impl Programs {
         wasm: Option<Entry<'static>>,
         precompiled: Option<Entry<'static>>,
     ) -> Result<ProgramImage, String> {
-        let precompiled = precompiled.map(|entry| self.verify(name, entry)).transpose()?;
+        let precompiled = precompiled
+            .map(|entry| self.verify(name, entry))
+            .transpose()?;
         // Beside an image the source is only for the case that the image does not fit this kernel. It is not
         // verified then: the engine trusts no source anyway.
         let wasm = match (&precompiled, wasm) {
@@ -88,7 +90,10 @@ impl Programs {
 
     fn verify(&self, name: &str, entry: Entry<'static>) -> Result<VerifiedImage, String> {
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, image)) = verified.iter().find(|(number, _)| *number == entry.number()) {
+        if let Some((_, image)) = verified
+            .iter()
+            .find(|(number, _)| *number == entry.number())
+        {
             return Ok(*image);
         }
         let image = VerifiedImage::check(name, entry.contents(), &entry.sha256())
@@ -192,11 +197,7 @@ fn add_entry(
     Ok(node)
 }
 
-fn set_modified(
-    tree: &mut Tmpfs,
-    node: NodeId,
-    entry: Entry<'_>,
-) -> Result<(), lib_tmpfs::Error> {
+fn set_modified(tree: &mut Tmpfs, node: NodeId, entry: Entry<'_>) -> Result<(), lib_tmpfs::Error> {
     let modified = timestamp(entry.mtime_ns());
     tree.set_times(node, Some(modified), Some(modified), modified)
 }

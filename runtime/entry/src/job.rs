@@ -110,9 +110,14 @@ fn arguments(bundle: Bundle<'static>) -> Result<(String, Vec<String>), String> {
 }
 
 fn program(bundle: Bundle<'static>, name: &str) -> Result<ProgramImage, String> {
-    let wasm = bundle.get("/program.wasm").map(image::contents).transpose()?;
+    let wasm = bundle
+        .get("/program.wasm")
+        .map(image::contents)
+        .transpose()?;
     let precompiled = bundle.get("/program.cwasm");
-    let precompiled = precompiled.map(|entry| image::verified_image(name, entry)).transpose()?;
+    let precompiled = precompiled
+        .map(|entry| image::verified_image(name, entry))
+        .transpose()?;
     Ok(ProgramImage {
         name: name.to_owned(),
         wasm: wasm.map(WasmBytes::Static),
@@ -168,7 +173,10 @@ impl ByteSink for LinkOutput {
 
     fn write(&self, bytes: &[u8]) -> Result<usize, StreamFailure> {
         let part = &bytes[..bytes.len().min(FRAME_BYTES_MAX)];
-        if self.link.send_frames(|frames| encode_bytes(self.stream, part, frames)) {
+        if self
+            .link
+            .send_frames(|frames| encode_bytes(self.stream, part, frames))
+        {
             Ok(part.len())
         } else {
             Err(StreamFailure::Closed)
@@ -253,7 +261,10 @@ impl Receiver {
         };
         match stdin.write(bytes) {
             Ok(count) if count < bytes.len() => {
-                log::warn!("host link: {} bytes of input came without credit", bytes.len() - count);
+                log::warn!(
+                    "host link: {} bytes of input came without credit",
+                    bytes.len() - count
+                );
             }
             // Closed: the program reads no more.
             Ok(_) | Err(_) => {}
@@ -280,7 +291,8 @@ impl<'a> TreeSender<'a> {
     fn send(mut self) {
         let root = self.tree.read().root();
         if let Err(error) = self.send_children(root, "") {
-            self.link.send_text(&format!("the tree is not complete: {error}"));
+            self.link
+                .send_text(&format!("the tree is not complete: {error}"));
         }
         self.link.send(&Message::TreeEnd {
             entries: self.entries,
@@ -290,9 +302,11 @@ impl<'a> TreeSender<'a> {
     fn send_children(&mut self, directory: NodeId, path: &str) -> Result<(), lib_tmpfs::Error> {
         let mut last: Option<String> = None;
         loop {
-            let next = self.tree.read().entry_after(directory, last.as_deref())?.map(|entry| {
-                (entry.name.to_owned(), entry.node, entry.kind)
-            });
+            let next = self
+                .tree
+                .read()
+                .entry_after(directory, last.as_deref())?
+                .map(|entry| (entry.name.to_owned(), entry.node, entry.kind));
             let Some((name, node, kind)) = next else {
                 return Ok(());
             };
@@ -325,7 +339,11 @@ impl<'a> TreeSender<'a> {
                 },
             },
         }));
-        if kind == Kind::File { self.send_contents(node) } else { Ok(()) }
+        if kind == Kind::File {
+            self.send_contents(node)
+        } else {
+            Ok(())
+        }
     }
 
     fn send_contents(&self, file: NodeId) -> Result<(), lib_tmpfs::Error> {

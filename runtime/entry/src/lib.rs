@@ -30,7 +30,8 @@ fn main(hand_over: HandOver) -> ! {
     let info = kernel_core::start(&hand_over);
     failure::install_panic_hook();
     let options = Options::parse(kernel_core::log::command_line(&info));
-    let system = RunningSystem::start(&info).unwrap_or_else(|error| kernel_core::fault::stop(&error));
+    let system =
+        RunningSystem::start(&info).unwrap_or_else(|error| kernel_core::fault::stop(&error));
     report_start(&info);
     if options.job {
         job::run(&info, &system, options.job_tree)

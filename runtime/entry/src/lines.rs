@@ -28,7 +28,9 @@ impl ByteSink for LineOutput {
         if console::write(self.0, part) {
             Ok(part.len())
         } else {
-            Err(StreamFailure::Failed("the serial line takes nothing".to_owned()))
+            Err(StreamFailure::Failed(
+                "the serial line takes nothing".to_owned(),
+            ))
         }
     }
 

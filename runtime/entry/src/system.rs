@@ -8,7 +8,6 @@ use contract_boot::BootInfo;
 use kernel_core::memory::frames;
 use kernel_machine::memory::PAGE_BYTES;
 use kernel_machine::memory::frame::{FrameOwner, OWNERS};
-use lib_bundle::Bundle;
 use runtime_engine::{Engine, EngineOptions};
 use runtime_host::{Budget, ByteSource, FileTree, Notifier, StandardStream, Terminal};
 use runtime_prompt::{Job, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
@@ -30,7 +29,6 @@ const KERNEL_SHARE_BYTES: u64 = 8 << 20;
 pub struct RunningSystem {
     supervisor: Supervisor,
     budget: Budget,
-    bundle: Option<Bundle<'static>>,
     programs: Option<Programs>,
     root: FileTree,
 }
@@ -61,7 +59,6 @@ impl RunningSystem {
         Ok(Self {
             supervisor,
             budget,
-            bundle,
             programs: bundle.map(Programs::new),
             root,
         })
@@ -101,7 +98,11 @@ impl PromptSystem {
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
     ) -> Result<Process, StartError> {
-        let programs = self.system.programs.as_ref().ok_or(StartError::NoSuchProgram)?;
+        let programs = self
+            .system
+            .programs
+            .as_ref()
+            .ok_or(StartError::NoSuchProgram)?;
         let image = programs.find(program).ok_or(StartError::NoSuchProgram)?;
         let launch = Launch {
             program: image.map_err(StartError::Refused)?,
@@ -123,9 +124,14 @@ impl PromptSystem {
 
 /// What every program finds in its environment.
 fn environment() -> Vec<(String, String)> {
-    [("HOME", "/"), ("PWD", "/"), ("TERM", "vt100"), ("TMPDIR", "/tmp")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
+    [
+        ("HOME", "/"),
+        ("PWD", "/"),
+        ("TERM", "vt100"),
+        ("TMPDIR", "/tmp"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
 }
 
 /// The terminal behind all three streams.
@@ -139,7 +145,10 @@ impl Terminal for EveryStream {
 
 impl System for PromptSystem {
     fn programs(&self) -> Vec<String> {
-        self.system.programs.as_ref().map_or(Vec::new(), Programs::names)
+        self.system
+            .programs
+            .as_ref()
+            .map_or(Vec::new(), Programs::names)
     }
 
     fn start(
@@ -201,7 +210,9 @@ impl Job for Foreground {
     fn ending(&self) -> Option<Option<String>> {
         let exit = self.process.try_wait()?;
         let mut text = exit.message(self.process.name());
-        if let (Some(text), runtime_supervisor::Exit::Trap { wasm_backtrace, .. }) = (&mut text, &exit) {
+        if let (Some(text), runtime_supervisor::Exit::Trap { wasm_backtrace, .. }) =
+            (&mut text, &exit)
+        {
             for line in wasm_backtrace {
                 text.push_str("\n  ");
                 text.push_str(line);
@@ -216,12 +227,5 @@ impl Job for Foreground {
 
     fn kill(&self) {
         self.process.kill();
-    }
-}
-
-impl RunningSystem {
-    /// The system's bundle.
-    pub fn bundle(&self) -> Option<Bundle<'static>> {
-        self.bundle
     }
 }

@@ -31,7 +31,11 @@ pub struct FrameStatistics {
 /// # Errors
 /// A sentence; only where no range can hold the metadata.
 pub(super) fn init(ranges: &[MemoryRange]) -> Result<(), &'static str> {
-    let usable = || ranges.iter().filter(|range| range.kind == memory_kind::USABLE);
+    let usable = || {
+        ranges
+            .iter()
+            .filter(|range| range.kind == memory_kind::USABLE)
+    };
     let ram = ranges.iter().filter(|range| is_kernel_ram(range.kind));
     let end_frame = ram.map(range_end_frame).max().unwrap_or(0);
     let largest = usable().max_by_key(|range| range.len_bytes);
@@ -95,7 +99,10 @@ fn allocate_dirty(owner: FrameOwner) -> Option<Frame> {
     let number = buddy.allocate(0)?;
     drop(guard);
     let frame = Frame::claim(number, owner);
-    assert!(frame.is_some(), "the frame allocator hands out frame {number} twice");
+    assert!(
+        frame.is_some(),
+        "the frame allocator hands out frame {number} twice"
+    );
     frame
 }
 
@@ -105,7 +112,10 @@ pub fn free(frame: Frame) {
     let mut guard = ALLOCATOR.lock();
     let freed = guard.as_mut().map(|buddy| buddy.free(number, 0));
     drop(guard);
-    assert!(matches!(freed, Some(Ok(()))), "frame {number} is freed twice");
+    assert!(
+        matches!(freed, Some(Ok(()))),
+        "frame {number} is freed twice"
+    );
 }
 
 /// The state of memory now.

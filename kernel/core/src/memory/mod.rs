@@ -16,9 +16,8 @@ use kernel_machine::memory::{PAGE_BYTES, direct_map};
 use kernel_machine::{heap, kernel_image};
 
 pub use regions::{
-    Access, FaultAccess, FaultOutcome, MapRequest, MemoryError, Protection, discard, map, map_boot_module,
-    populate,
-    protect, resolve_fault, unmap,
+    Access, FaultAccess, FaultOutcome, MapRequest, MemoryError, Protection, discard, map,
+    map_boot_module, populate, protect, resolve_fault, unmap,
 };
 
 /// The part of the dynamic window in which regions are mapped.
@@ -43,7 +42,9 @@ pub fn init(info: &BootInfo) -> Result<(), BootMemoryError> {
     let ranges = map.read(&mut ranges);
     crate::boot::check_memory_map(ranges, info.direct_map_len_bytes)?;
     frames::init(ranges).map_err(BootMemoryError::Frames)?;
-    page_table::init(info.page_table_root, || frames::allocate(FrameOwner::PageTables));
+    page_table::init(info.page_table_root, || {
+        frames::allocate(FrameOwner::PageTables)
+    });
     page_table::drop_lower_half();
     heap::init(grow_heap);
     let frame_count = frames::statistics().total;
@@ -129,7 +130,10 @@ pub(crate) fn serve_large_blocks() {
     };
     heap::serve_large_blocks(map_large, |start, len_bytes| {
         let unmapped = unmap(start, len_bytes);
-        assert!(unmapped.is_ok(), "a large block of the heap cannot be unmapped");
+        assert!(
+            unmapped.is_ok(),
+            "a large block of the heap cannot be unmapped"
+        );
     });
 }
 
@@ -137,7 +141,9 @@ pub(crate) fn serve_large_blocks() {
 fn grow_heap(min_len_bytes: usize) -> Option<core::ops::Range<usize>> {
     use core::sync::atomic::Ordering;
     let start = HEAP_END.load(Ordering::Relaxed);
-    let wanted = (min_len_bytes as u64).next_multiple_of(PAGE_BYTES).max(HEAP_STEP_BYTES);
+    let wanted = (min_len_bytes as u64)
+        .next_multiple_of(PAGE_BYTES)
+        .max(HEAP_STEP_BYTES);
     let mut end = start;
     while end < start + wanted && end < HEAP_WINDOW.end {
         let Some(frame) = frames::allocate(FrameOwner::Heap) else {

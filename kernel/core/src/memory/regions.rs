@@ -206,19 +206,25 @@ impl Space {
 
     fn require_disposable(&self, pages: &Range<u64>) -> Result<(), MemoryError> {
         let mut disposable = true;
-        self.map.for_each_in(pages.clone(), &mut |_, region: Region| {
-            disposable &= region.kind != RegionKind::BootModule;
-        });
-        if disposable { Ok(()) } else { Err(MemoryError::Denied) }
+        self.map
+            .for_each_in(pages.clone(), &mut |_, region: Region| {
+                disposable &= region.kind != RegionKind::BootModule;
+            });
+        if disposable {
+            Ok(())
+        } else {
+            Err(MemoryError::Denied)
+        }
     }
 
     fn is_covered(&self, pages: &Range<u64>) -> bool {
         let mut covered = 0;
         let mut alive = true;
-        self.map.for_each_in(pages.clone(), &mut |part, region: Region| {
-            covered += part.end.min(pages.end) - part.start.max(pages.start);
-            alive &= !region.dying;
-        });
+        self.map
+            .for_each_in(pages.clone(), &mut |part, region: Region| {
+                covered += part.end.min(pages.end) - part.start.max(pages.start);
+                alive &= !region.dying;
+            });
         alive && covered == pages.end - pages.start
     }
 }
@@ -290,20 +296,17 @@ fn map_anywhere(pages: u64, region: Region) -> Result<usize, MemoryError> {
     let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
     space.require_slots()?;
     // One page more keeps a hole behind every region, so that overruns fault.
-    let start = space.map.find_gap(pages + 1, 1).ok_or(MemoryError::NoSpace)?;
+    let start = space
+        .map
+        .find_gap(pages + 1, 1)
+        .ok_or(MemoryError::NoSpace)?;
     let inserted = space.map.insert(start..start + pages, region);
     inserted.map_err(|_| MemoryError::NoSpace)?;
     Ok((start * PAGE_BYTES) as usize)
 }
 
 fn map_fixed(at: usize, len_bytes: usize, region: Region) -> Result<usize, MemoryError> {
-    let pages = checked_pages(at, len_bytes)?;
-    unmap(at, len_bytes)?;
-    let mut guard = SPACE.lock();
-    let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
-    space.require_slots()?;
-    let inserted = space.map.insert(pages, region);
-    inserted.map_err(|_| MemoryError::NoSpace)?;
+    replace(&checked_pages(at, len_bytes)?, Some(region))?;
     Ok(at)
 }
 
@@ -312,14 +315,26 @@ fn map_fixed(at: usize, len_bytes: usize, region: Region) -> Result<usize, Memor
 /// # Errors
 /// [`MemoryError::BadRange`], or [`MemoryError::NoSpace`] when the table has no room to split a region.
 pub fn unmap(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
-    let pages = checked_pages(start, len_bytes)?;
-    mark_dying(&pages)?;
-    drop_frames(&pages);
-    drop_empty_tables(&pages);
+    replace(&checked_pages(start, len_bytes)?, None)
+}
+
+/// Empties the range and, in the same step in which its old regions go, puts `region` there: nobody else
+/// can be given the place in between.
+fn replace(pages: &Range<u64>, region: Option<Region>) -> Result<(), MemoryError> {
+    mark_dying(pages)?;
+    drop_frames(pages);
+    drop_empty_tables(pages);
     let mut guard = SPACE.lock();
     let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
-    let removed = space.map.remove(pages, &mut |_, _| {});
-    removed.map_err(|_| MemoryError::NoSpace)
+    let removed = space.map.remove(pages.clone(), &mut |_, _| {});
+    removed.map_err(|_| MemoryError::NoSpace)?;
+    match region {
+        Some(region) => space
+            .map
+            .insert(pages.clone(), region)
+            .map_err(|_| MemoryError::NoSpace),
+        None => Ok(()),
+    }
 }
 
 fn mark_dying(pages: &Range<u64>) -> Result<(), MemoryError> {
@@ -349,7 +364,10 @@ pub fn discard(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
 ///
 /// # Errors
 /// [`MemoryError::BadRange`] if the frames are not the loader's; see [`MemoryError`].
-pub fn map_boot_module(physical_start: u64, len_bytes: usize) -> Result<&'static [u8], MemoryError> {
+pub fn map_boot_module(
+    physical_start: u64,
+    len_bytes: usize,
+) -> Result<&'static [u8], MemoryError> {
     if !physical_start.is_multiple_of(PAGE_BYTES) {
         return Err(MemoryError::BadRange);
     }
@@ -427,10 +445,14 @@ fn take_batch(
 /// A frame that held code becomes writable through the direct map again before it is freed.
 fn restore_alias(virt: u64) {
     let leaf = page_table::lookup(virt);
-    let executable = leaf.filter(|leaf| !leaf.is_boot_module && leaf.rights.is_some_and(|rights| rights.execute));
+    let executable = leaf
+        .filter(|leaf| !leaf.is_boot_module && leaf.rights.is_some_and(|rights| rights.execute));
     if let Some(leaf) = executable {
         let restored = page_table::set_alias_writable(leaf.frame_number, true);
-        assert!(restored.is_ok(), "a split direct map needs no further table");
+        assert!(
+            restored.is_ok(),
+            "a split direct map needs no further table"
+        );
     }
 }
 
@@ -533,7 +555,11 @@ fn update_page(virt: u64, access: Access) -> Result<(), MemoryError> {
         page_table::set_alias_writable(leaf.frame_number, !is_code)
             .map_err(|_| MemoryError::NoFrames)?;
     }
-    let kind = if is_boot_module { RegionKind::BootModule } else { RegionKind::Plain };
+    let kind = if is_boot_module {
+        RegionKind::BootModule
+    } else {
+        RegionKind::Plain
+    };
     page_table::set_rights(virt, access.limited_to(kind).rights());
     Ok(())
 }

@@ -70,7 +70,9 @@ impl LocalState {
 
     fn reset(&self) {
         self.errno.store(0, Ordering::Relaxed);
-        self.keys.iter().for_each(|key| key.store(0, Ordering::Relaxed));
+        self.keys
+            .iter()
+            .for_each(|key| key.store(0, Ordering::Relaxed));
         for word in [
             &self.alternate_stack_start,
             &self.alternate_stack_len_bytes,

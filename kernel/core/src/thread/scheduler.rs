@@ -82,7 +82,9 @@ pub(super) fn prepare_cpu(cpu: u32) {
 
 /// Names the thread that runs on `cpu` when nobody else wants to.
 pub(super) fn set_idle_thread(cpu: u32, thread: &Thread) {
-    CPUS[cpu as usize].idle_thread.store(thread.slot, Ordering::Release);
+    CPUS[cpu as usize]
+        .idle_thread
+        .store(thread.slot, Ordering::Release);
 }
 
 fn here() -> &'static CpuState {
@@ -177,7 +179,9 @@ fn begin(from: &Thread, to: &Thread) {
     let since = state.switched_at_ns.swap(now_ns, Ordering::Relaxed);
     from.cpu_time_ns
         .fetch_add(now_ns.saturating_sub(since), Ordering::Relaxed);
-    state.slice_end_ns.store(now_ns + SLICE_NS, Ordering::Relaxed);
+    state
+        .slice_end_ns
+        .store(now_ns + SLICE_NS, Ordering::Relaxed);
     SWITCHES.fetch_add(1, Ordering::Relaxed);
     to.cpu.store(cpu::index(), Ordering::Release);
     to.context.set_on_cpu();
@@ -242,7 +246,10 @@ pub(super) fn add_timeout(thread: &Thread, deadline_ns: u64) -> u32 {
         .as_mut()
         .map(|timeouts| timeouts.insert(thread.slot, deadline_ns));
     drop(timeouts);
-    assert!(matches!(added, Some(Ok(()))), "a thread sleeps once at a time");
+    assert!(
+        matches!(added, Some(Ok(()))),
+        "a thread sleeps once at a time"
+    );
     arm_timer();
     cpu
 }

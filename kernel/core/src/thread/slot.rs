@@ -100,7 +100,12 @@ impl Life {
     /// Returns what it was: [`Self::RUNNING`] means that it is detached now.
     pub fn detach(&self) -> u32 {
         self.0
-            .compare_exchange(Self::RUNNING, Self::DETACHED, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(
+                Self::RUNNING,
+                Self::DETACHED,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
             .unwrap_or_else(|was| was)
     }
 
@@ -195,11 +200,15 @@ impl Thread {
         });
         drop(block);
         let stack_end = self.stack().end;
-        self.context.prepare(main, self.slot as usize, stack_end, thread_pointer);
+        self.context
+            .prepare(main, self.slot as usize, stack_end, thread_pointer);
     }
 
     pub fn thread_pointer(&self) -> u64 {
-        self.block.lock().as_ref().map_or(0, ThreadBlock::thread_pointer)
+        self.block
+            .lock()
+            .as_ref()
+            .map_or(0, ThreadBlock::thread_pointer)
     }
 
     pub fn row(&self) -> ThreadRow {

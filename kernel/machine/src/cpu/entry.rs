@@ -62,7 +62,9 @@ impl HandOver {
         if info.magic != contract_boot::MAGIC {
             return Err("the loader's boot information has a wrong magic number");
         }
-        if info.version != contract_boot::VERSION || info.size_bytes as usize != size_of::<BootInfo>() {
+        if info.version != contract_boot::VERSION
+            || info.size_bytes as usize != size_of::<BootInfo>()
+        {
             return Err("loader and kernel come from different images: write the image again");
         }
         Ok(info)

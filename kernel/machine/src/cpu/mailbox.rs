@@ -67,7 +67,10 @@ fn flush_here(pages: Option<&[u64]>) {
 
 fn ask(others: u64) {
     let sender = SENDER.load(Ordering::Acquire);
-    assert!(sender != 0, "a second CPU runs before the mailbox is set up");
+    assert!(
+        sender != 0,
+        "a second CPU runs before the mailbox is set up"
+    );
     // SAFETY: only `init` stores here, and it stores a `Sender`.
     let send: Sender = unsafe { core::mem::transmute(sender) };
     for cpu in bits(others) {

@@ -30,6 +30,7 @@ const PARAMETERS: usize = 0xf00;
 /// What the new CPU needs from the old one.
 struct Seed {
     index: u32,
+    block: Box<Block>,
     thread_pointer: u64,
     main: Main,
 }
@@ -83,6 +84,7 @@ pub fn start_cpu(
 fn prepare(page: u64, index: u32, stack_end: usize, thread_pointer: u64, main: Main) {
     let seed = Box::new(Seed {
         index,
+        block: Box::new(Block::new(index)),
         thread_pointer,
         main,
     });
@@ -94,12 +96,15 @@ fn prepare(page: u64, index: u32, stack_end: usize, thread_pointer: u64, main: M
     // only through the base address that is patched into it below.
     unsafe {
         target.copy_from_nonoverlapping(code, len);
-        target.add(PARAMETERS).cast::<Parameters>().write(Parameters {
-            page_table_root: page_table::root(),
-            stack_pointer: (stack_end as u64 & !15) - 8,
-            entry: start as *const () as u64,
-            seed: Box::into_raw(seed) as u64,
-        });
+        target
+            .add(PARAMETERS)
+            .cast::<Parameters>()
+            .write(Parameters {
+                page_table_root: page_table::root(),
+                stack_pointer: (stack_end as u64 & !15) - 8,
+                entry: start as *const () as u64,
+                seed: Box::into_raw(seed) as u64,
+            });
         patch(target, page as u32);
     }
 }
@@ -131,13 +136,9 @@ unsafe extern "sysv64" fn start(seed: *mut Seed) -> ! {
     unsafe {
         super::xsave::enable(false);
         let seed = core::ptr::read(seed);
-        // The heap's lock asks for the CPU's index, so GS comes first, from a block that `prepare`
-        // could not allocate: it stands on this stack until the real one is made.
-        let mut first_block = Block::new(seed.index);
-        let first: &'static mut Block = &mut *(&raw mut first_block);
-        first.install();
+        // The heap's lock asks for the CPU's index, so GS comes before everything that allocates.
+        Box::leak(seed.block).install();
         super::write_msr(super::MSR_FS_BASE, seed.thread_pointer);
-        Box::leak(Box::new(Block::new(seed.index))).install();
         tables::install();
         super::configure(false);
         STARTED.fetch_add(1, Ordering::AcqRel);

@@ -90,7 +90,16 @@ unsafe impl Sync for BootTables {}
 impl CpuTables {
     const EMPTY: Self = Self {
         // Null, kernel code, kernel data, task state (two words), and room for user segments.
-        segments: [0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0, 0, 0, 0],
+        segments: [
+            0,
+            0x00af_9b00_0000_ffff,
+            0x00cf_9300_0000_ffff,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ],
         task: TaskState {
             reserved0: 0,
             privilege_stacks: [0; 3],

@@ -94,8 +94,8 @@ impl Frame {
     /// rsp, r8 … r15, and the instruction pointer.
     pub fn dwarf(&self) -> [u64; 17] {
         [
-            self.rax, self.rdx, self.rcx, self.rbx, self.rsi, self.rdi, self.rbp, self.rsp, self.r8,
-            self.r9, self.r10, self.r11, self.r12, self.r13, self.r14, self.r15, self.rip,
+            self.rax, self.rdx, self.rcx, self.rbx, self.rsi, self.rdi, self.rbp, self.rsp,
+            self.r8, self.r9, self.r10, self.r11, self.r12, self.r13, self.r14, self.r15, self.rip,
         ]
     }
 }

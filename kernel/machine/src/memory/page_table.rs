@@ -104,8 +104,14 @@ pub fn map(virt: u64, frame: Frame, rights: Rights) -> Result<(), Frame> {
         return Err(frame);
     };
     let leaf = entry(table, index(virt, 3));
-    assert!(leaf.load(Ordering::Relaxed) == 0, "a mapped page is mapped again");
-    leaf.store(frame.into_number() * PAGE_BYTES | bits(rights), Ordering::Release);
+    assert!(
+        leaf.load(Ordering::Relaxed) == 0,
+        "a mapped page is mapped again"
+    );
+    leaf.store(
+        (frame.into_number() * PAGE_BYTES) | bits(rights),
+        Ordering::Release,
+    );
     Ok(())
 }
 
@@ -114,7 +120,7 @@ pub fn unmap(virt: u64) -> Option<StaleFrame> {
     assert!(DYNAMIC_WINDOW.contains(&virt));
     let leaf = find_leaf(virt)?;
     let was = leaf.swap(0, Ordering::AcqRel);
-    (was & (PRESENT | HELD) != 0).then(|| StaleFrame((was & ADDRESS) / PAGE_BYTES))
+    (was & (PRESENT | HELD) != 0).then_some(StaleFrame((was & ADDRESS) / PAGE_BYTES))
 }
 
 /// Changes what may be done with a mapped page; `None` keeps the frame and forbids everything.
@@ -185,7 +191,7 @@ pub(crate) fn map_device(virt: u64, physical: u64, len_bytes: u64) -> Result<(),
     let _guard = DEVICE_LOCK.lock();
     for offset in (0..len_bytes).step_by(PAGE_BYTES as usize) {
         let table = descend(virt + offset, 3, true)?.ok_or(NoTableFrame)?;
-        let value = physical + offset | PRESENT | WRITABLE | UNCACHED | NO_EXECUTE;
+        let value = (physical + offset) | PRESENT | WRITABLE | UNCACHED | NO_EXECUTE;
         entry(table, index(virt + offset, 3)).store(value, Ordering::Release);
     }
     Ok(())
@@ -198,7 +204,10 @@ pub fn set_alias_writable(frame_number: u64, writable: bool) -> Result<(), NoTab
     let table = split_large_page(virt)?;
     let leaf = entry(table, index(virt, 3));
     let value = leaf.load(Ordering::Relaxed) & !WRITABLE;
-    leaf.store(value | if writable { WRITABLE } else { 0 }, Ordering::Release);
+    leaf.store(
+        value | if writable { WRITABLE } else { 0 },
+        Ordering::Release,
+    );
     Ok(())
 }
 
