@@ -16,6 +16,8 @@ use crate::paths::{self, Paths};
 /// The table of C symbols that the kernel supplies.
 const LIBC_TABLE: &str = "kernel/libc/README.md";
 const LINKER_SCRIPT: &str = "kernel/kernel.ld";
+/// Names that the linker itself gives a value.
+const LINKER_SYMBOLS: [&str; 2] = ["_GLOBAL_OFFSET_TABLE_", "__dso_handle"];
 /// Archive members of the crate that supplies them begin with this.
 const LIBC_MEMBER: &str = "kernel_libc";
 
@@ -28,14 +30,29 @@ pub fn syscalls(paths: &Paths) -> Result<()> {
         .symbols()
         .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0);
     let mut findings = BTreeSet::new();
+    let mut decoded_bytes = 0;
     for function in functions {
         let code = code_of(&kernel, &function).unwrap_or_default();
+        decoded_bytes += code.len() as u64;
         let calls = system_calls(code, function.address());
         findings.extend(calls.map(|(address, how)| {
             format!("{address:#x}: {how} in {}", function.name().unwrap_or("?"))
         }));
     }
+    if decoded_bytes < text_len_bytes(&kernel) / 2 {
+        findings.insert(format!(
+            "only {decoded_bytes} bytes of code belong to a known function"
+        ));
+    }
     verdict(findings)
+}
+
+/// Length of all executable sections.
+fn text_len_bytes(kernel: &object::File<'_>) -> u64 {
+    let executable = kernel
+        .sections()
+        .filter(|section| section.kind() == SectionKind::Text);
+    executable.map(|section| section.size()).sum()
 }
 
 fn code_of<'data>(
@@ -77,7 +94,8 @@ pub fn symbols(paths: &Paths) -> Result<()> {
     let linked = linked_symbols(paths)?;
     let needed = names.needed.difference(&names.supplied);
     let needed = needed
-        .filter(|name| linked.contains(*name) && !table.contains(*name) && !script.contains(*name));
+        .filter(|name| linked.contains(*name) && !table.contains(*name) && !script.contains(*name))
+        .filter(|name| !LINKER_SYMBOLS.contains(&name.as_str()));
     verdict(
         needed.map(|name| format!("`{name}` is linked into the kernel and not in {LIBC_TABLE}")),
     )
@@ -123,8 +141,10 @@ fn linked_symbols(paths: &Paths) -> Result<BTreeSet<String>> {
     let file = paths.kernel_debug();
     let bytes = paths::read(&file)?;
     let kernel = object::File::parse(&*bytes).map_err(|e| Failure::input(file.display(), e))?;
+    // A weak symbol that nobody supplies, or one that the linker optimised away, needs no table.
     Ok(kernel
         .symbols()
+        .filter(|symbol| symbol.is_definition())
         .filter_map(|symbol| symbol.name().ok().map(str::to_owned))
         .collect())
 }

@@ -58,9 +58,14 @@ const LAYERS: &[(&str, &[&str])] = &[
             "lib",
         ],
     ),
+    (
+        "runtime/platform",
+        &["kernel/core", "kernel/machine", "kernel/libc"],
+    ),
     ("runtime/entry", &["runtime", "kernel", "contract", "lib"]),
     ("xtask/compiler", &["runtime/engine", "contract", "lib"]),
     ("xtask", &["contract", "lib"]),
+    ("test", &["test", "runtime", "kernel", "contract", "lib"]),
     ("bench", &["contract", "lib"]),
 ];
 

@@ -13,17 +13,26 @@ const LOADER: &str = "boot-loader";
 
 /// Everything is formatted as rustfmt does it.
 pub fn format(paths: &Paths) -> Result<()> {
-    command::capture(cargo(paths).args(["fmt", "--all", "--check"]))?;
+    formatted(paths, "Cargo.toml")?;
     if paths.source(TEST_GUESTS).exists() {
-        command::capture(cargo(paths).args([
-            "fmt",
-            "--all",
-            "--check",
-            "--manifest-path",
-            TEST_GUESTS,
-        ]))?;
+        formatted(paths, TEST_GUESTS)?;
     }
     Ok(())
+}
+
+/// Lists the files that are not.
+fn formatted(paths: &Paths, manifest: &str) -> Result<()> {
+    let mut fmt = cargo(paths);
+    fmt.args([
+        "fmt",
+        "--all",
+        "--check",
+        "--manifest-path",
+        manifest,
+        "--",
+        "-l",
+    ]);
+    command::capture(&mut fmt).map(drop)
 }
 
 /// Clippy has nothing to say.

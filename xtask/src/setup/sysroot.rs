@@ -69,6 +69,13 @@ pub fn ensure(paths: &Paths, target: &'static str) -> Result<(PathBuf, Origin)> 
     Ok((sysroot, Origin::Made))
 }
 
+/// Gets the packages that making a sysroot needs, without making one.
+pub fn obtain_packages(paths: &Paths) -> Result<()> {
+    [&RUST_SOURCES, &WASI_LIBC]
+        .iter()
+        .try_for_each(|package| obtain(paths, package).map(drop))
+}
+
 fn libraries(sysroot: &Path, target: &str) -> PathBuf {
     sysroot.join("lib/rustlib").join(target).join("lib")
 }

@@ -36,8 +36,11 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
 
 /// Below this, the image for small machines is booted.
 const LITTLE_MEMORY_MIB: u32 = 256;
-/// A line of `system/small.toml`, as ripgrep shows it.
-const FOUND: &str = "first-steps.txt:1:TODO list for the first five minutes";
+/// A file of `system/small.toml` and a line of it, as ripgrep shows them on a terminal.
+const FOUND: (&str, &str) = (
+    "/share/first-steps.txt",
+    "1:TODO list for the first five minutes",
+);
 
 type Change = fn(&mut Machine);
 
@@ -64,7 +67,7 @@ fn boots_and_searches(machine: &Machine, log: &Path) -> Result<()> {
     let mut guest = Guest::boot(machine, log)?;
     console::prompt(&mut guest)?;
     let said = console::command(&mut guest, "rg -n TODO /share")?;
-    if !said.contains(FOUND) {
+    if !said.contains(FOUND.0) || !said.contains(FOUND.1) {
         return Err(unmet(format!(
             "ripgrep did not find the line; it said:\n{said}"
         )));

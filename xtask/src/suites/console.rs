@@ -24,10 +24,21 @@ pub fn expect(guest: &mut Guest, text: &str) -> Result<String> {
     }
 }
 
-/// Types a line at the prompt and waits for the next prompt; returns what was said in between.
+/// Types a line at the prompt and waits for the next prompt; returns what was said in between, without
+/// colours and movements of the cursor.
 pub fn command(guest: &mut Guest, line: &str) -> Result<String> {
     guest.send(format!("{line}\r"))?;
-    prompt(guest)
+    prompt(guest).map(|said| plain(&said))
+}
+
+/// Text without control sequences (ECMA-48, section 5.4: CSI, parameters, one final byte).
+fn plain(text: &str) -> String {
+    let mut pieces = text.split("\x1b[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |plain, piece| {
+        let sequence_end = piece.find(|c| ('\x40'..='\x7e').contains(&c));
+        plain + sequence_end.map_or("", |end| &piece[end + 1..])
+    })
 }
 
 /// Powers off from the prompt.
@@ -38,5 +49,19 @@ pub fn power_off(mut guest: Guest) -> Result<()> {
         other => Err(unmet(format!(
             "the machine was to power off, but: {other:?}"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_sequences_are_removed() {
+        assert_eq!(
+            plain("\x1b[K\x1b[6Ca\x1b[0m\x1b[1m\x1b[31mTODO\x1b[0m b"),
+            "aTODO b"
+        );
+        assert_eq!(plain("a\x1b["), "a");
     }
 }
