@@ -8,6 +8,7 @@ mod boot;
 mod check;
 mod console;
 mod host;
+mod jobs;
 mod loader;
 mod report;
 mod sysroot;
@@ -55,6 +56,11 @@ pub const SUITES: &[Suite] = &[
         name: "boot",
         about: "machines of many kinds boot to the prompt and run ripgrep",
         run: boot::run,
+    },
+    Suite {
+        name: "jobs",
+        about: "one program in a machine of its own: output, exit code, input, tree",
+        run: jobs::run,
     },
 ];
 
