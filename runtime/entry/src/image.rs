@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use contract_boot::PhysRange;
+use contract_boot::Module;
 use kernel_core::memory;
 use lib_bundle::{Bundle, Entry, EntryKind};
 use lib_tmpfs::{Backing, BackingError, NodeId, Timestamp, Tmpfs};
@@ -18,15 +18,15 @@ use runtime_supervisor::{ProgramImage, WasmBytes};
 /// Links that lead from one name of a program to another, at most.
 const LINKS_MAX: usize = 8;
 
-/// Maps and opens the bundle in `range`; `None` where the loader read none.
+/// Maps and opens the bundle in `module`; `None` where the loader read none.
 ///
 /// # Errors
 /// A sentence that names the bundle.
-pub fn open(name: &str, range: PhysRange) -> Result<Option<Bundle<'static>>, String> {
-    if range.len_bytes == 0 {
+pub fn open(name: &str, module: &Module) -> Result<Option<Bundle<'static>>, String> {
+    if module.len_bytes == 0 {
         return Ok(None);
     }
-    let bytes = memory::map_boot_module(range.start, range.len_bytes as usize)
+    let bytes = memory::map_boot_module(module)
         .map_err(|error| format!("the {name} cannot be mapped: {error}"))?;
     let bundle = Bundle::open(bytes)
         .map_err(|error| format!("the {name} is damaged: {error}: write the image again"))?;

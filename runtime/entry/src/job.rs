@@ -63,7 +63,7 @@ fn run_program(
     link: &Arc<Link>,
     send_tree: bool,
 ) -> Result<(String, Exit), String> {
-    let bundle = image::open("job", info.job)?.ok_or("the host sent no job")?;
+    let bundle = image::open("job", &info.job)?.ok_or("the host sent no job")?;
     let (name, arguments) = arguments(bundle)?;
     let tree = image::tree(Some(bundle), "/tree", system.budget().clone())?;
     let (reader, writer) =

@@ -1,25 +1,17 @@
 //! The top of the kernel: links every layer into one image and starts it.
 //!
-//! Law: nothing imports this crate. It holds what connects the runtime to this kernel: where code becomes
-//! executable ([`code_memory`]), what the image holds ([`image`]), which lines lead where ([`lines`]), and what is
-//! done at the end of the start: one job for the host ([`job`]), or the prompt ([`terminal`]).
+//! Law: nothing imports this crate. It says what the image holds ([`image`]), which lines lead where ([`lines`]), and
+//! what is done at the end of the start: one job for the host ([`job`]), or the prompt ([`terminal`]).
 
-mod code_memory;
-mod failure;
 mod image;
 mod job;
 mod lines;
 mod system;
 mod terminal;
 
-// Linked for their symbols: the C library that `std` stands on, the unwinder, and rustix without inline
-// system calls.
-extern crate kernel_libc;
-extern crate unwinding;
-use rustix as _;
-
 use contract_boot::BootInfo;
 use kernel_machine::cpu::entry::HandOver;
+use runtime_platform::failure;
 
 use crate::system::RunningSystem;
 

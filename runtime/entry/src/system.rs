@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use contract_boot::BootInfo;
 use kernel_core::memory::frames;
+use kernel_core::thread::{self, ThreadRow};
 use kernel_machine::memory::PAGE_BYTES;
 use kernel_machine::memory::frame::{FrameOwner, OWNERS};
 use runtime_engine::{Engine, EngineOptions};
 use runtime_host::{Budget, ByteSource, FileTree, Notifier, StandardStream, Terminal};
+use runtime_platform::code_memory;
 use runtime_prompt::{Job, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
 use runtime_supervisor::{
-    Launch, Phase, Process, ProcessLimits, Rights, Supervisor, SupervisorOptions,
+    CpuClock, Launch, Phase, Process, ProcessLimits, ProcessStatus, Rights, Supervisor,
+    SupervisorOptions,
 };
 
-use crate::code_memory;
 use crate::image::{self, Programs};
 
 /// Processes at a time, at most.
@@ -39,7 +41,7 @@ impl RunningSystem {
     /// # Errors
     /// A sentence.
     pub fn start(info: &BootInfo) -> Result<Self, String> {
-        let bundle = image::open("system's bundle", info.bundle)?;
+        let bundle = image::open("system's bundle", &info.bundle)?;
         let free_bytes = frames::statistics().free * PAGE_BYTES;
         let budget = Budget::new(free_bytes.saturating_sub(KERNEL_SHARE_BYTES + free_bytes / 16));
         let engine = Engine::new(EngineOptions {
@@ -52,6 +54,7 @@ impl RunningSystem {
             budget: budget.clone(),
             processes_max: PROCESSES_MAX,
             interfaces: Vec::new(),
+            cpu_clock: Some(own_cpu_clock),
         };
         let supervisor =
             Supervisor::new(engine, options).map_err(|error| format!("supervisor: {error}"))?;
@@ -162,15 +165,15 @@ impl System for PromptSystem {
     }
 
     fn processes(&self) -> Vec<ProcessRow> {
-        let statuses = self.system.supervisor.list();
-        let rows = statuses.into_iter().map(|status| ProcessRow {
-            id: status.id.0,
-            state: phase_name(status.phase).to_owned(),
-            memory_bytes: status.memory_bytes,
-            age: status.age,
-            name: status.name,
-        });
-        rows.collect()
+        let mut rows: Vec<_> = self
+            .system
+            .supervisor
+            .list()
+            .into_iter()
+            .map(process_row)
+            .collect();
+        thread::for_each(&mut |thread| rows.push(thread_row(thread)));
+        rows
     }
 
     fn memory(&self) -> Vec<MemoryUse> {
@@ -190,6 +193,35 @@ impl System for PromptSystem {
 
     fn log(&self) -> String {
         kernel_core::log::snapshot()
+    }
+}
+
+/// How the calling thread's CPU time is read by others.
+fn own_cpu_clock() -> CpuClock {
+    let id = thread::current();
+    Box::new(move || Duration::from_nanos(thread::cpu_time_ns(id).unwrap_or(0)))
+}
+
+fn process_row(status: ProcessStatus) -> ProcessRow {
+    ProcessRow {
+        id: status.id.0,
+        state: phase_name(status.phase).to_owned(),
+        memory_bytes: Some(status.memory_bytes),
+        cpu_time: status.cpu_time,
+        age: Some(status.age),
+        name: status.name,
+    }
+}
+
+fn thread_row(row: ThreadRow) -> ProcessRow {
+    let name = String::from_utf8_lossy(&row.name[..row.name_len_bytes]);
+    ProcessRow {
+        id: u64::from(row.id.as_u32()),
+        state: format!("cpu {}", row.cpu),
+        memory_bytes: None,
+        cpu_time: Some(Duration::from_nanos(row.cpu_time_ns)),
+        age: None,
+        name: format!("[{name}]"),
     }
 }
 

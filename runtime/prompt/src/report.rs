@@ -45,20 +45,26 @@ pub(crate) fn processes(rows: &[ProcessRow]) -> String {
         return "No process runs.\n".into();
     }
     let mut text = format!(
-        "{:>6}  {:<10}{:>12}  {:>10}  NAME\n",
-        "ID", "STATE", "MEMORY KiB", "AGE"
+        "{:>6}  {:<8}{:>12}{:>12}  {:>10}  NAME\n",
+        "ID", "STATE", "MEMORY KiB", "CPU ms", "AGE"
     );
     for row in rows {
         text += &format!(
-            "{:>6}  {:<10}{:>12}  {:>10}  {}\n",
+            "{:>6}  {:<8}{:>12}{:>12}  {:>10}  {}\n",
             row.id,
             printable(&row.state),
-            row.memory_bytes.div_ceil(1024),
-            age(row.age),
+            or_dash(row.memory_bytes.map(|bytes| bytes.div_ceil(1024))),
+            or_dash(row.cpu_time.map(|time| time.as_millis())),
+            or_dash(row.age.map(age)),
             printable(&row.name),
         );
     }
     text
+}
+
+/// What nobody knows is a dash.
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or("-".into(), |value| value.to_string())
 }
 
 pub(crate) fn memory(uses: &[MemoryUse]) -> String {
@@ -140,8 +146,9 @@ mod tests {
         let row = ProcessRow {
             id: 7,
             state: "running".into(),
-            memory_bytes: 1,
-            age: Duration::ZERO,
+            memory_bytes: Some(1),
+            cpu_time: None,
+            age: Some(Duration::ZERO),
             name: "evil\x1b[2J\nx".into(),
         };
         let text = processes(&[row]);

@@ -17,7 +17,7 @@ pub trait System {
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
     ) -> Result<Box<dyn Job>, StartError>;
-    /// The processes that exist, oldest first.
+    /// The processes that exist, oldest first, and the kernel's own threads.
     fn processes(&self) -> Vec<ProcessRow>;
     /// Who uses how much of the machine's memory. The rows add up to all of it.
     fn memory(&self) -> Vec<MemoryUse>;
@@ -46,18 +46,20 @@ pub enum StartError {
     Refused(String),
 }
 
-/// One process.
+/// One process, or one thread of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessRow {
     /// Its number.
     pub id: u64,
     /// What it is busy with, in a word.
     pub state: String,
-    /// Memory reserved for it.
-    pub memory_bytes: u64,
-    /// Time since its start.
-    pub age: Duration,
-    /// Its program's name.
+    /// Memory reserved for it; `None` where nobody counts it.
+    pub memory_bytes: Option<u64>,
+    /// CPU time that it has used; `None` where nobody counts it.
+    pub cpu_time: Option<Duration>,
+    /// Time since its start; `None` where nobody knows.
+    pub age: Option<Duration>,
+    /// Its program's or thread's name.
     pub name: String,
 }
 

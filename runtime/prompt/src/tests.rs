@@ -153,8 +153,9 @@ impl System for Fake {
         vec![ProcessRow {
             id: 12,
             state: "running".into(),
-            memory_bytes: 3 << 20,
-            age: Duration::from_secs(75),
+            memory_bytes: Some(3 << 20),
+            cpu_time: Some(Duration::from_millis(1234)),
+            age: Some(Duration::from_secs(75)),
             name: "clock".into(),
         }]
     }
@@ -231,7 +232,7 @@ fn built_in_commands_answer() {
     assert!(
         person
             .asks("ps")
-            .contains("    12  running           3072        1:15  clock\r\n")
+            .contains("    12  running         3072        1234        1:15  clock\r\n")
     );
     assert!(person.asks("free").contains("2048 KiB\r\n"));
     assert!(

@@ -30,7 +30,7 @@ mod supervisor;
 pub use exit::Exit;
 pub use launch::{Launch, LaunchError, ProgramImage, WasmBytes};
 pub use limits::{ProcessLimits, Refusal};
-pub use process::{Phase, Process, ProcessId, ProcessStatus};
+pub use process::{CpuClock, Phase, Process, ProcessId, ProcessStatus};
 pub use runtime_wasi::Rights;
 pub use state::ProcessState;
 pub use supervisor::{Interface, Supervisor, SupervisorOptions};

@@ -45,7 +45,12 @@ pub struct ProcessStatus {
     pub memory_bytes: u64,
     /// Time since its start.
     pub age: Duration,
+    /// CPU time that its thread has used; `None` where nobody counts it or the thread is gone.
+    pub cpu_time: Option<Duration>,
 }
+
+/// Tells how much CPU time one thread has used so far.
+pub type CpuClock = Box<dyn Fn() -> Duration + Send>;
 
 /// A handle on a process. Clones are the same process; dropping all of them lets it run on.
 #[derive(Clone)]
@@ -70,6 +75,8 @@ pub(crate) struct Shared {
 struct State {
     phase: Phase,
     exit: Option<Exit>,
+    /// Counts the thread's CPU time; set by the thread itself, as long as it runs.
+    cpu_clock: Option<CpuClock>,
     /// Who waits first joins the thread, so that its stack is gone when `wait` returns.
     thread: Option<JoinHandle<()>>,
 }
@@ -94,6 +101,7 @@ impl Shared {
             state: Mutex::new(State {
                 phase: Phase::Loading,
                 exit: None,
+                cpu_clock: None,
                 thread: None,
             }),
             ended: Condvar::new(),
@@ -107,6 +115,11 @@ impl Shared {
 
     pub fn set_thread(&self, thread: JoinHandle<()>) {
         self.lock().thread = Some(thread);
+    }
+
+    /// From here on `clock` tells how much CPU time the process has used.
+    pub fn set_cpu_clock(&self, clock: Option<CpuClock>) {
+        self.lock().cpu_clock = clock;
     }
 
     /// The program is loaded and may run; not if the process was told to end meanwhile.
@@ -123,6 +136,7 @@ impl Shared {
     pub fn finish(&self, exit: Exit) {
         let mut state = self.lock();
         state.phase = Phase::Ended;
+        state.cpu_clock = None;
         state.exit.get_or_insert(exit);
         drop(state);
         self.notify_waiting();
@@ -134,13 +148,15 @@ impl Shared {
     }
 
     pub fn status(&self) -> ProcessStatus {
+        let state = self.lock();
         ProcessStatus {
             id: self.id,
             name: self.name.clone(),
-            phase: self.lock().phase,
+            phase: state.phase,
             is_killed: self.cancellation.is_cancelled(),
             memory_bytes: self.budget.used_bytes(),
             age: self.started.elapsed(),
+            cpu_time: state.cpu_clock.as_ref().map(|clock| clock()),
         }
     }
 

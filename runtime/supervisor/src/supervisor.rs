@@ -1,6 +1,6 @@
 //! Who starts processes and knows them all.
 
-use crate::process::Shared;
+use crate::process::{CpuClock, Shared};
 use crate::run::{self, Job};
 use crate::{Launch, LaunchError, Process, ProcessId, ProcessState, ProcessStatus};
 use runtime_engine::interrupt::Running;
@@ -33,6 +33,8 @@ pub struct SupervisorOptions {
     pub processes_max: usize,
     /// Interfaces beyond WASI that every process may import.
     pub interfaces: Vec<Interface>,
+    /// Called on each process's thread: how that thread's CPU time is read from elsewhere.
+    pub cpu_clock: Option<fn() -> CpuClock>,
 }
 
 /// Adds one interface's functions to the linker.
@@ -49,6 +51,7 @@ struct Inner {
     linker: Arc<Linker<ProcessState>>,
     budget: Budget,
     processes_max: usize,
+    cpu_clock: Option<fn() -> CpuClock>,
     next_id: AtomicU64,
     processes: Mutex<BTreeMap<ProcessId, Arc<Shared>>>,
 }
@@ -68,6 +71,7 @@ impl Supervisor {
                 linker: Arc::new(linker),
                 budget: options.budget,
                 processes_max: options.processes_max,
+                cpu_clock: options.cpu_clock,
                 next_id: AtomicU64::new(1),
                 processes: Mutex::default(),
             }),
@@ -115,6 +119,7 @@ impl Supervisor {
             .name(thread_name(&shared.name))
             .stack_size(STACK_BYTES)
             .spawn(move || {
+                shared.set_cpu_clock(inner.cpu_clock.map(|clock| clock()));
                 let exit = run::run(job);
                 inner.processes().remove(&shared.id);
                 shared.finish(exit);

@@ -36,6 +36,7 @@ fn supervisor_with(options: EngineOptions) -> Supervisor {
             budget: Budget::new(BUDGET_BYTES),
             processes_max: 16,
             interfaces: vec![buggy_interface],
+            cpu_clock: None,
         },
     )
     .unwrap()

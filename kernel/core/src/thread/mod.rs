@@ -252,6 +252,12 @@ pub fn local() -> &'static LocalState {
     &current_thread().local
 }
 
+/// CPU time that a thread has used, in nanoseconds; of one that runs, up to its last switch. `None` if there
+/// is no such thread.
+pub fn cpu_time_ns(id: ThreadId) -> Option<u64> {
+    slot::by_id(id).map(|thread| thread.cpu_time_ns.load(Ordering::Relaxed))
+}
+
 /// Visits every thread that exists.
 pub fn for_each(visit: &mut dyn FnMut(ThreadRow)) {
     slot::for_each_used(&mut |thread| visit(thread.row()));
