@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use contract_boot::MODULE_PIECES_MAX;
 use lib_bundle::BundleError;
 use lib_bundle::manifest::ManifestError;
 use lib_elf::ElfError;
@@ -79,6 +80,15 @@ pub enum LoadError {
         len_bytes: u64,
         /// The largest free piece, in bytes.
         largest_free_bytes: u64,
+    },
+    /// The firmware has not enough free memory in as many pieces as the kernel accepts.
+    NoMemoryForFile {
+        /// The file.
+        name: &'static str,
+        /// Its length in bytes.
+        len_bytes: u64,
+        /// How much the largest free pieces hold, in bytes.
+        found_bytes: u64,
     },
     /// The firmware does not say where it has loaded the loader.
     NoImage {
@@ -179,6 +189,16 @@ impl fmt::Display for LoadError {
                 "this machine has too little memory: {purpose} needs {} KiB in one piece, the largest free piece has {} KiB",
                 len_bytes.div_ceil(1024),
                 largest_free_bytes / 1024
+            ),
+            Self::NoMemoryForFile {
+                name,
+                len_bytes,
+                found_bytes,
+            } => write!(
+                f,
+                "this machine has too little memory: the file \\kpio\\{name} needs {} KiB, the {MODULE_PIECES_MAX} largest free pieces have {} KiB",
+                len_bytes.div_ceil(1024),
+                found_bytes / 1024
             ),
             Self::NoImage { efi_status } => write!(
                 f,

@@ -66,6 +66,14 @@ fn all() -> Vec<(LoadError, &'static [(&'static str, &'static str)])> {
             },
             &[("the kernel", "PURPOSE"), ("77", "N"), ("88", "M")],
         ),
+        (
+            E::NoMemoryForFile {
+                name,
+                len_bytes: 77 << 10,
+                found_bytes: 88 << 10,
+            },
+            &[("bundle", "NAME"), ("77", "N"), ("88", "M")],
+        ),
         (E::NoImage { efi_status: 77 }, &[("77", "N")]),
         (E::NoMemoryMap { efi_status: 77 }, &[("77", "N")]),
         (TooManyRanges.into(), &[]),

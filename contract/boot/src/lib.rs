@@ -18,13 +18,15 @@
 /// First field of a valid [`BootInfo`]: "KPIOBOOT" in memory order.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"KPIOBOOT");
 /// The version of this layout. Loader and kernel come from one image; a mismatch is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Virtual address at which all of physical memory up to [`BootInfo::direct_map_len_bytes`] is mapped.
 pub const DIRECT_MAP_BASE: u64 = 0xffff_8000_0000_0000;
 /// Lowest virtual address of the kernel's segments.
 pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
 /// At most this many entries in the memory map; the loader merges neighbours of one kind first.
 pub const MEMORY_RANGES_MAX: usize = 1024;
+/// At most this many pieces in a [`Module`].
+pub const MODULE_PIECES_MAX: usize = 8;
 
 /// A range of physical memory. `len_bytes == 0` means absent.
 #[repr(C)]
@@ -33,6 +35,21 @@ pub struct PhysRange {
     /// First byte; page-aligned unless the field that uses it says otherwise.
     pub start: u64,
     /// Length in bytes.
+    pub len_bytes: u64,
+}
+
+/// A file that the loader read, in one or more pieces of physical memory: firmware splits memory, so that a
+/// small machine may have no single piece for a large file. The pieces' bytes, one piece behind the other,
+/// are the file.
+///
+/// Used pieces come first; each starts on a page, and all but the last used one are whole pages, all of them
+/// the file's. Unused pieces have length 0. All pieces are disjoint and of kind [`memory_kind::MODULE`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Module {
+    /// Where the file is, in its order.
+    pub pieces: [PhysRange; MODULE_PIECES_MAX],
+    /// The file's length in bytes: the sum of the pieces'. 0 means absent.
     pub len_bytes: u64,
 }
 
@@ -127,9 +144,9 @@ pub struct BootInfo {
     pub command_line: PhysRange,
     /// The system's bundle (`lib-bundle`). Its header and index are verified; contents are verified
     /// by the kernel entry by entry, on first use.
-    pub bundle: PhysRange,
+    pub bundle: Module,
     /// A second bundle, for one run: a program, its tree and its standard input. May be absent.
-    pub job: PhysRange,
+    pub job: Module,
     /// The kernel's symbol table (`lib-symbols`). May be absent.
     pub symbols: PhysRange,
     /// Physical address of the ACPI root pointer (revision 2 where there is one); 0 if none.

@@ -7,18 +7,21 @@
 use core::fmt;
 
 use contract_boot::{
-    BootInfo, DIRECT_MAP_BASE, KERNEL_BASE, MEMORY_RANGES_MAX, MemoryRange, PhysRange, memory_kind,
+    BootInfo, DIRECT_MAP_BASE, KERNEL_BASE, MEMORY_RANGES_MAX, MemoryRange, Module, PhysRange,
+    memory_kind,
 };
 
 const PAGE_BYTES: u64 = 4096;
 /// The least usable memory that the kernel starts with, in bytes.
-pub const USABLE_BYTES_MIN: u64 = 32 << 20;
+pub const USABLE_BYTES_MIN: u64 = 16 << 20;
 
 /// What is wrong with the boot information; the loader is the guilty party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootError {
     /// A named range is outside of mapped memory, wraps, or is not aligned.
     BadRange(&'static str),
+    /// The pieces of a named file are not those of a file of its length.
+    BadPieces(&'static str),
     /// An entry of the memory map (its index) is unaligned, wraps, overlaps or is out of order.
     BadMemoryMap(usize),
     /// The memory map has no entries, or more than the contract allows.
@@ -33,6 +36,9 @@ impl fmt::Display for BootError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadRange(what) => write!(out, "the loader's range for {what} cannot be"),
+            Self::BadPieces(what) => {
+                write!(out, "the loader's pieces of {what} do not make up the file")
+            }
             Self::BadMemoryMap(entry) => {
                 write!(
                     out,
@@ -68,14 +74,14 @@ pub fn check(info: &BootInfo) -> Result<(), BootError> {
     }
     let optional = [
         ("the command line", info.command_line),
-        ("the bundle", info.bundle),
-        ("the job", info.job),
         ("the symbols", info.symbols),
         ("the start page of other CPUs", info.trampoline),
     ];
     for (name, range) in optional {
         check_range(name, range, limit, false)?;
     }
+    check_module("the bundle", &info.bundle, limit)?;
+    check_module("the job", &info.job, limit)?;
     check_map_len(info.memory_map)
 }
 
@@ -145,6 +151,28 @@ fn check_range(
     Ok(())
 }
 
+/// Used pieces come first, start on pages, are full but for the last, and are as long as the file together. That
+/// no frame is in two of them shows when they are mapped.
+fn check_module(name: &'static str, module: &Module, limit: u64) -> Result<(), BootError> {
+    let is_used = |piece: &&PhysRange| piece.len_bytes != 0;
+    let used = module.pieces.iter().take_while(is_used).count();
+    let (pieces, unused) = module.pieces.split_at(used);
+    let mut found_bytes = 0;
+    for piece in pieces {
+        check_range(name, *piece, limit, true)?;
+        // What comes before this piece is whole pages, and it starts on one itself.
+        if !(piece.start | found_bytes).is_multiple_of(PAGE_BYTES) {
+            return Err(BootError::BadPieces(name));
+        }
+        // Each length is at most the direct map's, so that eight cannot wrap.
+        found_bytes += piece.len_bytes;
+    }
+    if found_bytes != module.len_bytes || unused.iter().any(|piece| is_used(&piece)) {
+        return Err(BootError::BadPieces(name));
+    }
+    Ok(())
+}
+
 fn check_map_len(map: PhysRange) -> Result<(), BootError> {
     let entry_bytes = size_of::<MemoryRange>() as u64;
     let count = (map.len_bytes / entry_bytes) as usize;
@@ -175,8 +203,12 @@ mod tests {
             trampoline: range(0x8000, 0x1000),
             memory_map: range(0x9000, 24),
             command_line: range(0, 0),
-            bundle: range(0x100_0000, 0x1000),
-            job: range(0, 0),
+            bundle: in_pieces(&[
+                range(0x100_0000, 0x2000),
+                range(0x80_0000, 0x1000),
+                range(0x200_0000, 0x801),
+            ]),
+            job: Module::default(),
             symbols: range(0, 0),
             acpi_rsdp: 0,
             framebuffer: contract_boot::Framebuffer::default(),
@@ -184,6 +216,15 @@ mod tests {
             build_id: [0; 32],
             tsc_loader_entry: 0,
             tsc_hand_over: 0,
+        }
+    }
+
+    fn in_pieces(ranges: &[PhysRange]) -> Module {
+        let mut pieces = [PhysRange::default(); contract_boot::MODULE_PIECES_MAX];
+        pieces[..ranges.len()].copy_from_slice(ranges);
+        Module {
+            pieces,
+            len_bytes: ranges.iter().map(|range| range.len_bytes).sum(),
         }
     }
 
@@ -213,8 +254,8 @@ mod tests {
             |info| &mut info.boot_stack,
             |info| &mut info.memory_map,
             |info| &mut info.command_line,
-            |info| &mut info.bundle,
-            |info| &mut info.job,
+            |info| &mut info.bundle.pieces[0],
+            |info| &mut info.job.pieces[0],
             |info| &mut info.symbols,
             |info| &mut info.trampoline,
         ];
@@ -223,6 +264,64 @@ mod tests {
                 let mut info = honest();
                 *field(&mut info) = lie;
                 assert!(check(&info).is_err(), "{lie:?} passed");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_may_take_every_piece() {
+        let piece = |number: u64| PhysRange {
+            start: number * 0x10_0000,
+            len_bytes: 0x1000,
+        };
+        let mut info = honest();
+        info.job = in_pieces(&[1, 2, 3, 4, 5, 6, 7, 8].map(piece));
+        assert_eq!(check(&info), Ok(()));
+    }
+
+    #[test]
+    fn lies_about_pieces_are_refused() {
+        let lies: [fn(&mut Module); 9] = [
+            // Longer and shorter than the pieces; absent with pieces.
+            |module| module.len_bytes += 1,
+            |module| module.len_bytes -= 1,
+            |module| module.len_bytes = 0,
+            // Not on a page, though aligned as other ranges must be.
+            |module| module.pieces[1].start += 8,
+            |module| module.pieces[0].start += 0x800,
+            // A piece that is not full with another behind it; the sum is right.
+            |module| {
+                module.pieces[0].len_bytes -= 8;
+                module.len_bytes -= 8;
+            },
+            // A hole in the list, and a piece that nobody counted.
+            |module| {
+                module.len_bytes -= module.pieces[1].len_bytes;
+                module.pieces[1].len_bytes = 0;
+            },
+            |module| module.pieces[7] = module.pieces[1],
+            // Present without pieces.
+            |module| module.pieces = Module::default().pieces,
+        ];
+        for (number, lie) in lies.into_iter().enumerate() {
+            let mut info = honest();
+            lie(&mut info.bundle);
+            let refused = Err(BootError::BadPieces("the bundle"));
+            assert_eq!(check(&info), refused, "lie {number} passed");
+            let mut info = honest();
+            info.job = info.bundle;
+            lie(&mut info.job);
+            assert!(check(&info).is_err(), "lie {number} about the job passed");
+        }
+    }
+
+    #[test]
+    fn every_piece_must_be_mapped_memory() {
+        for piece in 0..3 {
+            for start in [0, LIMIT, !0xfff] {
+                let mut info = honest();
+                info.bundle.pieces[piece].start = start;
+                assert_eq!(check(&info), Err(BootError::BadRange("the bundle")));
             }
         }
     }

@@ -9,6 +9,11 @@ pub type Digest = [u8; 32];
 
 /// The digest of `parts`, one after the other.
 pub fn sha256(parts: &[&[u8]]) -> Digest {
+    sha256_of(parts.iter().copied())
+}
+
+/// The digest of `parts`, one after the other.
+pub(crate) fn sha256_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Digest {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update(part);

@@ -41,10 +41,12 @@ mod error;
 mod format;
 pub mod manifest;
 mod path;
+mod pieces;
 mod reader;
 
 pub use builder::{BuildError, BundleBuilder};
 pub use digest::{Digest, Hex, sha256};
 pub use error::BundleError;
 pub use path::{COMPONENT_LEN_MAX_BYTES, PATH_LEN_MAX_BYTES, PathError};
+pub use pieces::index_digest;
 pub use reader::{Bundle, Children, Entries, Entry, EntryKind};

@@ -32,7 +32,7 @@ impl<'a> Bundle<'a> {
     /// # Errors
     /// The first thing found wrong, in the order of the layout.
     pub fn open(bytes: &'a [u8]) -> Result<Self, BundleError> {
-        let header = checked_header(bytes)?;
+        let header = checked_header(bytes.first_chunk(), bytes.len() as u64)?;
         let index_len = checked_index_len(&header)?;
         let bundle = Self {
             bytes,
@@ -262,10 +262,12 @@ impl<'a> Bundle<'a> {
     }
 }
 
-fn checked_header(bytes: &[u8]) -> Result<Header, BundleError> {
-    let found_bytes = bytes.len() as u64;
-    let header = bytes.first_chunk().map(Header::decode);
-    let header = header.ok_or(BundleError::NoHeader {
+/// The header of a bundle of `found_bytes` bytes; `None` if that is too short to have one.
+pub(crate) fn checked_header(
+    bytes: Option<&[u8; HEADER_LEN]>,
+    found_bytes: u64,
+) -> Result<Header, BundleError> {
+    let header = bytes.map(Header::decode).ok_or(BundleError::NoHeader {
         len_bytes: found_bytes,
     })?;
     if header.magic != MAGIC {
@@ -286,7 +288,7 @@ fn checked_header(bytes: &[u8]) -> Result<Header, BundleError> {
 }
 
 /// The length of header, records and names, if it is one that fits the bundle and its records.
-fn checked_index_len(header: &Header) -> Result<usize, BundleError> {
+pub(crate) fn checked_index_len(header: &Header) -> Result<usize, BundleError> {
     let records_len = u64::from(header.entry_count) * RECORD_LEN as u64;
     let index_len = header.tables_len.checked_add(HEADER_LEN as u64);
     index_len

@@ -1,15 +1,17 @@
 //! Reading the system's files from the boot volume, and checking them.
 //!
 //! Law: a file is used only if the hash list names it and it has the listed length and digest. What the
-//! list does not name is not read. Files are read in large pieces straight into the pages in which
-//! the kernel will find them: firmware's FAT drivers are slow per call, and nothing is copied.
+//! list does not name is not read. Files are read by large calls straight into the pages in which
+//! the kernel will find them: firmware's FAT drivers are slow per call, and nothing is copied. A bundle may
+//! lie in several pieces of memory, where no single one is large enough; any other file lies in one.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use boot_loader::LoadError;
-use contract_boot::PhysRange;
+use contract_boot::{MODULE_PIECES_MAX, Module, PhysRange};
 use lib_bundle::manifest::{MANIFEST_LEN_MAX_BYTES, Manifest, ManifestEntry};
-use lib_bundle::{Bundle, Digest, sha256};
+use lib_bundle::{Digest, index_digest, sha256};
 use uefi::proto::media::file::{Directory, File, FileAttribute, FileMode, RegularFile};
 use uefi::{CString16, Status, boot};
 
@@ -19,12 +21,12 @@ use super::memory::Pages;
 const MANIFEST: &str = "manifest";
 const KERNEL: &str = "kernel.elf";
 /// Most that is read by one call.
-const PIECE_LEN_BYTES: usize = 16 << 20;
+const READ_LEN_MAX_BYTES: usize = 16 << 20;
 
 /// The files that the kernel finds in memory, checked.
 pub(super) struct SystemFiles {
-    pub(super) bundle: LoadedFile,
-    pub(super) job: Option<LoadedFile>,
+    pub(super) bundle: LoadedBundle,
+    job: Option<LoadedBundle>,
     pub(super) symbols: Option<LoadedFile>,
     pub(super) command_line: Option<LoadedFile>,
 }
@@ -33,13 +35,20 @@ impl SystemFiles {
     /// Reads and checks them all.
     pub(super) fn read(volume: &mut Volume) -> Result<Self, LoadError> {
         let files = Self {
-            bundle: volume.read_required("bundle", check_bundle)?,
-            job: volume.read_listed("job", check_bundle)?,
-            symbols: volume.read_listed("kernel.sym", check_file)?,
-            command_line: volume.read_listed("cmdline", check_file)?,
+            symbols: volume.read_file("kernel.sym")?,
+            command_line: volume.read_file("cmdline")?,
+            bundle: required("bundle", volume.read_bundle("bundle")?)?,
+            job: volume.read_bundle("job")?,
         };
         files.check_command_line()?;
         Ok(files)
+    }
+
+    /// Where the second bundle is.
+    pub(super) fn job_module(&self) -> Module {
+        self.job
+            .as_ref()
+            .map_or(Module::default(), LoadedBundle::module)
     }
 
     /// Where the command line's words are: without a final line feed.
@@ -90,23 +99,40 @@ impl LoadedFile {
     }
 }
 
+/// A bundle in memory, in at most [`MODULE_PIECES_MAX`] pieces.
+pub(super) struct LoadedBundle {
+    /// Full but for the last.
+    pieces: Vec<LoadedFile>,
+}
+
+impl LoadedBundle {
+    /// Where it is, as the kernel is told.
+    pub(super) fn module(&self) -> Module {
+        let mut module = Module::default();
+        for (place, piece) in module.pieces.iter_mut().zip(&self.pieces) {
+            *place = piece.range();
+            module.len_bytes += place.len_bytes;
+        }
+        module
+    }
+
+    /// Header and index only: contents are verified by the kernel when they are first used.
+    fn check(&self, name: &'static str, listed: &ManifestEntry) -> Result<(), LoadError> {
+        let pieces = self.pieces.iter().map(LoadedFile::bytes);
+        let digest = index_digest(pieces).map_err(|reason| LoadError::Bundle { name, reason })?;
+        compare(name, digest, listed)
+    }
+}
+
 /// Where an optional file is.
 pub(super) fn range_of(file: &Option<LoadedFile>) -> PhysRange {
     file.as_ref()
         .map_or(PhysRange::default(), LoadedFile::range)
 }
 
-/// Checks a file's bytes against the hash list.
-type Check = fn(&'static str, &[u8], &ManifestEntry) -> Result<(), LoadError>;
-
-fn check_file(name: &'static str, bytes: &[u8], listed: &ManifestEntry) -> Result<(), LoadError> {
-    compare(name, sha256(&[bytes]), listed)
-}
-
-/// Header and index only: contents are verified by the kernel when they are first used.
-fn check_bundle(name: &'static str, bytes: &[u8], listed: &ManifestEntry) -> Result<(), LoadError> {
-    let bundle = Bundle::open(bytes).map_err(|reason| LoadError::Bundle { name, reason })?;
-    compare(name, bundle.digest(), listed)
+/// The file, which must be listed.
+fn required<T>(name: &'static str, file: Option<T>) -> Result<T, LoadError> {
+    file.ok_or(LoadError::FileNotListed { name })
 }
 
 fn compare(name: &'static str, found: Digest, listed: &ManifestEntry) -> Result<(), LoadError> {
@@ -143,25 +169,37 @@ impl Volume {
 
     /// Reads and checks the kernel's file. Its SHA-256 is the build's id.
     pub(super) fn read_kernel(&mut self) -> Result<(LoadedFile, Digest), LoadError> {
-        let file = self.read_required(KERNEL, check_file)?;
-        let digest = self.manifest.get(KERNEL).map(|listed| listed.digest);
-        Ok((
-            file,
-            digest.ok_or(LoadError::FileNotListed { name: KERNEL })?,
-        ))
-    }
-
-    fn read_required(&mut self, name: &'static str, check: Check) -> Result<LoadedFile, LoadError> {
-        self.read_listed(name, check)?
-            .ok_or(LoadError::FileNotListed { name })
+        let file = required(KERNEL, self.read_file(KERNEL)?)?;
+        let listed = required(KERNEL, self.manifest.get(KERNEL))?;
+        Ok((file, listed.digest))
     }
 
     /// Reads and checks the file `name` if the hash list has it.
-    fn read_listed(
+    fn read_file(&mut self, name: &'static str) -> Result<Option<LoadedFile>, LoadError> {
+        let Some((listed, mut file)) = self.open_listed(name)? else {
+            return Ok(None);
+        };
+        let loaded = read_whole(name, &mut file, listed.len_bytes)?;
+        compare(name, sha256(&[loaded.bytes()]), &listed)?;
+        Ok(Some(loaded))
+    }
+
+    /// Reads the bundle `name` and checks its header and index if the hash list has it.
+    fn read_bundle(&mut self, name: &'static str) -> Result<Option<LoadedBundle>, LoadError> {
+        let Some((listed, mut file)) = self.open_listed(name)? else {
+            return Ok(None);
+        };
+        let pieces = read_in_pieces(name, &mut file, listed.len_bytes)?;
+        let loaded = LoadedBundle { pieces };
+        loaded.check(name, &listed)?;
+        Ok(Some(loaded))
+    }
+
+    /// Opens the file `name` if the hash list has it, and compares its length.
+    fn open_listed(
         &mut self,
         name: &'static str,
-        check: Check,
-    ) -> Result<Option<LoadedFile>, LoadError> {
+    ) -> Result<Option<(ManifestEntry, RegularFile)>, LoadError> {
         let Some(listed) = self.manifest.get(name).cloned() else {
             return Ok(None);
         };
@@ -169,18 +207,15 @@ impl Volume {
             "reading {name}, {} KiB",
             listed.len_bytes.div_ceil(1024)
         ));
-        let (mut file, found_bytes) = self.open_file(name)?;
-        let listed_bytes = listed.len_bytes;
-        if found_bytes != listed_bytes {
+        let (file, found_bytes) = self.open_file(name)?;
+        if found_bytes != listed.len_bytes {
             return Err(LoadError::WrongLength {
                 name,
-                listed_bytes,
+                listed_bytes: listed.len_bytes,
                 found_bytes,
             });
         }
-        let loaded = read_whole(name, &mut file, listed_bytes)?;
-        check(name, loaded.bytes(), &listed)?;
-        Ok(Some(loaded))
+        Ok(Some((listed, file)))
     }
 
     fn read_manifest(&mut self) -> Result<LoadedFile, LoadError> {
@@ -215,19 +250,46 @@ fn read_whole(
     file: &mut RegularFile,
     len_bytes: u64,
 ) -> Result<LoadedFile, LoadError> {
-    let mut pages = Pages::allocate(name, len_bytes)?;
-    let found = fill(file, &mut pages.bytes_mut()[..len_bytes as usize]);
-    match found.map_err(|error| read_failed(name, &error))? as u64 {
-        found if found == len_bytes => Ok(LoadedFile {
-            pages,
-            len_bytes: len_bytes as usize,
-        }),
-        found_bytes => Err(LoadError::WrongLength {
+    let pages = Pages::allocate(name, len_bytes)?;
+    read_next(name, file, pages, len_bytes)
+}
+
+/// Reads the first `len_bytes` of a file, which are all of it, into as few pieces as memory has.
+fn read_in_pieces(
+    name: &'static str,
+    file: &mut RegularFile,
+    len_bytes: u64,
+) -> Result<Vec<LoadedFile>, LoadError> {
+    let mut pieces = Vec::with_capacity(MODULE_PIECES_MAX);
+    let mut rest_bytes = len_bytes;
+    while rest_bytes > 0 {
+        let pages = if pieces.len() < MODULE_PIECES_MAX {
+            Pages::allocate_most(rest_bytes)?
+        } else {
+            None
+        };
+        let pages = pages.ok_or(LoadError::NoMemoryForFile {
             name,
-            listed_bytes: len_bytes,
-            found_bytes,
-        }),
+            len_bytes,
+            found_bytes: len_bytes - rest_bytes,
+        })?;
+        let piece_bytes = pages.range().len_bytes.min(rest_bytes);
+        pieces.push(read_next(name, file, pages, piece_bytes)?);
+        rest_bytes -= piece_bytes;
     }
+    Ok(pieces)
+}
+
+/// Reads the next `len_bytes` of a file, which has them by its length, into `pages`, which are long enough.
+fn read_next(
+    name: &'static str,
+    file: &mut RegularFile,
+    mut pages: Pages,
+    len_bytes: u64,
+) -> Result<LoadedFile, LoadError> {
+    let len_bytes = len_bytes as usize;
+    fill(file, &mut pages.bytes_mut()[..len_bytes]).map_err(|error| read_failed(name, &error))?;
+    Ok(LoadedFile { pages, len_bytes })
 }
 
 /// The firmware moves to a file's end if asked for the last possible position.
@@ -238,19 +300,17 @@ fn file_len(file: &mut RegularFile) -> uefi::Result<u64> {
     Ok(len)
 }
 
-/// Reads until `buffer` is full or the file ends, and gives how much it was.
-fn fill(file: &mut RegularFile, buffer: &mut [u8]) -> uefi::Result<usize> {
-    let mut filled = 0;
-    for piece in buffer.chunks_mut(PIECE_LEN_BYTES) {
+/// Reads until `buffer` is full.
+fn fill(file: &mut RegularFile, buffer: &mut [u8]) -> uefi::Result {
+    for part in buffer.chunks_mut(READ_LEN_MAX_BYTES) {
         let read = file
-            .read(piece)
+            .read(part)
             .map_err(|error| uefi::Error::from(error.status()))?;
-        filled += read;
-        if read < piece.len() {
-            break;
+        if read < part.len() {
+            return Err(Status::END_OF_FILE.into());
         }
     }
-    Ok(filled)
+    Ok(())
 }
 
 fn read_failed(name: &'static str, error: &uefi::Error) -> LoadError {

@@ -57,6 +57,23 @@ impl Pages {
         }
     }
 
+    /// Takes pages for `len_bytes`, or as many in one piece as there are. The firmware's map says how many; it
+    /// may keep some of them for itself, so that less is tried then. `None` if not even one page is free.
+    pub(super) fn allocate_most(len_bytes: u64) -> Result<Option<Self>, LoadError> {
+        if let Some(pages) = Self::allocate_at(AllocateType::AnyPages, len_bytes) {
+            return Ok(Some(pages));
+        }
+        let mut page_count = largest_free_bytes()?.min(len_bytes) / PAGE_LEN_BYTES;
+        while page_count > 0 {
+            let len_bytes = page_count * PAGE_LEN_BYTES;
+            if let Some(pages) = Self::allocate_at(AllocateType::AnyPages, len_bytes) {
+                return Ok(Some(pages));
+            }
+            page_count /= 2;
+        }
+        Ok(None)
+    }
+
     /// Gives them back to the firmware.
     pub(super) fn release(self) {
         let count = self.len_bytes / PAGE_LEN_BYTES as usize;

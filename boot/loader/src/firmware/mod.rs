@@ -18,6 +18,9 @@ mod files;
 mod memory;
 mod screen;
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use boot_loader::LoadError;
 use boot_loader::memory_map::Claim;
 use contract_boot::{
@@ -94,7 +97,7 @@ fn load_kernel(volume: &mut Volume) -> Result<(Kernel, KernelMemory), LoadError>
 }
 
 /// What the kernel must find untouched, and as what.
-fn claims(memory: &KernelMemory, files: &SystemFiles) -> [Claim; 10] {
+fn claims(memory: &KernelMemory, files: &SystemFiles) -> Vec<Claim> {
     let loader = |pages: &Pages| Claim {
         memory: pages.range(),
         kind: memory_kind::LOADER,
@@ -103,7 +106,7 @@ fn claims(memory: &KernelMemory, files: &SystemFiles) -> [Claim; 10] {
         memory: range,
         kind: memory_kind::MODULE,
     };
-    [
+    let mut claims = vec![
         Claim {
             memory: memory.kernel.range(),
             kind: memory_kind::KERNEL,
@@ -116,11 +119,12 @@ fn claims(memory: &KernelMemory, files: &SystemFiles) -> [Claim; 10] {
             memory: memory.trampoline(),
             kind: memory_kind::LOADER,
         },
-        module(files.bundle.range()),
-        module(files::range_of(&files.job)),
         module(files::range_of(&files.symbols)),
         module(files::range_of(&files.command_line)),
-    ]
+    ];
+    let bundles = [files.bundle.module(), files.job_module()];
+    claims.extend(bundles.iter().flat_map(|bundle| bundle.pieces).map(module));
+    claims
 }
 
 /// The boot information, but for what is only known later.
@@ -138,8 +142,8 @@ fn describe(memory: &KernelMemory, files: &SystemFiles, kernel: &Kernel) -> Boot
         trampoline: memory.trampoline(),
         memory_map: memory.memory_map.range(),
         command_line: files.command_line_words(),
-        bundle: files.bundle.range(),
-        job: files::range_of(&files.job),
+        bundle: files.bundle.module(),
+        job: files.job_module(),
         symbols: files::range_of(&files.symbols),
         acpi_rsdp: acpi_rsdp(),
         framebuffer: Framebuffer::default(),
@@ -164,8 +168,8 @@ fn acpi_rsdp() -> u64 {
 fn leave_firmware(mut memory: KernelMemory, claims: &[Claim], mut info: BootInfo, entry: u64) -> ! {
     console::leave_screen();
     // SAFETY: From here on nothing uses boot services: the files' and the kernel's memory was allocated
-    // by pages and is only named by address, the console writes to the serial port alone, and nothing
-    // below allocates.
+    // by pages and is only named by address, `claims` is only read, the console writes to the serial port
+    // alone, and nothing below allocates or frees.
     let firmware_map = unsafe { boot::exit_boot_services(None) };
     cpu::disable_interrupts();
     let ranges = firmware_map.entries().map(memory::firmware_range);

@@ -12,6 +12,7 @@ use alloc::vec;
 use core::fmt;
 use core::ops::Range;
 
+use contract_boot::{Module, PhysRange};
 use kernel_machine::cpu::mailbox;
 use kernel_machine::memory::frame::{FrameOwner, StaleFrame};
 use kernel_machine::memory::page_table::{self, Rights};
@@ -359,31 +360,33 @@ pub fn discard(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
     Ok(())
 }
 
-/// Maps a file that the loader read, page-aligned, read-only and for ever, and returns its bytes. From
-/// here on its code can be published. Called once for each file.
+/// Maps a file that the loader read, its pieces one behind the other, page-aligned, read-only and for ever,
+/// and returns its bytes. From here on its code can be published. Called once for each file.
 ///
 /// # Errors
-/// [`MemoryError::BadRange`] if the frames are not the loader's; see [`MemoryError`].
-pub fn map_boot_module(
-    physical_start: u64,
-    len_bytes: usize,
-) -> Result<&'static [u8], MemoryError> {
-    if !physical_start.is_multiple_of(PAGE_BYTES) {
-        return Err(MemoryError::BadRange);
-    }
+/// [`MemoryError::BadRange`] if the frames are not the loader's or not as many as the file has; see
+/// [`MemoryError`].
+pub fn map_boot_module(module: &Module) -> Result<&'static [u8], MemoryError> {
+    let len_bytes = usize::try_from(module.len_bytes).map_err(|_| MemoryError::BadRange)?;
     let pages = page_count(len_bytes)?;
     let region = Region {
         access: Access::Read,
         kind: RegionKind::BootModule,
         dying: false,
     };
-    let start = map_anywhere(pages, region)?;
-    for page in 0..pages {
-        let virt = start as u64 + page * PAGE_BYTES;
-        map_module_frame(virt, physical_start / PAGE_BYTES + page)?;
+    let start = map_anywhere(pages, region)? as u64;
+    let places = (start..start + pages * PAGE_BYTES).step_by(PAGE_BYTES as usize);
+    for (virt, frame_number) in places.zip(module.pieces.iter().flat_map(piece_frames)) {
+        map_module_frame(virt, frame_number)?;
     }
     let _flushed = mailbox::flush_everywhere(None);
-    page_table::boot_module_bytes(start as u64, len_bytes).ok_or(MemoryError::BadRange)
+    page_table::boot_module_bytes(start, len_bytes).ok_or(MemoryError::BadRange)
+}
+
+/// The numbers of a piece's frames; `boot` has checked that it lies in memory and starts on a page.
+fn piece_frames(piece: &PhysRange) -> Range<u64> {
+    let first = piece.start / PAGE_BYTES;
+    first..first + piece.len_bytes.div_ceil(PAGE_BYTES)
 }
 
 fn map_module_frame(virt: u64, number: u64) -> Result<(), MemoryError> {
