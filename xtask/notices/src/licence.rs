@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Result};
 
@@ -27,6 +28,11 @@ struct DenyFile {
 }
 
 #[derive(Deserialize)]
+struct AboutFile {
+    accepted: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
 struct LicenceTable {
     allow: BTreeSet<String>,
 }
@@ -34,10 +40,21 @@ struct LicenceTable {
 impl Allowed {
     /// Reads the list of a `deny.toml`.
     pub fn read(file: &Path) -> Result<Self> {
-        let text = fs::read_to_string(file).map_err(|e| Failure::io("read", file, e))?;
-        let parsed: DenyFile =
-            toml::from_str(&text).map_err(|e| Failure::input(file.display(), e))?;
-        Ok(Self(parsed.licenses.allow))
+        Ok(Self(read::<DenyFile>(file)?.licenses.allow))
+    }
+
+    /// Holds the list of an `about.toml` against this one: two tools read two files, and there is one list.
+    pub fn check_same(&self, file: &Path) -> Result<()> {
+        let accepted = read::<AboutFile>(file)?.accepted;
+        let differing: Vec<&str> = accepted
+            .symmetric_difference(&self.0)
+            .map(String::as_str)
+            .collect();
+        if differing.is_empty() {
+            return Ok(());
+        }
+        let problem = format!("differs from deny.toml in {}", differing.join(", "));
+        Err(Failure::input(file.display(), problem))
     }
 
     /// The licences under which something with this expression is used. The error continues a sentence that
@@ -52,6 +69,11 @@ impl Allowed {
             .min_by_key(own_texts)
             .ok_or_else(|| format!("is under {expression}, which deny.toml does not allow"))
     }
+}
+
+fn read<T: DeserializeOwned>(file: &Path) -> Result<T> {
+    let text = fs::read_to_string(file).map_err(|e| Failure::io("read", file, e))?;
+    toml::from_str(&text).map_err(|e| Failure::input(file.display(), e))
 }
 
 /// How many of the licences have a text that is its package's own.

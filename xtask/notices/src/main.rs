@@ -72,6 +72,7 @@ fn check(root: &Path) -> Result<()> {
 
 fn notices(root: &Path) -> Result<String> {
     let allowed = Allowed::read(&root.join("deny.toml"))?;
+    allowed.check_same(&root.join("about.toml"))?;
     let mut contents = Vec::new();
     for part in parts::parts(root)? {
         let packages = graph::packages(root, &part)?;
