@@ -1,0 +1,1 @@
+//! A kernel that runs WebAssembly's own tests.
