@@ -62,7 +62,18 @@ const LAYERS: &[(&str, &[&str])] = &[
         "runtime/platform",
         &["kernel/core", "kernel/machine", "kernel/libc"],
     ),
+    (
+        "runtime/platform",
+        &[
+            "runtime/engine",
+            "runtime/host",
+            "kernel",
+            "contract",
+            "lib",
+        ],
+    ),
     ("runtime/entry", &["runtime", "kernel", "contract", "lib"]),
+    ("test", &["runtime", "kernel", "contract", "lib"]),
     ("xtask/compiler", &["runtime/engine", "contract", "lib"]),
     ("xtask", &["contract", "lib"]),
     ("test", &["test", "runtime", "kernel", "contract", "lib"]),

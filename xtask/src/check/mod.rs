@@ -49,6 +49,10 @@ pub const CHECKS: &[Check] = &[
         run: docs::check,
     },
     Check {
+        name: "third-party-notices",
+        run: notices,
+    },
+    Check {
         name: "kernel-symbols",
         run: kernel::symbols,
     },
@@ -84,6 +88,14 @@ pub fn run(paths: &Paths) -> Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// What an image holds of others is named, and may be used.
+fn notices(paths: &Paths) -> Result<()> {
+    let mut tool = Command::new("cargo");
+    tool.current_dir(&paths.root);
+    tool.args(["run", "--quiet", "-p", "xtask-notices", "--", "check"]);
+    command::capture(&mut tool).map(drop)
 }
 
 /// No findings, or an error that lists them.

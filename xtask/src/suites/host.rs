@@ -23,59 +23,66 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     let testable = members.iter().filter(|member| runs_on_the_host(member));
     let (release, dev): (Vec<&Member>, Vec<&Member>) =
         testable.partition(|member| member.closure.contains(WASMTIME));
-    cargo_test(paths, report, &dev, &[])?;
-    cargo_test(paths, report, &release, &["--release"])
+    cargo_test(paths, report, "dev", &dev)?;
+    cargo_test(paths, report, "release", &release)
 }
 
 fn runs_on_the_host(member: &Member) -> bool {
     member.name != KERNEL_LIBC && !member.closure.contains(KERNEL_LIBC)
 }
 
+/// One invocation for all crates of a profile: features are then resolved once, and nothing is built twice.
 fn cargo_test(
     paths: &Paths,
     report: &mut Report,
+    profile: &str,
     members: &[&Member],
-    options: &[&str],
 ) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(&paths.root)
-        .args(["test", "--no-fail-fast"])
-        .args(options);
+        .args(["test", "--no-fail-fast", "--profile", profile]);
     cargo.args(members.iter().flat_map(|member| ["-p", &member.name]));
-    let mut lines = Lines::default();
-    let mut child = cargo
+    // Names of the test programs come over stderr, the tests' over stdout: one pipe keeps their order.
+    let broken = |e| Failure::io("read the output of", "cargo", e);
+    let (output, input) = std::io::pipe().map_err(broken)?;
+    cargo
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdout(input.try_clone().map_err(broken)?)
+        .stderr(input);
+    let mut child = cargo
         .spawn()
         .map_err(|e| Failure::io("start", "cargo", e))?;
-    if let Some(output) = child.stdout.take() {
-        BufReader::new(output)
-            .lines()
-            .map_while(std::io::Result::ok)
-            .for_each(|line| lines.take(report, line));
-    }
+    let name = command::display(&cargo);
+    // The command holds ends of the pipe, which would never be at its end.
+    drop(cargo);
+    let mut lines = Lines::default();
+    let output = BufReader::new(output)
+        .lines()
+        .map_while(std::io::Result::ok);
+    output.for_each(|line| lines.take(report, line));
     let status = child
         .wait()
         .map_err(|e| Failure::io("wait for", "cargo", e))?;
     lines.finish(report);
     // A test program that dies prints no line for its test; a crate that does not compile has no program.
     if !status.success() && lines.failures == 0 {
-        return Err(Failure::Program {
-            command: command::display(&cargo),
-            status: status.to_string(),
-            output: String::new(),
-        });
+        report.failed(
+            &format!("all tests in the {profile} profile"),
+            &format!("`{name}` failed ({status})"),
+        );
     }
     Ok(())
 }
 
-/// Reads the output of Rust's test programs line by line.
+/// Reads the output of cargo and of Rust's test programs line by line.
 #[derive(Default)]
 struct Lines {
-    /// Tests that failed in the program whose output is being read.
+    /// The test program whose output is being read.
+    program: String,
+    /// Tests of it that failed.
     open: BTreeSet<String>,
-    /// All that the program printed behind the line "failures:".
+    /// All that it printed behind the line "failures:".
     details: Vec<String>,
     in_details: bool,
     failures: usize,
@@ -83,7 +90,9 @@ struct Lines {
 
 impl Lines {
     fn take(&mut self, report: &mut Report, line: String) {
-        if line == "failures:" {
+        if let Some(program) = program_name(&line) {
+            self.program = program;
+        } else if line == "failures:" {
             self.in_details = true;
         } else if line.starts_with("test result:") {
             self.finish(report);
@@ -94,14 +103,17 @@ impl Lines {
             .and_then(|rest| rest.rsplit_once(" ... "))
         {
             self.verdict(report, name, verdict);
+        } else if !line.is_empty() && !line.starts_with("running ") {
+            eprintln!("{line}");
         }
     }
 
     fn verdict(&mut self, report: &mut Report, name: &str, verdict: &str) {
+        let name = format!("{}::{name}", self.program);
         match verdict {
-            "ok" => report.passed(name, 0),
-            "FAILED" => drop(self.open.insert(name.to_owned())),
-            _ => report.skipped(name, verdict),
+            "ok" => report.passed(&name, 0),
+            "FAILED" => drop(self.open.insert(name)),
+            _ => report.skipped(&name, verdict),
         }
     }
 
@@ -114,5 +126,27 @@ impl Lines {
         }
         self.details.clear();
         self.in_details = false;
+    }
+}
+
+/// The program that cargo says it starts now: `Running unittests src/lib.rs (…/deps/lib_pipe-0123)`.
+fn program_name(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    if let Some(documented) = line.strip_prefix("Doc-tests ") {
+        return Some(format!("{documented} (in its documentation)"));
+    }
+    let file = line.strip_prefix("Running ")?.rsplit_once("/deps/")?.1;
+    Some(file.rsplit_once('-')?.0.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_named_as_its_crate() {
+        let line = "     Running unittests src/lib.rs (target/debug/deps/lib_pipe-0ab1)";
+        assert_eq!(program_name(line).as_deref(), Some("lib_pipe"));
+        assert_eq!(program_name("test a ... ok"), None);
     }
 }
