@@ -73,7 +73,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("runtime/entry", &["runtime", "kernel", "contract", "lib"]),
-    ("test", &["runtime", "kernel", "contract", "lib"]),
+    ("test", &["test", "runtime", "kernel", "contract", "lib"]),
     ("xtask/compiler", &["runtime/engine", "contract", "lib"]),
     ("xtask", &["contract", "lib"]),
     ("test", &["test", "runtime", "kernel", "contract", "lib"]),
