@@ -15,6 +15,7 @@ mod backtrace;
 pub mod boot;
 pub mod console;
 pub mod cpu;
+pub mod crash;
 pub mod fault;
 pub mod futex;
 pub mod interrupt;

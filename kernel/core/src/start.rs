@@ -14,11 +14,12 @@ use crate::{
 pub fn start(hand_over: &HandOver) -> BootInfo {
     console::init();
     kernel_log::init();
-    trap::init(traps::handle);
+    trap::init(traps::handle, fault::stop_at_lost_pad);
     let info = hand_over
         .boot_info()
         .unwrap_or_else(|sentence| fault::stop(sentence));
     if let Err(error) = memory::init(&info) {
+        fault::learn(&info);
         fault::stop_with(format_args!("{error}"));
     }
     fault::init(&info);

@@ -4,13 +4,14 @@
 //! a fault of the kernel; code with interrupts off never faults, so that is one at once.
 
 use kernel_machine::cpu::trap::{Trap, vector};
-use kernel_machine::cpu::{self, mailbox};
+use kernel_machine::cpu::mailbox;
+use kernel_machine::memory::PAGE_LEN;
 use kernel_machine::platform::pic;
 
 use crate::interrupt::{self, vector as interrupt_vector};
 use crate::memory::{FaultAccess, FaultOutcome, resolve_fault};
 use crate::thread::scheduler;
-use crate::{fault, trap_delivery};
+use crate::{fault, thread, trap_delivery};
 
 pub(crate) fn handle(trap: &mut Trap<'_>) {
     match trap.vector() {
@@ -36,15 +37,21 @@ fn handle_page_fault(trap: &mut Trap<'_>) {
     if outcome == FaultOutcome::Resolved || trap_delivery::deliver(trap) {
         return;
     }
-    fault::stop_at(trap, format_args!("{}", page_fault_sentence(outcome)));
+    fault::stop_at(trap, format_args!("{}", page_fault_sentence(trap, outcome)));
 }
 
-fn page_fault_sentence(outcome: FaultOutcome) -> &'static str {
+fn page_fault_sentence(trap: &Trap<'_>, outcome: FaultOutcome) -> &'static str {
+    const PRESENT: u64 = 1;
+    let guard_start = thread::stack_bounds().start.saturating_sub(PAGE_LEN);
     match outcome {
         FaultOutcome::NoFrames => "page fault: memory is used up",
-        FaultOutcome::Forbidden => {
-            "page fault: the page forbids it (a stack's guard, or read-only memory)"
+        _ if trap.error_code() & PRESENT != 0 => "page fault: the page forbids it",
+        FaultOutcome::Forbidden
+            if (trap.fault_address() as usize).wrapping_sub(guard_start) < PAGE_LEN =>
+        {
+            "page fault: the thread has used up its stack"
         }
+        FaultOutcome::Forbidden => "page fault: the region forbids it",
         FaultOutcome::NoRegion | FaultOutcome::Resolved => "page fault: nothing is mapped there",
     }
 }
@@ -72,7 +79,7 @@ fn exception_name(trap_vector: u8) -> &'static str {
 
 fn handle_nmi(trap: &mut Trap<'_>) {
     if fault::is_stopping() {
-        cpu::halt_forever();
+        fault::stop_for_report();
     }
     fault::stop_at(
         trap,

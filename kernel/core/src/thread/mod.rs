@@ -266,3 +266,8 @@ pub fn for_each(visit: &mut dyn FnMut(ThreadRow)) {
 pub(crate) fn current_thread() -> &'static Thread {
     slot::by_slot(kernel_machine::cpu::current_thread_slot())
 }
+
+/// The calling thread's row, for a kernel that is stopping; see [`slot::row_now`].
+pub(crate) fn current_row_now() -> Option<ThreadRow> {
+    slot::row_now(kernel_machine::cpu::current_thread_slot())
+}

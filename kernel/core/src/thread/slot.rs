@@ -213,6 +213,10 @@ impl Thread {
 
     pub fn row(&self) -> ThreadRow {
         let name = *self.name.lock();
+        self.row_named(name)
+    }
+
+    fn row_named(&self, name: Name) -> ThreadRow {
         ThreadRow {
             id: self.id(),
             name: name.bytes,
@@ -224,6 +228,14 @@ impl Thread {
 }
 
 extern "C" fn do_nothing(_argument: usize) {}
+
+/// The row of the thread in `slot`, for a kernel that is stopping: nothing is made and no lock is waited for,
+/// so there may be no thread yet, or it shows without its name.
+pub(super) fn row_now(slot: u32) -> Option<ThreadRow> {
+    let thread = SLOTS.get(slot as usize)?.get()?;
+    let name = thread.name.try_lock().map_or(Name::EMPTY, |name| *name);
+    Some(thread.row_named(name))
+}
 
 /// The thread in a slot that is in use.
 pub(crate) fn by_slot(slot: u32) -> &'static Thread {

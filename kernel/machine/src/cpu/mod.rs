@@ -10,6 +10,7 @@ pub mod context;
 pub mod entry;
 pub mod interrupts;
 pub mod mailbox;
+pub mod provoke;
 pub mod startup;
 pub mod tables;
 pub mod thread_pointer;

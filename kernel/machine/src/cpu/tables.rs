@@ -29,6 +29,8 @@ pub mod slot {
     pub const MACHINE_CHECK: u8 = 5;
     /// Debug exceptions.
     pub const DEBUG: u8 = 6;
+    /// The report of a kernel that has failed.
+    pub const REPORT: u8 = 7;
 }
 
 /// Bytes of each landing pad: room for saved state and for a fault's report.
@@ -52,7 +54,7 @@ struct TaskState {
 struct CpuTables {
     segments: [u64; 8],
     task: TaskState,
-    pads: [Pad; SLOT_COUNT - 2],
+    pads: [Pad; SLOT_COUNT - 1],
 }
 
 #[repr(C, align(16))]
@@ -74,6 +76,7 @@ pub const fn slot_of(vector: u8) -> u8 {
         2 => slot::NMI,
         8 => slot::DOUBLE_FAULT,
         18 => slot::MACHINE_CHECK,
+        super::trap::vector::REPORT => slot::REPORT,
         0..32 => slot::EXCEPTION,
         _ => slot::INTERRUPT,
     }
@@ -109,7 +112,7 @@ impl CpuTables {
             reserved3: 0,
             io_map_base: size_of::<TaskState>() as u16,
         },
-        pads: [const { Pad([0; PAD_BYTES]) }; SLOT_COUNT - 2],
+        pads: [const { Pad([0; PAD_BYTES]) }; SLOT_COUNT - 1],
     };
 
     fn load(&'static mut self) {

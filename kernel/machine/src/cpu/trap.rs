@@ -2,7 +2,7 @@
 //!
 //! Law: the entry saves all general registers and the extended state before any Rust runs, on the
 //! landing pad of its vector ([`super::tables::slot_of`]), with interrupts off. A pad that is entered again
-//! while it is in use has lost its frame: that stops the machine. The handler may leave the pad for
+//! while it is in use has lost its frame: that stops the machine ([`LostPadHandler`]). The handler may leave the pad for
 //! another thread by [`Trap::switch_to`], or let the interrupted thread continue in a signal handler by
 //! [`Trap::deliver`].
 
@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use super::context::Context;
 use super::xsave::{AREA_BYTES, Area};
 use super::{SLOT_COUNT, tables};
+use crate::memory::page_table;
 
 /// The exceptions that the kernel tells apart (Intel SDM vol. 3, table 6-1).
 pub mod vector {
@@ -35,6 +36,8 @@ pub mod vector {
     pub const MACHINE_CHECK: u8 = 18;
     /// SIMD floating-point exception.
     pub const SIMD: u8 = 19;
+    /// Raised by [`super::report`] only; never dealt out to a device.
+    pub const REPORT: u8 = 0xfe;
 }
 
 /// Registers as the entry saves them; the order is the assembly's.
@@ -98,12 +101,33 @@ impl Frame {
             self.r8, self.r9, self.r10, self.r11, self.r12, self.r13, self.r14, self.r15, self.rip,
         ]
     }
+
+    /// Which exception or interrupt saved it.
+    pub fn vector(&self) -> u8 {
+        self.vector as u8
+    }
+
+    /// The frame at `address`, if all of it can be read without a fault.
+    fn peek(address: u64) -> Option<Self> {
+        let mut words = [0; FRAME_WORDS];
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = page_table::peek(address.wrapping_add(index as u64 * 8))?;
+        }
+        // SAFETY: a frame is exactly these words, and any values are valid for it.
+        Some(unsafe { core::mem::transmute::<[u64; FRAME_WORDS], Self>(words) })
+    }
 }
 
 /// What `kernel-core` does about traps.
 pub type Handler = fn(&mut Trap<'_>);
+/// What it does when a landing pad (its slot) was entered while it was in use. What was on the pad is lost;
+/// the frame is that of the second entry.
+pub type LostPadHandler = fn(&Frame, u8) -> !;
 
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
+static LOST_PAD_HANDLER: AtomicUsize = AtomicUsize::new(0);
+/// Address of what [`report`] is to run; 0 but for the moment between its store and its trap.
+static REPORT: AtomicUsize = AtomicUsize::new(0);
 /// Read by the entry: the landing pad of each vector.
 #[unsafe(no_mangle)]
 static KPIO_TRAP_SLOTS: [u8; 256] = {
@@ -116,9 +140,39 @@ static KPIO_TRAP_SLOTS: [u8; 256] = {
     slots
 };
 
-/// Sets the handler of all traps. Called once, before interrupts are on.
-pub fn init(handler: Handler) {
+/// Sets the handlers of all traps. Called once, before interrupts are on.
+pub fn init(handler: Handler, lost_pad_handler: LostPadHandler) {
+    LOST_PAD_HANDLER.store(lost_pad_handler as usize, Ordering::Release);
     HANDLER.store(handler as usize, Ordering::Release);
+}
+
+/// Runs `body` with the caller's registers and then halts this CPU.
+///
+/// It runs with interrupts off on a landing pad that nothing else uses, so it has all of that stack however
+/// little of the caller's is left. Only one CPU reports, and only once: the caller sees to that.
+pub fn report(mut body: &mut dyn FnMut(&Frame)) -> ! {
+    let _interrupts = super::interrupts::Disabled::enter();
+    REPORT.store(&raw mut body as usize, Ordering::Release);
+    // SAFETY: the gate saves all registers and runs on a stack of its own; `dispatch` takes the request.
+    unsafe { core::arch::asm!("int {}", const vector::REPORT) }
+    super::halt_forever()
+}
+
+/// The registers that the trap entry or the signal trampoline saved, for code at `rip` with these
+/// callee-saved registers; `None` for any other code, and where they cannot be read.
+///
+/// This is the seam over which a backtrace passes from a landing pad or an alternate stack to the code
+/// that was interrupted.
+pub fn interrupted_frame(rip: u64, rbx: u64, r12: u64) -> Option<Frame> {
+    let within = |start: *const u8, end: *const u8| (start as u64..end as u64).contains(&rip);
+    if within(&raw const kpio_trap_common, &raw const kpio_trap_common_end) {
+        return Frame::peek(rbx);
+    }
+    let trampoline = kpio_signal_trampoline as *const () as *const u8;
+    if within(trampoline, &raw const kpio_signal_trampoline_end) {
+        return Frame::peek(r12.wrapping_add(core::mem::offset_of!(SignalFrame, frame) as u64));
+    }
+    None
 }
 
 /// A trap that is being handled on this CPU.
@@ -255,6 +309,10 @@ pub(super) fn entry_address(vector: u8) -> u64 {
 }
 
 unsafe extern "sysv64" fn dispatch(frame: *mut Frame, extended: *mut Area, slot: u32) {
+    if slot == u32::from(tables::slot::REPORT) {
+        // SAFETY: the entry passes a pointer to the frame that it saved on the pad.
+        run_report(unsafe { &*frame });
+    }
     let handler = HANDLER.load(Ordering::Acquire);
     if handler == 0 {
         super::halt_forever();
@@ -276,22 +334,40 @@ unsafe extern "sysv64" fn dispatch(frame: *mut Frame, extended: *mut Area, slot:
     handler(&mut trap);
 }
 
+fn run_report(frame: &Frame) -> ! {
+    let body = REPORT.swap(0, Ordering::AcqRel) as *mut &mut dyn FnMut(&Frame);
+    if !body.is_null() {
+        // SAFETY: only `report` stores here, right before the trap that leads here; what it points to lives
+        // on the stack of a function that does not return.
+        unsafe { (*body)(frame) };
+    }
+    super::halt_forever()
+}
+
 /// A landing pad was entered while it was in use: what was on it is lost.
 unsafe extern "sysv64" fn nested(frame: *const Frame, slot: u32) -> ! {
-    // SAFETY: the entry passes a pointer to the frame that it just pushed.
-    let frame = unsafe { &*frame };
-    panic!(
-        "trap {} at {:#x} entered landing pad {slot} while it was in use",
-        frame.vector, frame.rip
-    );
+    let handler = LOST_PAD_HANDLER.load(Ordering::Acquire);
+    if handler == 0 {
+        super::halt_forever();
+    }
+    // SAFETY: only `init` stores here, and it stores a `LostPadHandler`; the entry passes a pointer to the frame
+    // that it just pushed.
+    unsafe {
+        let handler: LostPadHandler = core::mem::transmute(handler);
+        handler(&*frame, slot as u8)
+    }
 }
 
 unsafe extern "C" {
     static kpio_trap_table: u8;
+    static kpio_trap_common: u8;
+    static kpio_trap_common_end: u8;
+    static kpio_signal_trampoline_end: u8;
     fn kpio_signal_trampoline();
 }
 
-const _: () = assert!(SLOT_COUNT == 8 && AREA_BYTES == 1024 && size_of::<Frame>() == 22 * 8);
+const FRAME_WORDS: usize = size_of::<Frame>() / 8;
+const _: () = assert!(SLOT_COUNT == 8 && AREA_BYTES == 1024 && FRAME_WORDS == 22);
 
 core::arch::global_asm!(
     r#"
@@ -313,6 +389,8 @@ core::arch::global_asm!(
 102:
 .endm
 
+.globl kpio_trap_common
+.type kpio_trap_common, @function
 kpio_trap_common:
   .cfi_startproc
   .cfi_signal_frame
@@ -393,10 +471,14 @@ kpio_trap_common:
   call {nested}
   ud2
   .cfi_endproc
+.size kpio_trap_common, . - kpio_trap_common
+.globl kpio_trap_common_end
+kpio_trap_common_end:
 
 # A thread continues here to run a signal handler (rbx) on its alternate stack; r12 names the
 # SignalFrame. Everything afterwards works on that stack: interrupts have their own, so they may come.
 .globl kpio_signal_trampoline
+.type kpio_signal_trampoline, @function
 kpio_signal_trampoline:
   call rbx
   KPIO_RESTORE_EXTENDED r12
@@ -414,6 +496,9 @@ kpio_signal_trampoline:
   KPIO_POP_REGISTERS
   add rsp, 16
   iretq
+.size kpio_signal_trampoline, . - kpio_signal_trampoline
+.globl kpio_signal_trampoline_end
+kpio_signal_trampoline_end:
 
 # What a thread's saved context continues through: see context.rs.
 .globl kpio_switch
