@@ -228,7 +228,11 @@ fn write_some(port: &Port, bytes: &[u8]) -> Option<usize> {
 
 /// Writes from anywhere, interrupt handlers too, waiting for the device by polling.
 pub(crate) fn write_polled(line: Line, bytes: &[u8]) {
-    if let Some(serial) = line.port().state.lock().serial.as_mut() {
-        let _stuck = serial.write_all(bytes);
+    // As much as the device takes at once under one hold of the lock, so that interrupts are not off
+    // for long.
+    for part in bytes.chunks(16) {
+        if let Some(serial) = line.port().state.lock().serial.as_mut() {
+            let _stuck = serial.write_all(part);
+        }
     }
 }

@@ -47,6 +47,10 @@ pub(crate) fn start_others(info: &BootInfo) {
         log::warn!("cpu: no page below 1 MiB was free: only one CPU runs");
         return;
     }
+    if page_table::root() >= 1 << 32 {
+        log::warn!("cpu: the page tables lie above 4 GiB, where a starting CPU cannot load them");
+        return;
+    }
     if page_table::set_identity_window(true).is_err() {
         return;
     }

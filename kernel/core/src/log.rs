@@ -151,6 +151,10 @@ pub fn set_terminal_level(filter: LevelFilter) {
 /// What the runtime printed with `println!` and the like: goes to log and terminal as it is.
 pub fn write_stdio(bytes: &[u8]) {
     for part in bytes.chunks(LINE_BYTES) {
+        // The caller's memory may fault; under the locks nothing may.
+        let mut copy = [0; LINE_BYTES];
+        copy[..part.len()].copy_from_slice(part);
+        let part = &copy[..part.len()];
         append(part);
         for line in part.split_inclusive(|byte| *byte == b'\n') {
             let (text, newline) = match line.split_last() {

@@ -3,8 +3,8 @@
 //! Law: runs on a landing pad with interrupts off. A page fault is resolved, delivered to the runtime, or
 //! a fault of the kernel; code with interrupts off never faults, so that is one at once.
 
-use kernel_machine::cpu::trap::{Trap, vector};
 use kernel_machine::cpu::mailbox;
+use kernel_machine::cpu::trap::{Trap, vector};
 use kernel_machine::memory::PAGE_LEN;
 use kernel_machine::platform::pic;
 
@@ -112,7 +112,12 @@ fn handle_interrupt(trap: &mut Trap<'_>) {
             pic::handle(vector);
             interrupt::count_spurious();
         }
-        _ => interrupt::count_spurious(),
+        // The local APIC's own spurious vector wants no end of interrupt; any other interrupt does.
+        interrupt_vector::SPURIOUS => interrupt::count_spurious(),
+        _ => {
+            interrupt::count_spurious();
+            interrupt::local_apic().end_of_interrupt();
+        }
     }
     if trap.interrupts_were_enabled() {
         scheduler::preempt(trap);

@@ -33,7 +33,7 @@ const HEADER_BYTES: usize = 32;
 pub type Grow = fn(min_len_bytes: usize) -> Option<core::ops::Range<usize>>;
 
 /// From this length on a block gets a mapping of its own.
-pub const LARGE_BYTES: usize = 64 * 1024;
+pub const LARGE_BYTES: usize = 256 * 1024;
 
 /// Maps a block of this length, page-aligned and zeroed on demand; returns its start.
 pub type MapLarge = fn(len_bytes: usize) -> Option<usize>;
@@ -78,7 +78,7 @@ pub fn allocate(len_bytes: usize, align: usize) -> Option<NonNull<u8>> {
     let lead = HEADER_BYTES.checked_next_multiple_of(align)?;
     let whole_len_bytes = lead.checked_add(len_bytes)?;
     match LARGE.get() {
-        Some((map, _)) if len_bytes >= LARGE_BYTES => {
+        Some((map, _)) if whole_len_bytes >= LARGE_BYTES => {
             // A mapping is aligned to pages; more than that is found inside a longer one.
             let block_len_bytes = whole_len_bytes.checked_add(align)?;
             let block = map(block_len_bytes)?;

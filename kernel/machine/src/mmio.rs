@@ -13,6 +13,9 @@ use crate::memory::{PAGE_BYTES, page_table};
 const WINDOW_START: u64 = 0xffff_f000_0000_0000;
 const WINDOW_LEN_BYTES: u64 = 1 << 40;
 
+/// No device has a longer window of registers or pixels; a longer one would cost page tables for nothing.
+const LEN_BYTES_MAX: usize = 256 << 20;
+
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Why a device window could not be mapped.
@@ -48,10 +51,11 @@ impl Mmio {
     pub fn map(physical_start: u64, len_bytes: usize) -> Result<Self, MmioError> {
         let in_page = physical_start % PAGE_BYTES;
         let span = checked_span(physical_start, len_bytes, in_page)?;
-        let at = NEXT.fetch_add(span, Ordering::Relaxed);
-        if at + span > WINDOW_LEN_BYTES {
-            return Err(MmioError::NoSpace);
-        }
+        let at = NEXT
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+                Some(next + span).filter(|end| *end <= WINDOW_LEN_BYTES)
+            })
+            .map_err(|_| MmioError::NoSpace)?;
         let virt = WINDOW_START + at;
         page_table::map_device(virt, physical_start - in_page, span)
             .map_err(|_| MmioError::NoFrames)?;
@@ -101,7 +105,7 @@ impl Mmio {
 fn checked_span(start: u64, len_bytes: usize, in_page: u64) -> Result<u64, MmioError> {
     let end = start
         .checked_add(len_bytes as u64)
-        .filter(|end| len_bytes > 0 && *end <= 1 << 52)
+        .filter(|end| (1..=LEN_BYTES_MAX).contains(&len_bytes) && *end <= 1 << 52)
         .ok_or(MmioError::BadRange)?;
     Ok((end - start + in_page).next_multiple_of(PAGE_BYTES))
 }

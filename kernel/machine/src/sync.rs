@@ -17,7 +17,8 @@ use crate::cpu::{self, interrupts};
 /// Stack that code with interrupts off may use without faulting, in bytes below the taker of a lock.
 pub const STACK_RESERVE_BYTES: usize = 16 * 1024;
 
-const NO_OWNER: u32 = u32::MAX;
+/// No CPU; otherwise the owner is its index plus one, so that a free lock is all zeroes.
+const NO_OWNER: u32 = 0;
 
 /// A spin lock that keeps interrupts off while it is held.
 pub struct IrqLock<T: ?Sized> {
@@ -52,7 +53,7 @@ impl<T: ?Sized> IrqLock<T> {
         while !self.try_acquire() {
             self.wait();
         }
-        self.owner_cpu.store(cpu::index(), Ordering::Relaxed);
+        self.owner_cpu.store(cpu::index() + 1, Ordering::Relaxed);
         IrqLockGuard {
             lock: self,
             _interrupts: interrupts,
@@ -65,7 +66,7 @@ impl<T: ?Sized> IrqLock<T> {
         if !self.try_acquire() {
             return None;
         }
-        self.owner_cpu.store(cpu::index(), Ordering::Relaxed);
+        self.owner_cpu.store(cpu::index() + 1, Ordering::Relaxed);
         Some(IrqLockGuard {
             lock: self,
             _interrupts: interrupts,
@@ -81,7 +82,7 @@ impl<T: ?Sized> IrqLock<T> {
     #[cold]
     fn wait(&self) {
         assert!(
-            self.owner_cpu.load(Ordering::Relaxed) != cpu::index(),
+            self.owner_cpu.load(Ordering::Relaxed) != cpu::index() + 1,
             "a CPU waits for a lock that it holds itself"
         );
         while self.locked.load(Ordering::Relaxed) {

@@ -1,13 +1,17 @@
 //! The top of the kernel: links every layer into one image and starts it.
 //!
 //! Law: nothing imports this crate. It says what the image holds ([`image`]), which lines lead where ([`lines`]), and
-//! what is done at the end of the start: one job for the host ([`job`]), or the prompt ([`terminal`]).
+//! what is done at the end of the start: one job for the host ([`job`]), or the prompt ([`terminal`]). Test images
+//! can also be made to fail ([`crash`]).
 
+mod crash;
 mod image;
 mod job;
 mod lines;
 mod system;
 mod terminal;
+
+use std::thread;
 
 use contract_boot::BootInfo;
 use kernel_machine::cpu::entry::HandOver;
@@ -17,16 +21,32 @@ use crate::system::RunningSystem;
 
 kernel_machine::entry_point!(main);
 
+/// Stack of the thread that starts the runtime and serves the prompt, in bytes.
+const MAIN_STACK_BYTES: usize = 1 << 20;
+
 /// The kernel's start, as a table of contents.
 fn main(hand_over: HandOver) -> ! {
     let info = kernel_core::start(&hand_over);
     failure::install_panic_hook();
-    let options = Options::parse(kernel_core::log::command_line(&info));
+    // The loader's stack is small and has no guard page: the rest runs on a thread's own.
+    let serving = thread::Builder::new()
+        .name("main".to_owned())
+        .stack_size(MAIN_STACK_BYTES)
+        .spawn(move || serve(&info));
+    match serving.map(thread::JoinHandle::join) {
+        Ok(_ended) => kernel_core::fault::stop("the main thread has ended"),
+        Err(error) => kernel_core::fault::stop_with(format_args!("no main thread: {error}")),
+    }
+}
+
+/// Starts the runtime and does what the command line asks for.
+fn serve(info: &BootInfo) -> ! {
+    let options = Options::parse(kernel_core::log::command_line(info));
     let system =
-        RunningSystem::start(&info).unwrap_or_else(|error| kernel_core::fault::stop(&error));
-    report_start(&info);
+        RunningSystem::start(info).unwrap_or_else(|error| kernel_core::fault::stop(&error));
+    report_start(info);
     if options.job {
-        job::run(&info, &system, options.job_tree)
+        job::run(info, &system, options.job_tree)
     } else {
         terminal::serve(system)
     }

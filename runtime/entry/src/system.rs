@@ -18,6 +18,7 @@ use runtime_supervisor::{
     SupervisorOptions,
 };
 
+use crate::crash::{self, CrashCommand, Request, Saying};
 use crate::image::{self, Programs};
 
 /// Processes at a time, at most.
@@ -33,6 +34,7 @@ pub struct RunningSystem {
     budget: Budget,
     programs: Option<Programs>,
     root: FileTree,
+    crash: Option<CrashCommand>,
 }
 
 impl RunningSystem {
@@ -64,6 +66,7 @@ impl RunningSystem {
             budget,
             programs: bundle.map(Programs::new),
             root,
+            crash: CrashCommand::for_image(info),
         })
     }
 
@@ -93,6 +96,16 @@ impl PromptSystem {
     /// Programs write to `output`.
     pub fn new(system: RunningSystem, output: TerminalOutput) -> Self {
         Self { system, output }
+    }
+
+    fn foreground(
+        &self,
+        program: &str,
+        arguments: &[String],
+        stdin: Arc<dyn ByteSource>,
+    ) -> Result<Box<dyn Job>, StartError> {
+        let process = self.launch(program, arguments, stdin)?;
+        Ok(Box::new(Foreground { process }))
     }
 
     fn launch(
@@ -148,10 +161,10 @@ impl Terminal for EveryStream {
 
 impl System for PromptSystem {
     fn programs(&self) -> Vec<String> {
-        self.system
-            .programs
-            .as_ref()
-            .map_or(Vec::new(), Programs::names)
+        let programs = self.system.programs.as_ref();
+        let mut names = programs.map_or(Vec::new(), Programs::names);
+        names.extend(self.system.crash.as_ref().map(|_| crash::NAME.to_owned()));
+        names
     }
 
     fn start(
@@ -160,8 +173,15 @@ impl System for PromptSystem {
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
     ) -> Result<Box<dyn Job>, StartError> {
-        let process = self.launch(program, arguments, stdin)?;
-        Ok(Box::new(Foreground { process }))
+        if let Some(crash) = &self.system.crash
+            && program == crash::NAME
+        {
+            return match crash.request(arguments)? {
+                Request::Say(text) => Ok(Box::new(Saying(text))),
+                Request::Feed(stdin) => self.foreground(crash::VICTIM, &[], stdin),
+            };
+        }
+        self.foreground(program, arguments, stdin)
     }
 
     fn processes(&self) -> Vec<ProcessRow> {

@@ -22,13 +22,15 @@ fn judge(info: &PanicHookInfo<'_>) {
         .location()
         .is_some_and(|location| location.file().starts_with(KERNEL_SOURCES));
     let message = info.payload_as_str().unwrap_or("a panic without a message");
-    let thread = std::thread::current();
-    let location = info.location().map_or("?".to_owned(), ToString::to_string);
+    // Decided before anything that allocates or needs thread-locals: those may be what is broken.
     if in_kernel || !interrupts::are_enabled() {
-        fault::stop_with(format_args!("panic at {location}: {message}"));
+        match info.location() {
+            Some(location) => fault::stop_with(format_args!("panic at {location}: {message}")),
+            None => fault::stop_with(format_args!("panic: {message}")),
+        }
     }
-    log::error!(
-        "bug in the runtime, thread {}: panic at {location}: {message}",
-        thread.name().unwrap_or("?")
-    );
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("?");
+    let location = info.location().map_or("?".to_owned(), ToString::to_string);
+    log::error!("bug in the runtime, thread {name}: panic at {location}: {message}");
 }

@@ -32,7 +32,10 @@ pub fn contains(address: usize) -> bool {
     let len = TABLE_LEN.load(Ordering::Acquire);
     TABLE[..len].iter().any(|entry| {
         let start = entry.start.load(Ordering::Acquire);
-        start > 1 && start <= address && address < entry.end.load(Ordering::Acquire)
+        let end = entry.end.load(Ordering::Acquire);
+        let inside = start > 1 && start <= address && address < end;
+        // Unless the entry was given to another range in between.
+        inside && entry.start.load(Ordering::Acquire) == start
     })
 }
 
@@ -62,6 +65,7 @@ pub fn withdraw(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
     let entry = TABLE[..len]
         .iter()
         .find(|entry| entry.start.load(Ordering::Acquire) == start)
+        .filter(|entry| entry.end.load(Ordering::Acquire) == start + len_bytes)
         .ok_or(MemoryError::NoRegion)?;
     entry.start.store(0, Ordering::Release);
     regions::set_access(start, len_bytes, Access::ReadWrite)

@@ -144,6 +144,9 @@ fn grow_heap(min_len_bytes: usize) -> Option<core::ops::Range<usize>> {
     let wanted = (min_len_bytes as u64)
         .next_multiple_of(PAGE_BYTES)
         .max(HEAP_STEP_BYTES);
+    if wanted / PAGE_BYTES > frames::statistics().free {
+        return None;
+    }
     let mut end = start;
     while end < start + wanted && end < HEAP_WINDOW.end {
         let Some(frame) = frames::allocate(FrameOwner::Heap) else {

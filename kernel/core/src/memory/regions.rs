@@ -13,7 +13,7 @@ use core::fmt;
 use core::ops::Range;
 
 use contract_boot::{Module, PhysRange};
-use kernel_machine::cpu::mailbox;
+use kernel_machine::cpu::mailbox::{self, Flushed};
 use kernel_machine::memory::frame::{FrameOwner, StaleFrame};
 use kernel_machine::memory::page_table::{self, Rights};
 use kernel_machine::memory::{Frame, PAGE_BYTES};
@@ -199,17 +199,20 @@ struct Space {
 impl Space {
     fn require_slots(&self) -> Result<(), MemoryError> {
         let free = self.map.slots_free_below(self.slot_count);
-        if free < SLOTS_PER_OPERATION {
+        // What is left over lets others be unmapped when the table is otherwise full.
+        if free < 2 * SLOTS_PER_OPERATION {
             return Err(MemoryError::NoSpace);
         }
         Ok(())
     }
 
+    /// Boot modules stay for ever, and code is withdrawn before its pages go.
     fn require_disposable(&self, pages: &Range<u64>) -> Result<(), MemoryError> {
         let mut disposable = true;
         self.map
             .for_each_in(pages.clone(), &mut |_, region: Region| {
-                disposable &= region.kind != RegionKind::BootModule;
+                disposable &=
+                    region.kind != RegionKind::BootModule && region.access != Access::ReadExecute;
             });
         if disposable {
             Ok(())
@@ -341,7 +344,6 @@ fn replace(pages: &Range<u64>, region: Option<Region>) -> Result<(), MemoryError
 fn mark_dying(pages: &Range<u64>) -> Result<(), MemoryError> {
     let mut guard = SPACE.lock();
     let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
-    space.require_slots()?;
     space.require_disposable(pages)?;
     let updated = space
         .map
@@ -403,67 +405,95 @@ fn map_module_frame(virt: u64, number: u64) -> Result<(), MemoryError> {
 fn require_covered(pages: &Range<u64>) -> Result<(), MemoryError> {
     let guard = SPACE.lock();
     let space = guard.as_ref().ok_or(MemoryError::NoSpace)?;
-    if space.is_covered(pages) {
-        Ok(())
-    } else {
-        Err(MemoryError::NoRegion)
+    if !space.is_covered(pages) {
+        return Err(MemoryError::NoRegion);
     }
+    space.require_disposable(pages)
 }
 
+/// Frees all frames of the range with one shoot-down: first every page becomes inaccessible, then, when no
+/// CPU can reach them any more, the frames are taken.
 fn drop_frames(pages: &Range<u64>) {
-    let mut next = pages.start * PAGE_BYTES;
-    let end = pages.end * PAGE_BYTES;
+    let range = pages.start * PAGE_BYTES..pages.end * PAGE_BYTES;
+    let mut changed = ChangedPages::default();
+    for_each_mapped(&range, &mut |virt| {
+        // Taking all rights away needs no table.
+        let _cannot_fail = page_table::set_rights(virt, None);
+        changed.add(virt);
+    });
+    if changed.count == 0 {
+        return;
+    }
+    let flushed = changed.flush();
     loop {
-        let mut addresses = [0; BATCH_PAGES];
         let mut stale = [const { None }; BATCH_PAGES];
-        let count = take_batch(&mut next, end, &mut addresses, &mut stale);
-        free_stale(&mut stale[..count], Some(&addresses[..count]));
+        let count = take_batch(&range, &mut stale);
+        for frame in stale.iter_mut().filter_map(Option::take) {
+            frames::free(frame.reclaim(&flushed));
+        }
         if count < BATCH_PAGES {
             return;
         }
     }
 }
 
-fn take_batch(
-    next: &mut u64,
-    end: u64,
-    addresses: &mut [u64; BATCH_PAGES],
-    stale: &mut [Option<StaleFrame>; BATCH_PAGES],
-) -> usize {
+fn take_batch(range: &Range<u64>, stale: &mut [Option<StaleFrame>; BATCH_PAGES]) -> usize {
     let _guard = SPACE.lock();
+    let mut next = range.start;
     let mut count = 0;
-    while count < BATCH_PAGES {
-        let Some(virt) = page_table::next_mapped(*next, end) else {
-            break;
-        };
-        restore_alias(virt);
-        addresses[count] = virt;
-        stale[count] = page_table::unmap(virt);
-        *next = virt + PAGE_BYTES;
-        count += 1;
+    while count < BATCH_PAGES
+        && let Some(virt) = page_table::next_mapped(next, range.end)
+    {
+        // A page that is accessible came after the flush, by a fault in a region that stays.
+        if page_table::lookup(virt).is_some_and(|leaf| leaf.rights.is_none()) {
+            stale[count] = page_table::unmap(virt);
+            count += 1;
+        }
+        next = virt + PAGE_BYTES;
     }
     count
 }
 
-/// A frame that held code becomes writable through the direct map again before it is freed.
-fn restore_alias(virt: u64) {
-    let leaf = page_table::lookup(virt);
-    let executable = leaf
-        .filter(|leaf| !leaf.is_boot_module && leaf.rights.is_some_and(|rights| rights.execute));
-    if let Some(leaf) = executable {
-        let restored = page_table::set_alias_writable(leaf.frame_number, true);
-        assert!(
-            restored.is_ok(),
-            "a split direct map needs no further table"
-        );
+/// Visits the mapped pages of the range, in steps, so that interrupts are not off for long.
+fn for_each_mapped(range: &Range<u64>, visit: &mut dyn FnMut(u64)) {
+    let mut next = range.start;
+    loop {
+        let _guard = SPACE.lock();
+        for _ in 0..BATCH_PAGES {
+            let Some(virt) = page_table::next_mapped(next, range.end) else {
+                return;
+            };
+            visit(virt);
+            next = virt + PAGE_BYTES;
+        }
     }
 }
 
-fn free_stale(stale: &mut [Option<StaleFrame>], pages: Option<&[u64]>) {
+/// Pages from which rights were taken, and which every CPU must forget.
+#[derive(Default)]
+struct ChangedPages {
+    first: [u64; mailbox::FLUSH_PAGES_MAX],
+    count: usize,
+}
+
+impl ChangedPages {
+    fn add(&mut self, virt: u64) {
+        if let Some(slot) = self.first.get_mut(self.count) {
+            *slot = virt;
+        }
+        self.count += 1;
+    }
+
+    fn flush(&self) -> Flushed {
+        mailbox::flush_everywhere(self.first.get(..self.count))
+    }
+}
+
+fn free_stale(stale: &mut [Option<StaleFrame>]) {
     if stale.is_empty() {
         return;
     }
-    let flushed = mailbox::flush_everywhere(pages);
+    let flushed = mailbox::flush_everywhere(None);
     for frame in stale.iter_mut().filter_map(Option::take) {
         frames::free(frame.reclaim(&flushed));
     }
@@ -483,7 +513,7 @@ fn drop_empty_tables(pages: &Range<u64>) {
                 count += 1;
             });
         }
-        free_stale(&mut stale[..count], None);
+        free_stale(&mut stale[..count]);
         at = step_end;
     }
 }
@@ -493,7 +523,9 @@ fn drop_empty_tables(pages: &Range<u64>) {
 /// # Errors
 /// See [`MemoryError`]; asking for executable memory is always denied here.
 pub fn protect(start: usize, len_bytes: usize, protection: Protection) -> Result<(), MemoryError> {
-    set_access(start, len_bytes, protection.access()?)
+    let access = protection.access()?;
+    require_covered(&checked_pages(start, len_bytes)?)?;
+    set_access(start, len_bytes, access)
 }
 
 /// As [`protect`], with the rights that only the kernel's own modules may give.
@@ -506,11 +538,10 @@ pub(super) fn set_access(
     access: Access,
 ) -> Result<(), MemoryError> {
     let pages = checked_pages(start, len_bytes)?;
-    let mut takes_away = update_regions(&pages, access)?;
-    takes_away |= access == Access::ReadExecute;
-    update_pages(&pages, access)?;
-    if takes_away {
-        let _flushed = mailbox::flush_everywhere(None);
+    let takes_away = update_regions(&pages, access)? || access == Access::ReadExecute;
+    let changed = update_pages(&pages)?;
+    if takes_away && changed.count > 0 {
+        let _flushed = changed.flush();
     }
     Ok(())
 }
@@ -532,39 +563,25 @@ fn update_regions(pages: &Range<u64>, access: Access) -> Result<bool, MemoryErro
     Ok(takes_away)
 }
 
-fn update_pages(pages: &Range<u64>, access: Access) -> Result<(), MemoryError> {
+/// Brings the pages of the range to what their regions say now.
+fn update_pages(pages: &Range<u64>) -> Result<ChangedPages, MemoryError> {
+    let mut changed = ChangedPages::default();
     let mut next = pages.start * PAGE_BYTES;
     let end = pages.end * PAGE_BYTES;
     loop {
-        let _guard = SPACE.lock();
+        let guard = SPACE.lock();
+        let space = guard.as_ref().ok_or(MemoryError::NoSpace)?;
         for _ in 0..BATCH_PAGES {
             let Some(virt) = page_table::next_mapped(next, end) else {
-                return Ok(());
+                return Ok(changed);
             };
-            update_page(virt, access)?;
+            let region = space.map.find(page_of(virt)).map(|(_, region)| region);
+            let rights = region.and_then(|region| region.access.rights());
+            page_table::set_rights(virt, rights).map_err(|_| MemoryError::NoFrames)?;
+            changed.add(virt);
             next = virt + PAGE_BYTES;
         }
     }
-}
-
-fn update_page(virt: u64, access: Access) -> Result<(), MemoryError> {
-    let Some(leaf) = page_table::lookup(virt) else {
-        return Ok(());
-    };
-    let was_code = leaf.rights.is_some_and(|rights| rights.execute);
-    let is_code = access == Access::ReadExecute;
-    let is_boot_module = leaf.is_boot_module;
-    if was_code != is_code && !is_boot_module {
-        page_table::set_alias_writable(leaf.frame_number, !is_code)
-            .map_err(|_| MemoryError::NoFrames)?;
-    }
-    let kind = if is_boot_module {
-        RegionKind::BootModule
-    } else {
-        RegionKind::Plain
-    };
-    page_table::set_rights(virt, access.limited_to(kind).rights());
-    Ok(())
 }
 
 /// Backs every page of the range that may be accessed at all.
@@ -623,9 +640,11 @@ fn examine_in(space: &Space, page: u64, access: FaultAccess) -> Examined {
         None => Examined::Missing(region.owner()),
         Some(_) => {
             // Another CPU was faster, or this CPU remembered an older refusal.
-            page_table::set_rights(virt, region.access.rights());
             kernel_machine::cpu::flush_page(virt);
-            Examined::Done(FaultOutcome::Resolved)
+            match page_table::set_rights(virt, region.access.rights()) {
+                Ok(()) => Examined::Done(FaultOutcome::Resolved),
+                Err(_) => Examined::Done(FaultOutcome::NoFrames),
+            }
         }
     }
 }

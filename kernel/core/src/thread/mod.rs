@@ -16,12 +16,17 @@ pub(crate) mod wait;
 use core::ops::Range;
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
+use kernel_machine::cpu::interrupts;
+
 use crate::memory::regions;
 use slot::{Disposition, Life, Thread};
 
 pub use scheduler::{switch_count, yield_now};
 pub use slot::THREADS_MAX;
 pub use wait::sleep_until;
+
+/// The least stack that a thread gets, in bytes: several times what the kernel itself reserves on it.
+const STACK_BYTES_MIN: usize = 64 * 1024;
 
 /// Names a thread; of a thread that has ended it names nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +177,8 @@ pub use idle::{prepare as prepare_idle, run as run_idle, stack_end as idle_stack
 /// See [`SpawnError`].
 pub fn spawn(request: SpawnRequest<'_>) -> Result<ThreadId, SpawnError> {
     let thread = slot::claim().ok_or(SpawnError::TooMany)?;
-    let Ok(stack) = regions::map_stack(request.stack_len_bytes) else {
+    let stack_len_bytes = request.stack_len_bytes.max(STACK_BYTES_MIN);
+    let Ok(stack) = regions::map_stack(stack_len_bytes) else {
         slot::give_back(thread);
         return Err(SpawnError::NoMemory);
     };
@@ -193,6 +199,9 @@ extern "C" fn run_thread(slot: usize) -> ! {
 
 /// Ends the calling thread.
 pub fn exit() -> ! {
+    // Once joiners can see the end, only `leave_for_ever` may take the CPU away: whoever cleans up relies
+    // on a thread that has ended being on its CPU until it has left its stack.
+    let _interrupts = interrupts::Disabled::enter();
     let thread = current_thread();
     let was = thread.life.end();
     thread.life.wake_joiners();
@@ -208,10 +217,10 @@ pub fn exit() -> ! {
 /// [`JoinError::NoThread`] or [`JoinError::Detached`].
 pub fn join(id: ThreadId) -> Result<(), JoinError> {
     let thread = slot::by_id(id).ok_or(JoinError::NoThread)?;
-    if thread.life.is_detached() {
-        return Err(JoinError::Detached);
+    thread.life.wait_for_end()?;
+    if !thread.life.claim_remains() {
+        return Err(JoinError::NoThread);
     }
-    thread.life.wait_for_end();
     slot::reclaim(thread);
     Ok(())
 }
@@ -224,7 +233,7 @@ pub fn detach(id: ThreadId) -> Result<(), JoinError> {
     let thread = slot::by_id(id).ok_or(JoinError::NoThread)?;
     match thread.life.detach() {
         Life::RUNNING => Ok(()),
-        Life::ENDED => {
+        Life::ENDED if thread.life.claim_remains() => {
             slot::reclaim(thread);
             Ok(())
         }

@@ -24,6 +24,7 @@ const SLICE_NS: u64 = 4_000_000;
 /// Timeouts handled in one go, so that the lock is held shortly.
 const TIMEOUT_BATCH: usize = 16;
 const NO_THREAD: u32 = u32::MAX;
+const UNARMED: u64 = u64::MAX;
 
 struct CpuState {
     queue: IrqLock<List>,
@@ -33,6 +34,8 @@ struct CpuState {
     // Written by its own CPU only.
     switched_at_ns: AtomicU64,
     slice_end_ns: AtomicU64,
+    /// What the timer is set to; [`UNARMED`] when it is off.
+    armed_ns: AtomicU64,
 }
 
 static CPUS: [CpuState; CPUS_MAX] = {
@@ -44,6 +47,7 @@ static CPUS: [CpuState; CPUS_MAX] = {
             must_reschedule: AtomicBool::new(false),
             switched_at_ns: AtomicU64::new(0),
             slice_end_ns: AtomicU64::new(0),
+            armed_ns: AtomicU64::new(UNARMED),
         }
     }; CPUS_MAX];
     let mut cpu = 0;
@@ -54,7 +58,8 @@ static CPUS: [CpuState; CPUS_MAX] = {
     cpus
 };
 static LINKS: Once<LinkTable> = Once::new();
-/// CPUs that have nothing to run, as a bit mask.
+/// CPUs that have nothing to run, as a bit mask. A CPU sets its bit before it looks for work for the last
+/// time; who gives it work clears the bit, so that the next one asks another CPU.
 static IDLE: AtomicU64 = AtomicU64::new(0);
 static SWITCHES: AtomicU64 = AtomicU64::new(0);
 
@@ -195,7 +200,7 @@ fn begin(from: &Thread, to: &Thread) {
 /// Makes a new thread runnable.
 pub(super) fn enqueue_new(thread: &Thread) {
     let _interrupts = interrupts::Disabled::enter();
-    let cpu = idle_cpu().unwrap_or_else(cpu::index);
+    let cpu = claim_idle_cpu().unwrap_or_else(cpu::index);
     enqueue_on(cpu, thread);
 }
 
@@ -205,17 +210,29 @@ pub(super) fn enqueue_woken(thread: &Thread) {
     let _interrupts = interrupts::Disabled::enter();
     let last = thread.cpu.load(Ordering::Acquire);
     let settled = !thread.context.is_on_cpu();
-    let last_is_idle = IDLE.load(Ordering::Acquire) & 1 << last != 0;
-    let cpu = if settled && !last_is_idle {
-        idle_cpu().unwrap_or(last)
+    let cpu = if settled && !claim_idle(last) {
+        claim_idle_cpu().unwrap_or(last)
     } else {
         last
     };
     enqueue_on(cpu, thread);
 }
 
-fn idle_cpu() -> Option<u32> {
-    mailbox::bits(IDLE.load(Ordering::Acquire)).next()
+/// Claims any idle CPU.
+fn claim_idle_cpu() -> Option<u32> {
+    mailbox::bits(IDLE.load(Ordering::Acquire)).find(|cpu| claim_idle(*cpu))
+}
+
+/// True for the one caller that may give the idle CPU work.
+fn claim_idle(cpu: u32) -> bool {
+    IDLE.fetch_and(!(1 << cpu), Ordering::SeqCst) & (1 << cpu) != 0
+}
+
+/// Somebody waits here for a CPU: an idle one is told to come and steal.
+fn offer_work() {
+    if let Some(cpu) = claim_idle_cpu() {
+        interrupt::send_reschedule(cpu);
+    }
 }
 
 fn enqueue_on(cpu: u32, thread: &Thread) {
@@ -266,8 +283,12 @@ pub(crate) fn on_timer() {
     let now_ns = time::monotonic_ns();
     wake_due(state, now_ns);
     let slice_is_over = now_ns >= state.slice_end_ns.load(Ordering::Relaxed);
-    if slice_is_over && !state.queue.lock().is_empty() {
-        state.must_reschedule.store(true, Ordering::Release);
+    state.armed_ns.store(UNARMED, Ordering::Relaxed);
+    if !state.queue.lock().is_empty() {
+        offer_work();
+        if slice_is_over {
+            state.must_reschedule.store(true, Ordering::Release);
+        }
     }
     arm_timer();
 }
@@ -305,7 +326,10 @@ fn arm_timer() {
         (Some(timeout), Some(slice)) => Some(timeout.min(slice)),
         (timeout, slice) => timeout.or(slice),
     };
-    interrupt::arm_timer(next_ns);
+    let wanted_ns = next_ns.unwrap_or(UNARMED);
+    if state.armed_ns.swap(wanted_ns, Ordering::Relaxed) != wanted_ns {
+        interrupt::arm_timer(next_ns);
+    }
 }
 
 /// One round of an idle CPU: runs whoever can run, or waits for an interrupt.

@@ -16,7 +16,7 @@ use lib_index_list::List;
 use spin::Once;
 
 use super::wait::WaitState;
-use super::{LocalState, ThreadId, ThreadRow, scheduler};
+use super::{JoinError, LocalState, ThreadId, ThreadRow, scheduler};
 use crate::futex;
 use crate::memory::regions;
 
@@ -81,6 +81,7 @@ impl Life {
     pub const RUNNING: u32 = 0;
     pub const DETACHED: u32 = 1;
     pub const ENDED: u32 = 2;
+    const RECLAIMED: u32 = 3;
 
     pub fn end(&self) -> Disposition {
         match self.0.swap(Self::ENDED, Ordering::AcqRel) {
@@ -93,8 +94,16 @@ impl Life {
         futex::wake(&self.0, u32::MAX, u32::MAX);
     }
 
-    pub fn is_detached(&self) -> bool {
-        self.0.load(Ordering::Acquire) == Self::DETACHED
+    /// True for the one caller that is to clean up after a thread that has ended.
+    pub fn claim_remains(&self) -> bool {
+        self.0
+            .compare_exchange(
+                Self::ENDED,
+                Self::RECLAIMED,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+            .is_ok()
     }
 
     /// Returns what it was: [`Self::RUNNING`] means that it is detached now.
@@ -109,9 +118,13 @@ impl Life {
             .unwrap_or_else(|was| was)
     }
 
-    pub fn wait_for_end(&self) {
-        while self.0.load(Ordering::Acquire) != Self::ENDED {
-            futex::wait(&self.0, Self::RUNNING, None, u32::MAX);
+    pub fn wait_for_end(&self) -> Result<(), JoinError> {
+        loop {
+            match self.0.load(Ordering::Acquire) {
+                Self::ENDED => return Ok(()),
+                Self::RUNNING => futex::wait(&self.0, Self::RUNNING, None, u32::MAX),
+                _ => return Err(JoinError::Detached),
+            };
         }
     }
 }
@@ -159,7 +172,11 @@ impl Thread {
     }
 
     pub fn id(&self) -> ThreadId {
-        ThreadId((self.generation.load(Ordering::Acquire) << GENERATION_SHIFT | self.slot) + 1)
+        ThreadId(self.number().wrapping_add(1))
+    }
+
+    fn number(&self) -> u32 {
+        (self.generation.load(Ordering::Acquire) << GENERATION_SHIFT) | self.slot
     }
 
     pub fn stack(&self) -> Range<usize> {
@@ -244,11 +261,11 @@ pub(crate) fn by_slot(slot: u32) -> &'static Thread {
 
 /// The thread that an id names, if it names one.
 pub(super) fn by_id(id: ThreadId) -> Option<&'static Thread> {
-    let number = id.0.checked_sub(1)?;
+    let number = id.0.wrapping_sub(1);
     let slot = number & (THREADS_MAX as u32 - 1);
     let used = USED[slot as usize / 64].load(Ordering::Acquire) & 1 << (slot % 64) != 0;
-    let thread = by_slot(slot);
-    (used && thread.id() == id).then_some(thread)
+    let thread = used.then(|| by_slot(slot))?;
+    (thread.id() == id).then_some(thread)
 }
 
 /// The code that boots is the first thread; its stack is the loader's.
@@ -305,8 +322,10 @@ pub(super) fn bury(thread: &Thread) {
 pub(super) extern "C" fn reap_for_ever(_argument: usize) {
     loop {
         let seen = BURIALS.load(Ordering::Acquire);
-        while let Some(slot) = pop_dead() {
-            reclaim(by_slot(slot));
+        while let Some(thread) = pop_dead().map(by_slot) {
+            if thread.life.claim_remains() {
+                reclaim(thread);
+            }
         }
         futex::wait(&BURIALS, seen, None, u32::MAX);
     }

@@ -45,6 +45,8 @@ fn announce(me: &Thread) -> bool {
 
 /// Ends a park, now or the next one.
 pub(crate) fn unpark(thread: &Thread) {
+    // Between the two steps below the thread is neither parked nor in a queue: nobody may be let in.
+    let _interrupts = interrupts::Disabled::enter();
     let mut wait = thread.wait.lock();
     if !wait.parked {
         wait.token = true;

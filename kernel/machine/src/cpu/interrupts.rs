@@ -3,6 +3,8 @@
 //! Law: whoever turns interrupts off does it by a guard, and the guard restores what was before. With
 //! them on, entering first touches the stack reserve ([`super::touch_stack_reserve`]).
 
+use core::marker::PhantomData;
+
 const INTERRUPT_FLAG: u64 = 1 << 9;
 
 /// Whether this CPU takes interrupts.
@@ -37,6 +39,8 @@ pub fn without<R>(body: impl FnOnce() -> R) -> R {
 #[derive(Debug)]
 pub struct Disabled {
     were_enabled: bool,
+    /// The flag is this CPU's: the guard must not go to another thread.
+    not_send: PhantomData<*const ()>,
 }
 
 impl Disabled {
@@ -49,7 +53,10 @@ impl Disabled {
             // SAFETY: the guard turns them on again.
             unsafe { core::arch::asm!("cli", options(nostack)) }
         }
-        Self { were_enabled }
+        Self {
+            were_enabled,
+            not_send: PhantomData,
+        }
     }
 }
 

@@ -13,6 +13,9 @@ use super::{CPUS_MAX, index, interrupts};
 /// Sends the shoot-down interrupt to the CPU of this index.
 pub type Sender = fn(cpu: u32);
 
+/// Up to this many pages are forgotten one by one; for more, everything is.
+pub const FLUSH_PAGES_MAX: usize = 32;
+
 static SENDER: AtomicUsize = AtomicUsize::new(0);
 static ONLINE: AtomicU64 = AtomicU64::new(1);
 static ASKED: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
@@ -60,7 +63,9 @@ pub fn flush_everywhere(pages: Option<&[u64]>) -> Flushed {
 
 fn flush_here(pages: Option<&[u64]>) {
     match pages {
-        Some(pages) if pages.len() <= 32 => pages.iter().for_each(|page| super::flush_page(*page)),
+        Some(pages) if !pages.is_empty() && pages.len() <= FLUSH_PAGES_MAX => {
+            pages.iter().for_each(|page| super::flush_page(*page))
+        }
         _ => super::flush_translations(),
     }
 }

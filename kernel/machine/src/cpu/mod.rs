@@ -171,12 +171,13 @@ unsafe fn enable_protections() {
             cr4 |= bit;
         }
     }
-    // CR0: monitor coprocessor, no emulation, no lazy state, native errors, write protection.
+    // CR0: monitor coprocessor, no emulation, no lazy state, caches on, native errors, write protection.
+    const CR0_CLEAR: u64 = 0xc | 0x6000_0000;
     // SAFETY: by this function's caller.
     unsafe {
         core::arch::asm!(
             "mov {t}, cr0",
-            "and {t}, ~0xc",
+            "and {t}, {keep}",
             "or {t}, 0x10022",
             "mov cr0, {t}",
             "mov {t}, cr4",
@@ -184,6 +185,7 @@ unsafe fn enable_protections() {
             "mov cr4, {t}",
             t = out(reg) _,
             bits = in(reg) cr4,
+            keep = in(reg) !CR0_CLEAR,
             options(nostack)
         );
     }

@@ -189,6 +189,7 @@ kpio_trampoline_patch_base:
   or eax, 0x900                   # long mode, no-execute
   wrmsr
   mov eax, cr0
+  and eax, 0x9fffffff             # caches on: INIT leaves them as they were
   or eax, 0x80010000              # paging, write protection
   mov cr0, eax
   .byte 0xea

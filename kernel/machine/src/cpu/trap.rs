@@ -328,7 +328,11 @@ unsafe extern "sysv64" fn dispatch(frame: *mut Frame, extended: *mut Area, slot:
             frame: &mut *frame,
             extended: &mut *extended,
             slot: slot as u8,
-            fault_address,
+            fault_address: if (*frame).vector == u64::from(vector::PAGE_FAULT) {
+                fault_address
+            } else {
+                0
+            },
         }
     };
     handler(&mut trap);
@@ -525,6 +529,7 @@ kpio_resume:
   jne 5f
   mov rsp, [rsi]
   mov dword ptr [rdi + 24], 0
+  fninit                          # whoever was interrupted may have left an x87 stack
   ldmxcsr [rsp]
   fldcw [rsp + 4]
   add rsp, 8

@@ -6,6 +6,9 @@
 //! unmapping is complete only after a shoot-down, which is the caller's duty and which the types ask
 //! for ([`StaleFrame`]). Giving rights needs none: a stale refusal faults and is tried again.
 //!
+//! While a page may be executed, the direct map's alias of its frame is read-only: the leaf remembers that
+//! in [`ALIAS_PROTECTED`], and giving and taking the right keeps both in step.
+//!
 //! A leaf whose rights are none keeps its frame: not present for the CPU, [`HELD`] for us.
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -25,6 +28,8 @@ const UNCACHED: u64 = 1 << 4 | 1 << 3;
 const LARGE: u64 = 1 << 7;
 /// Software bit: not present, yet the frame belongs to this page.
 const HELD: u64 = 1 << 9;
+/// Software bit: the direct map's alias of this page's frame is read-only because the page was executable.
+const ALIAS_PROTECTED: u64 = 1 << 10;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const ENTRIES: u64 = 512;
@@ -85,7 +90,7 @@ pub fn drop_lower_half() {
 pub fn set_identity_window(on: bool) -> Result<(), NoTableFrame> {
     if on {
         let table = descend(0, 2, true)?.ok_or(NoTableFrame)?;
-        entry(table, 0).store(PRESENT | WRITABLE | LARGE, Ordering::Relaxed);
+        entry(table, 0).store(PRESENT | LARGE, Ordering::Relaxed);
     } else if let Ok(Some(table)) = descend(0, 2, false) {
         // The two tables above stay: a CPU may be started again.
         entry(table, 0).store(0, Ordering::Relaxed);
@@ -120,22 +125,48 @@ pub fn unmap(virt: u64) -> Option<StaleFrame> {
     assert!(DYNAMIC_WINDOW.contains(&virt));
     let leaf = find_leaf(virt)?;
     let was = leaf.swap(0, Ordering::AcqRel);
+    if was & ALIAS_PROTECTED != 0 {
+        let restored = set_alias_writable((was & ADDRESS) / PAGE_BYTES, true);
+        assert!(
+            restored.is_ok(),
+            "a split direct map needs no further table"
+        );
+    }
     (was & (PRESENT | HELD) != 0).then_some(StaleFrame((was & ADDRESS) / PAGE_BYTES))
 }
 
-/// Changes what may be done with a mapped page; `None` keeps the frame and forbids everything.
-/// False if nothing is mapped there.
-pub fn set_rights(virt: u64, rights: Option<Rights>) -> bool {
+/// Changes what may be done with a mapped page; `None` keeps the frame and forbids everything. Nothing
+/// happens where nothing is mapped.
+///
+/// # Errors
+/// Only when the right to execute is given and no frame is left to split the direct map.
+pub fn set_rights(virt: u64, rights: Option<Rights>) -> Result<(), NoTableFrame> {
     assert!(DYNAMIC_WINDOW.contains(&virt));
     let Some(leaf) = find_leaf(virt) else {
-        return false;
+        return Ok(());
     };
     let was = leaf.load(Ordering::Relaxed);
     if was & (PRESENT | HELD) == 0 {
-        return false;
+        return Ok(());
     }
-    leaf.store(was & ADDRESS | rights.map_or(HELD, bits), Ordering::Release);
-    true
+    let alias = protect_alias(was, rights.is_some_and(|rights| rights.execute))?;
+    let value = (was & ADDRESS) | rights.map_or(HELD, bits) | alias;
+    leaf.store(value, Ordering::Release);
+    Ok(())
+}
+
+/// Makes the alias of a leaf's frame read-only if it becomes code, and writable if it no longer is. Returns the
+/// leaf's new [`ALIAS_PROTECTED`]. The aliases of boot modules are read-only for ever.
+fn protect_alias(was: u64, is_code: bool) -> Result<u64, NoTableFrame> {
+    let frame_number = (was & ADDRESS) / PAGE_BYTES;
+    let was_protected = was & ALIAS_PROTECTED != 0;
+    if super::frame::owner(frame_number) == FrameOwner::BootModules {
+        return Ok(0);
+    }
+    if was_protected != is_code {
+        set_alias_writable(frame_number, !is_code)?;
+    }
+    Ok(if is_code { ALIAS_PROTECTED } else { 0 })
 }
 
 /// What is mapped at the page that starts at `virt`.

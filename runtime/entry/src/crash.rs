@@ -1,0 +1,126 @@
+//! The command `crash KIND` of test images: every way in which this system can fail, on demand.
+//!
+//! Law: it exists only where the command line has the word `test` ([`crash::licence`]). Kinds of the kernel stop the
+//! machine from a thread of `std`, so that the report has to find its way through `std`; here are those
+//! that need the runtime: a bug of its own, and failures beneath a running program.
+
+use std::sync::Arc;
+use std::thread;
+
+use contract_boot::BootInfo;
+use kernel_core::crash::{self, KINDS, Kind, Licence};
+use runtime_host::{ByteSource, Notifier, Read, StreamFailure};
+use runtime_prompt::{Job, StartError};
+
+/// What it is called.
+pub const NAME: &str = "crash";
+/// The program beneath which host calls fail: it reads its input.
+pub const VICTIM: &str = "cat";
+
+/// The command, in images that have it.
+pub struct CrashCommand {
+    licence: Licence,
+}
+
+/// What is asked of it.
+pub enum Request {
+    /// Say this.
+    Say(String),
+    /// Run the victim with this as its input.
+    Feed(Arc<dyn ByteSource>),
+}
+
+impl CrashCommand {
+    /// The command, if this is a test image.
+    pub fn for_image(info: &BootInfo) -> Option<Self> {
+        let licence = crash::licence(info)?;
+        Some(Self { licence })
+    }
+
+    /// Does what the arguments say; comes back where that does not stop the machine.
+    pub fn request(&self, arguments: &[String]) -> Result<Request, StartError> {
+        let [kind] = arguments else {
+            return Err(StartError::Refused(usage()));
+        };
+        match kind.as_str() {
+            "protections" => Ok(Request::Say(crash::census(&self.licence).to_string())),
+            "panic-runtime" => Ok(Request::Feed(Arc::new(FailingInput(panic_in_runtime)))),
+            "host-call" => Ok(Request::Feed(Arc::new(self.faulting_input()))),
+            "abort" => std::process::abort(),
+            name => self.crash(name),
+        }
+    }
+
+    fn crash(&self, name: &str) -> Result<Request, StartError> {
+        let kind = find(name).ok_or_else(|| StartError::Refused(usage()))?;
+        let licence = self.licence;
+        let crashing = thread::Builder::new()
+            .name(NAME.to_owned())
+            .spawn(move || crash::crash(&licence, kind));
+        match crashing.map(thread::JoinHandle::join) {
+            Ok(Ok(())) => Ok(Request::Say("the machine survived it".to_owned())),
+            Ok(Err(_)) => Ok(Request::Say("a panic of the kernel was caught".to_owned())),
+            Err(error) => Err(StartError::Refused(error.to_string())),
+        }
+    }
+
+    fn faulting_input(&self) -> FailingInput<impl Fn() + Send + Sync + 'static> {
+        let licence = self.licence;
+        FailingInput(move || {
+            if let Some(kind) = find("null-read") {
+                crash::crash(&licence, kind);
+            }
+        })
+    }
+}
+
+fn find(name: &str) -> Option<Kind> {
+    KINDS.iter().find(|kind| kind.name == name).copied()
+}
+
+fn usage() -> String {
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    format!(
+        "say which: protections, panic-runtime, host-call, abort, {}",
+        names.join(", ")
+    )
+}
+
+fn panic_in_runtime() {
+    panic!("a bug of the runtime, made for a test");
+}
+
+/// Standard input whose first read fails in its own way, beneath the program that reads.
+struct FailingInput<F>(F);
+
+impl<F: Fn() + Send + Sync> ByteSource for FailingInput<F> {
+    fn read(&self, _buffer: &mut [u8]) -> Result<Read, StreamFailure> {
+        (self.0)();
+        Ok(Read::End)
+    }
+
+    fn is_readable(&self) -> bool {
+        true
+    }
+
+    fn subscribe(&self, _notifier: &Notifier) {
+        // It is always readable.
+    }
+}
+
+/// A job that has ended with something to say.
+pub struct Saying(pub String);
+
+impl Job for Saying {
+    fn ending(&self) -> Option<Option<String>> {
+        Some(Some(self.0.clone()))
+    }
+
+    fn subscribe(&self, _notifier: &Notifier) {
+        // It has ended.
+    }
+
+    fn kill(&self) {
+        // It has ended.
+    }
+}
