@@ -28,6 +28,8 @@ pub enum BootError {
     MemoryMapLen(usize),
     /// Less usable memory than the kernel needs, in bytes.
     TooLittleMemory(u64),
+    /// The memory map does not say of a named range that it holds what the loader says it does.
+    Misplaced(&'static str),
     /// Direct map, kernel base or page tables are not where the contract says.
     BadLayout(&'static str),
 }
@@ -38,6 +40,12 @@ impl fmt::Display for BootError {
             Self::BadRange(what) => write!(out, "the loader's range for {what} cannot be"),
             Self::BadPieces(what) => {
                 write!(out, "the loader's pieces of {what} do not make up the file")
+            }
+            Self::Misplaced(what) => {
+                write!(
+                    out,
+                    "the loader's memory map contradicts where it put {what}"
+                )
             }
             Self::BadMemoryMap(entry) => {
                 write!(
@@ -100,8 +108,7 @@ pub fn check_memory_map(
         let range_end = range_end.ok_or(BootError::BadMemoryMap(index))?;
         let aligned =
             range.start.is_multiple_of(PAGE_BYTES) && range_end.is_multiple_of(PAGE_BYTES);
-        let ram = !matches!(range.kind, memory_kind::RESERVED | memory_kind::FIRMWARE);
-        let mapped = !ram || range_end <= direct_map_len_bytes;
+        let mapped = !is_ram(range.kind) || range_end <= direct_map_len_bytes;
         if !aligned || range.start < end || !mapped || range.len_bytes == 0 {
             return Err(BootError::BadMemoryMap(index));
         }
@@ -114,6 +121,74 @@ pub fn check_memory_map(
         return Err(BootError::TooLittleMemory(usable));
     }
     Ok(())
+}
+
+/// Checks every named range against the checked memory map: what holds something must not be handed out as
+/// free memory, and the screen must not be memory at all.
+///
+/// # Errors
+/// The first range that the map contradicts.
+pub fn check_placement(info: &BootInfo, ranges: &[MemoryRange]) -> Result<(), BootError> {
+    use memory_kind::{KERNEL, LOADER, MODULE};
+    let root = PhysRange {
+        start: info.page_table_root,
+        len_bytes: PAGE_BYTES,
+    };
+    let single = [
+        ("the kernel", info.kernel, KERNEL),
+        ("the boot stack", info.boot_stack, LOADER),
+        ("the memory map", info.memory_map, LOADER),
+        ("the page tables", root, LOADER),
+        ("the start page of other CPUs", info.trampoline, LOADER),
+        ("the command line", info.command_line, MODULE),
+        ("the symbols", info.symbols, MODULE),
+    ];
+    let bundle = info
+        .bundle
+        .pieces
+        .map(|piece| ("the bundle", piece, MODULE));
+    let job = info.job.pieces.map(|piece| ("the job", piece, MODULE));
+    let all = single.iter().chain(&bundle).chain(&job);
+    for (name, range, kind) in all.filter(|(_, range, _)| range.len_bytes > 0) {
+        if !is_covered(*range, *kind, ranges) {
+            return Err(BootError::Misplaced(name));
+        }
+    }
+    let screen = info.framebuffer.memory;
+    if ranges
+        .iter()
+        .any(|range| is_ram(range.kind) && overlaps(range, screen))
+    {
+        return Err(BootError::Misplaced("the screen"));
+    }
+    Ok(())
+}
+
+/// Whether entries of `kind`, which are sorted, cover the whole range.
+fn is_covered(range: PhysRange, kind: u32, ranges: &[MemoryRange]) -> bool {
+    let end = range.start + range.len_bytes;
+    let covered_to =
+        ranges
+            .iter()
+            .filter(|entry| entry.kind == kind)
+            .fold(range.start, |at, entry| {
+                let inside = entry.start <= at && at < entry.start + entry.len_bytes;
+                if inside {
+                    entry.start + entry.len_bytes
+                } else {
+                    at
+                }
+            });
+    covered_to >= end
+}
+
+fn is_ram(kind: u32) -> bool {
+    !matches!(kind, memory_kind::RESERVED | memory_kind::FIRMWARE)
+}
+
+fn overlaps(range: &MemoryRange, other: PhysRange) -> bool {
+    let other_end = other.start.saturating_add(other.len_bytes);
+    range.start < other_end && other.start < range.start + range.len_bytes
 }
 
 fn check_layout(info: &BootInfo) -> Result<(), BootError> {
@@ -184,7 +259,10 @@ fn check_map_len(map: PhysRange) -> Result<(), BootError> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+    use std::vec;
+    use std::vec::Vec;
 
     const LIMIT: u64 = 1 << 30;
 
@@ -374,5 +452,73 @@ mod tests {
         for map in bad {
             assert!(check_memory_map(map, LIMIT).is_err(), "{map:?} passed");
         }
+    }
+
+    /// A map in which everything that `honest` names is what it says it is.
+    fn honest_map() -> Vec<MemoryRange> {
+        use memory_kind::{KERNEL, LOADER, MODULE, USABLE};
+        let range = |start, len_bytes, kind| MemoryRange {
+            start,
+            len_bytes,
+            kind,
+            reserved: 0,
+        };
+        vec![
+            range(0x1000, 0xf_f000, LOADER),
+            range(0x10_0000, 0x10_0000, LOADER),
+            range(0x20_0000, 0x10_0000, KERNEL),
+            range(0x30_0000, 0x50_0000, USABLE),
+            range(0x80_0000, 0x1000, MODULE),
+            range(0x80_1000, 0x7f_f000, USABLE),
+            range(0x100_0000, 0x2000, MODULE),
+            range(0x100_2000, 0xff_e000, USABLE),
+            range(0x200_0000, 0x1000, MODULE),
+            range(0x200_1000, 0x1000_0000, USABLE),
+        ]
+    }
+
+    #[test]
+    fn an_honest_map_contradicts_nothing() {
+        assert_eq!(check_placement(&honest(), &honest_map()), Ok(()));
+    }
+
+    #[test]
+    fn what_holds_something_is_never_free_memory() {
+        let info = honest();
+        for index in [0, 1, 2, 4, 6, 8] {
+            let mut map = honest_map();
+            map[index].kind = memory_kind::USABLE;
+            assert!(
+                check_placement(&info, &map).is_err(),
+                "entry {index} passed"
+            );
+        }
+    }
+
+    #[test]
+    fn a_range_may_not_reach_beyond_its_entry() {
+        let mut info = honest();
+        info.kernel.len_bytes += 1;
+        let map = honest_map();
+        assert_eq!(
+            check_placement(&info, &map),
+            Err(BootError::Misplaced("the kernel"))
+        );
+    }
+
+    #[test]
+    fn a_screen_over_memory_is_refused() {
+        let mut info = honest();
+        info.framebuffer.memory = PhysRange {
+            start: 0x1f_f000,
+            len_bytes: 0x2000,
+        };
+        let map = honest_map();
+        assert_eq!(
+            check_placement(&info, &map),
+            Err(BootError::Misplaced("the screen"))
+        );
+        info.framebuffer.memory.start = 0x8000_0000;
+        assert_eq!(check_placement(&info, &map), Ok(()));
     }
 }

@@ -49,11 +49,6 @@ fn report(link: &Link, name: &str, exit: &Exit) -> i32 {
     if let Some(message) = exit.message(name) {
         link.send_text(&message);
     }
-    if let Exit::Trap { wasm_backtrace, .. } = exit {
-        for line in wasm_backtrace {
-            link.send_text(&format!("  {line}"));
-        }
-    }
     i32::from(exit.exit_code())
 }
 

@@ -261,16 +261,7 @@ struct Foreground {
 impl Job for Foreground {
     fn ending(&self) -> Option<Option<String>> {
         let exit = self.process.try_wait()?;
-        let mut text = exit.message(self.process.name());
-        if let (Some(text), runtime_supervisor::Exit::Trap { wasm_backtrace, .. }) =
-            (&mut text, &exit)
-        {
-            for line in wasm_backtrace {
-                text.push_str("\n  ");
-                text.push_str(line);
-            }
-        }
-        Some(text)
+        Some(exit.message(self.process.name()))
     }
 
     fn subscribe(&self, notifier: &Notifier) {

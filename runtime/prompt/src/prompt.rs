@@ -201,7 +201,7 @@ impl<S: System> Prompt<S> {
         match self.system.start(name, arguments, Arc::new(reader)) {
             Ok(job) => {
                 if let Some(sentence) = serve(&*job, stdin, &mut self.keys, &self.output) {
-                    self.complain(name, &sentence);
+                    self.remark(&sentence);
                 }
             }
             Err(StartError::Refused(sentence)) => self.complain(name, &sentence),
@@ -212,12 +212,16 @@ impl<S: System> Prompt<S> {
         }
     }
 
-    /// Says something about a program, on a row of its own.
+    /// Says something about a program.
     fn complain(&self, name: &str, sentence: &str) {
+        self.remark(&format!("{}: {sentence}", report::printable(name)));
+    }
+
+    /// Says something on a row of its own.
+    fn remark(&self, sentence: &str) {
         if !self.output.is_at_line_start() {
             self.output.say("\n");
         }
-        let name = report::printable(name);
-        self.output.say(&format!("{name}: {sentence}\n"));
+        self.output.say(&format!("{sentence}\n"));
     }
 }

@@ -29,7 +29,8 @@ pub trait System {
 
 /// A program that was started and holds the terminal.
 pub trait Job {
-    /// Whether it has ended, and then what there is to say about it, if anything.
+    /// Whether it has ended, and then what there is to say about it, if anything: whole sentences, which name
+    /// the program.
     fn ending(&self) -> Option<Option<String>>;
     /// Has `notifier` notified when it has ended.
     fn subscribe(&self, notifier: &Notifier);

@@ -60,6 +60,14 @@ pub(super) fn init(ranges: &[MemoryRange]) -> Result<(), &'static str> {
         });
         add_range(&mut buddy, range.start.max(PAGE_BYTES), end);
     }
+    let metadata = metadata_start / PAGE_BYTES..(metadata_start + metadata_bytes) / PAGE_BYTES;
+    charge(metadata, FrameOwner::Memory);
+    for range in ranges.iter().filter(|range| is_kernels_own(range.kind)) {
+        charge(
+            range.start / PAGE_BYTES..range_end_frame(range),
+            FrameOwner::Kernel,
+        );
+    }
     *ALLOCATOR.lock() = Some(buddy);
     Ok(())
 }
@@ -68,6 +76,18 @@ pub(super) fn init(ranges: &[MemoryRange]) -> Result<(), &'static str> {
 fn is_kernel_ram(kind: u32) -> bool {
     use memory_kind::{KERNEL, LOADER, MODULE, USABLE};
     matches!(kind, USABLE | LOADER | KERNEL | MODULE)
+}
+
+fn is_kernels_own(kind: u32) -> bool {
+    matches!(kind, memory_kind::KERNEL | memory_kind::LOADER)
+}
+
+/// Counts frames that are never handed out.
+fn charge(frames: core::ops::Range<u64>, owner: FrameOwner) {
+    for number in frames {
+        let charged = frame::charge_reserved(number, owner);
+        debug_assert!(charged, "the memory map is disjoint");
+    }
 }
 
 fn range_end_frame(range: &MemoryRange) -> u64 {

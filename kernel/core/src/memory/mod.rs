@@ -41,6 +41,7 @@ pub fn init(info: &BootInfo) -> Result<(), BootMemoryError> {
     let mut ranges = [EMPTY_RANGE; contract_boot::MEMORY_RANGES_MAX];
     let ranges = map.read(&mut ranges);
     crate::boot::check_memory_map(ranges, info.direct_map_len_bytes)?;
+    crate::boot::check_placement(info, ranges)?;
     frames::init(ranges).map_err(BootMemoryError::Frames)?;
     page_table::init(info.page_table_root, || {
         frames::allocate(FrameOwner::PageTables)

@@ -32,10 +32,12 @@ pub enum FrameOwner {
     Regions = 6,
     /// Files that the loader read: bundles.
     BootModules = 7,
+    /// The kernel's segments and what the loader made for it.
+    Kernel = 8,
 }
 
 /// How many owners there are.
-pub const OWNER_COUNT: usize = 8;
+pub const OWNER_COUNT: usize = 9;
 /// Every owner with its name as people read it.
 pub const OWNERS: [(FrameOwner, &str); OWNER_COUNT] = [
     (FrameOwner::Reserved, "reserved"),
@@ -46,6 +48,7 @@ pub const OWNERS: [(FrameOwner, &str); OWNER_COUNT] = [
     (FrameOwner::Stacks, "stacks"),
     (FrameOwner::Regions, "regions"),
     (FrameOwner::BootModules, "boot modules"),
+    (FrameOwner::Kernel, "kernel"),
 ];
 
 static STATES: Once<&'static [AtomicU8]> = Once::new();
@@ -94,6 +97,11 @@ fn claim_metadata(physical_start: u64, len_bytes: u64) -> Option<()> {
 /// Frames in each owner's hands, in the order of [`OWNERS`].
 pub fn counts() -> [u64; OWNER_COUNT] {
     core::array::from_fn(|owner| COUNTS[owner].load(Ordering::Relaxed))
+}
+
+/// At boot: charges a reserved frame that no allocator gets to whoever it serves. False if it was not reserved.
+pub fn charge_reserved(number: u64, owner: FrameOwner) -> bool {
+    transition(number, FrameOwner::Reserved, owner)
 }
 
 /// At boot: marks a reserved frame as being in the allocator. False if it was not reserved.
