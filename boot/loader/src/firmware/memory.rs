@@ -77,8 +77,8 @@ impl Pages {
     /// Gives them back to the firmware.
     pub(super) fn release(self) {
         let count = self.len_bytes / PAGE_LEN_BYTES as usize;
-        // SAFETY: Owned, so nothing refers to them any more. If the firmware refuses they stay taken, which
-        // harms nobody.
+        // SAFETY: Owned, so nothing refers to them any more. If the firmware refuses (no pages at all, too) they
+        // stay taken, which harms nobody.
         let _ = unsafe { boot::free_pages(self.start, count) };
     }
 
@@ -100,16 +100,32 @@ impl Pages {
         Some(Self { start, len_bytes })
     }
 
-    /// The pages for `len_bytes` from the first 2 MiB boundary on. The rest stays taken until the kernel,
-    /// for whom it is not claimed, has it.
+    /// The pages for `len_bytes` from the first 2 MiB boundary on. The others go back to the firmware: on a
+    /// small machine the bundle needs them.
     fn aligned_part(self, len_bytes: u64) -> Self {
-        let skipped =
-            self.range().start.next_multiple_of(LARGE_PAGE_LEN_BYTES) - self.range().start;
-        let len_bytes = len_bytes.next_multiple_of(PAGE_LEN_BYTES) as usize;
-        // SAFETY: The allocation is one large page longer than `len_bytes`, so that `skipped`, which is
-        // less, stays inside it.
-        let start = unsafe { self.start.add(skipped as usize) };
-        Self { start, len_bytes }
+        let start = self.range().start;
+        let skipped = start.next_multiple_of(LARGE_PAGE_LEN_BYTES) - start;
+        let (before, rest) = self.split_at(skipped);
+        let (pages, after) = rest.split_at(len_bytes.next_multiple_of(PAGE_LEN_BYTES));
+        before.release();
+        after.release();
+        pages
+    }
+
+    /// The first `len_bytes`, whole pages and at most all, and the others. Either part may be empty.
+    fn split_at(self, len_bytes: u64) -> (Self, Self) {
+        let first_len = (len_bytes as usize).min(self.len_bytes);
+        // SAFETY: `first_len` is at most the allocation's length.
+        let second_start = unsafe { self.start.add(first_len) };
+        let first = Self {
+            start: self.start,
+            len_bytes: first_len,
+        };
+        let second = Self {
+            start: second_start,
+            len_bytes: self.len_bytes - first_len,
+        };
+        (first, second)
     }
 
     /// Where they are.
