@@ -50,12 +50,18 @@ pub(crate) fn walk(frame: &Frame, visit: &mut dyn FnMut(Place)) {
         });
     };
     let mut unwinder = Unwinder::new(&tables, registers, FRAMES_MAX);
+    let mut trapped = *frame;
     while let Some(found) = unwinder.next(&MappedMemory) {
         visit(Place {
             address: found.address,
             lookup_address: found.lookup_address,
         });
         if let Some(interrupted) = interrupted(unwinder.registers()) {
+            if interrupted == trapped {
+                // A second trap on the same landing pad has taken the place of the first.
+                return;
+            }
+            trapped = interrupted;
             unwinder.resume_at(Registers::from_dwarf(interrupted.dwarf()));
         }
     }

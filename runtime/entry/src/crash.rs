@@ -46,7 +46,10 @@ impl CrashCommand {
             "protections" => Ok(Request::Say(crash::census(&self.licence).to_string())),
             "panic-runtime" => Ok(Request::Feed(Arc::new(FailingInput(panic_in_runtime)))),
             "host-call" => Ok(Request::Feed(Arc::new(self.faulting_input()))),
-            "abort" => std::process::abort(),
+            "abort" => {
+                log::info!("crash: abort");
+                std::process::abort()
+            }
             name => self.crash(name),
         }
     }

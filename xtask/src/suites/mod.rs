@@ -7,6 +7,7 @@
 mod boot;
 mod check;
 mod console;
+mod faults;
 mod host;
 mod jobs;
 mod loader;
@@ -56,6 +57,11 @@ pub const SUITES: &[Suite] = &[
         name: "boot",
         about: "machines of many kinds boot to the prompt and run ripgrep",
         run: boot::run,
+    },
+    Suite {
+        name: "faults",
+        about: "a kernel that fails says why, where and with what names",
+        run: faults::run,
     },
     Suite {
         name: "jobs",

@@ -39,12 +39,14 @@ pub fn null_read(_: &Licence) {
 #[inline(never)]
 pub fn null_write(_: &Licence) {
     write(NOWHERE);
+    stay_on_the_stack();
 }
 
 /// Jumps to where no code is, as a call through a damaged pointer does.
 #[inline(never)]
 pub fn wild_jump(_: &Licence) {
     call(NOWHERE);
+    stay_on_the_stack();
 }
 
 /// Divides by zero.
@@ -94,6 +96,7 @@ pub fn double_fault(licence: &Licence) {
     // after which this machine is not used any more.
     unsafe { (pad as *mut u64).write_unaligned(NOWHERE) };
     null_read(licence);
+    stay_on_the_stack();
 }
 
 /// Where the task state keeps the stacks of the interrupt stack table (Intel SDM vol. 3, figure 8-11).
@@ -118,6 +121,7 @@ fn task_state() -> u64 {
 #[inline(never)]
 pub fn write_to_text(_: &Licence) {
     write(kernel_image::text().start as u64);
+    stay_on_the_stack();
 }
 
 /// Stores into the kernel's own code where the direct map shows it.
@@ -127,6 +131,7 @@ pub fn write_to_text_alias(_: &Licence) {
     if let Some(leaf) = page_table::lookup(text) {
         write(direct_map::pointer(leaf.frame_number * PAGE_BYTES) as u64);
     }
+    stay_on_the_stack();
 }
 
 /// Executes an instruction that was written to the heap.
@@ -137,6 +142,7 @@ pub fn execute_heap(_: &Licence) {
         unsafe { block.as_ptr().write_volatile(RETURN_INSTRUCTION) };
         call(block.as_ptr() as u64);
     }
+    stay_on_the_stack();
 }
 
 /// Frees a block of the heap twice.
@@ -149,6 +155,7 @@ pub fn double_free(_: &Licence) {
             heap::release(block);
         }
     }
+    stay_on_the_stack();
 }
 
 /// A second owner of `frame`, against all rules.
@@ -162,6 +169,14 @@ pub fn duplicate(_: &Licence, frame: &Frame) -> Frame {
 pub fn interrupt<const VECTOR: u8>(_: &Licence) {
     // SAFETY: every vector has a gate, which saves and restores everything.
     unsafe { asm!("int {}", const VECTOR) }
+}
+
+/// Keeps the call before it from being the caller's last, which would take the caller off the stack first and out of
+/// the backtrace.
+#[inline(always)]
+fn stay_on_the_stack() {
+    // SAFETY: it is empty.
+    unsafe { asm!("", options(nomem, nostack)) }
 }
 
 #[inline(never)]

@@ -42,7 +42,7 @@ pub mod vector {
 
 /// Registers as the entry saves them; the order is the assembly's.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
     pub(super) r15: u64,
     pub(super) r14: u64,
