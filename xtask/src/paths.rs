@@ -48,24 +48,29 @@ impl Paths {
         self.target.join("release")
     }
 
-    /// The kernel with symbols and line tables, for debuggers and for the checks.
-    pub fn kernel_debug(&self) -> PathBuf {
-        self.out().join("kernel.debug.elf")
+    /// The product's kernel: `kernel.elf` and its companions.
+    pub fn kernel(&self) -> KernelFiles {
+        self.kernel_files("kernel", PRODUCT_KERNEL)
     }
 
-    /// The kernel as it boots: the same bytes, without symbols.
-    pub fn kernel(&self) -> PathBuf {
-        self.out().join("kernel.elf")
+    /// The kernel that has the package `top` at its top; another than the product's is called as that is.
+    pub fn kernel_of(&self, top: &str) -> KernelFiles {
+        if top == PRODUCT_KERNEL {
+            return self.kernel();
+        }
+        self.kernel_files(top, top)
     }
 
-    /// The kernel's symbol table, as the kernel reads it for backtraces.
-    pub fn kernel_symbols(&self) -> PathBuf {
-        self.out().join("kernel.sym")
-    }
-
-    /// The archive that the kernel is linked from.
-    pub fn kernel_archive(&self) -> PathBuf {
-        self.release().join("libruntime_entry.a")
+    fn kernel_files(&self, stem: &str, top: &str) -> KernelFiles {
+        let out = self.out();
+        KernelFiles {
+            archive: self
+                .release()
+                .join(format!("lib{}.a", top.replace('-', "_"))),
+            debug: out.join(format!("{stem}.debug.elf")),
+            loaded: out.join(format!("{stem}.elf")),
+            symbols: out.join(format!("{stem}.sym")),
+        }
     }
 
     /// The loader, as firmware starts it.
@@ -78,6 +83,22 @@ impl Paths {
     pub fn compiler(&self) -> PathBuf {
         self.release().join("xtask-compiler")
     }
+}
+
+/// The package at the top of the product's kernel.
+pub const PRODUCT_KERNEL: &str = "runtime-entry";
+
+/// The files of one kernel.
+#[derive(Clone, Debug)]
+pub struct KernelFiles {
+    /// The archive that it is linked from.
+    pub archive: PathBuf,
+    /// With symbols and line tables, for debuggers and for the checks.
+    pub debug: PathBuf,
+    /// As it boots: the same bytes, without symbols.
+    pub loaded: PathBuf,
+    /// Its symbol table, as it reads it itself for backtraces.
+    pub symbols: PathBuf,
 }
 
 fn repository_root() -> Result<PathBuf> {

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use crate::failure::{Failure, Result};
-use crate::paths::{self, Paths};
+use crate::paths::{self, PRODUCT_KERNEL, Paths};
 
 /// What goes into one image.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -13,6 +13,8 @@ use crate::paths::{self, Paths};
 pub struct System {
     /// Another file of this kind whose content comes first, by name: "base".
     pub extends: Option<String>,
+    /// The package at the top of its kernel, where it is not the product's.
+    pub kernel: Option<String>,
     /// Words for the kernel, separated by spaces.
     #[serde(default)]
     pub command_line: String,
@@ -97,12 +99,18 @@ impl System {
         }
     }
 
+    /// The package at the top of its kernel.
+    pub fn kernel(&self) -> &str {
+        self.kernel.as_deref().unwrap_or(PRODUCT_KERNEL)
+    }
+
     fn parse(text: &str) -> std::result::Result<Self, String> {
         toml::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// Adds another's content; its command line takes this one's place unless it is empty.
+    /// Adds another's content; its kernel and its command line take these ones' places where it has them.
     fn with(mut self, other: Self) -> Self {
+        self.kernel = other.kernel.or(self.kernel);
         self.programs.extend(other.programs);
         self.copy.extend(other.copy);
         self.text.extend(other.text);

@@ -1,4 +1,5 @@
-//! The kernel: a static library that cargo builds and rust-lld links at its address.
+//! A kernel: a static library that cargo builds and rust-lld links at its address. The product's is one; tests
+//! have others, which differ in the crate at the top.
 //!
 //! Law: the linker is run here, not by rustc, so that no flag meant for the kernel reaches a build
 //! script. The kernel is linked twice, with symbols and without: the loaded bytes are the same.
@@ -11,45 +12,54 @@ use std::time::SystemTime;
 use super::symbols;
 use crate::command;
 use crate::failure::Result;
-use crate::paths::{self, Paths};
+use crate::paths::{self, KernelFiles, PRODUCT_KERNEL, Paths};
 use crate::progress;
 
 /// The folder of the toolchain in which rust-lld lies, below its sysroot.
 const LINKER: &str = "lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld";
 const LINKER_SCRIPT: &str = "kernel/kernel.ld";
 
-/// Builds and links the kernel; builds the component compiler on the way.
+/// Builds and links the product's kernel; builds the component compiler on the way.
 pub fn build_kernel(paths: &Paths) -> Result<()> {
-    progress::step("Building the kernel and the component compiler", || {
-        compile(paths)
-    })?;
-    if is_fresh(paths) {
-        return Ok(());
-    }
-    progress::step("Linking the kernel", || link_both(paths))
+    build_kernel_of(paths, PRODUCT_KERNEL)
 }
 
-fn compile(paths: &Paths) -> Result<()> {
+/// The same for the kernel that has the package `top` at its top.
+pub fn build_kernel_of(paths: &Paths, top: &str) -> Result<()> {
+    progress::step("Building the kernel and the component compiler", || {
+        compile(paths, top)
+    })?;
+    let kernel = paths.kernel_of(top);
+    if is_fresh(paths, &kernel) {
+        return Ok(());
+    }
+    progress::step("Linking the kernel", || link_both(paths, &kernel))
+}
+
+fn compile(paths: &Paths, top: &str) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(&paths.root).args([
         "build",
         "--release",
         "-p",
-        "runtime-entry",
+        PRODUCT_KERNEL,
         "-p",
         "xtask-compiler",
     ]);
+    if top != PRODUCT_KERNEL {
+        cargo.args(["-p", top]);
+    }
     command::run(&mut cargo)
 }
 
-fn link_both(paths: &Paths) -> Result<()> {
+fn link_both(paths: &Paths, kernel: &KernelFiles) -> Result<()> {
     paths::make_folder(&paths.out())?;
-    link(paths, &paths.kernel_debug(), &[])?;
-    link(paths, &paths.kernel(), &["--strip-all"])?;
-    symbols::write(paths)
+    link(paths, &kernel.archive, &kernel.debug, &[])?;
+    link(paths, &kernel.archive, &kernel.loaded, &["--strip-all"])?;
+    symbols::write(kernel)
 }
 
-fn link(paths: &Paths, output: &Path, options: &[&str]) -> Result<()> {
+fn link(paths: &Paths, archive: &Path, output: &Path, options: &[&str]) -> Result<()> {
     let mut linker = Command::new(linker()?);
     linker.args([
         "-flavor",
@@ -62,11 +72,7 @@ fn link(paths: &Paths, output: &Path, options: &[&str]) -> Result<()> {
     linker
         .args(["-z", "max-page-size=0x1000", "-z", "norelro", "-T"])
         .arg(paths.source(LINKER_SCRIPT));
-    linker
-        .args(options)
-        .arg(paths.kernel_archive())
-        .arg("-o")
-        .arg(output);
+    linker.args(options).arg(archive).arg("-o").arg(output);
     command::run(&mut linker)
 }
 
@@ -76,9 +82,9 @@ fn linker() -> Result<PathBuf> {
 }
 
 /// Whether what is linked is newer than what they are linked from.
-fn is_fresh(paths: &Paths) -> bool {
-    let inputs = [paths.kernel_archive(), paths.source(LINKER_SCRIPT)];
-    let outputs = [paths.kernel(), paths.kernel_debug(), paths.kernel_symbols()];
+fn is_fresh(paths: &Paths, kernel: &KernelFiles) -> bool {
+    let inputs = [&kernel.archive, &paths.source(LINKER_SCRIPT)];
+    let outputs = [&kernel.loaded, &kernel.debug, &kernel.symbols];
     let newest_input = inputs.iter().map(|file| modified(file)).max().flatten();
     let oldest_output = outputs.iter().map(|file| modified(file)).min().flatten();
     matches!((newest_input, oldest_output), (Some(input), Some(output)) if output > input)

@@ -6,7 +6,7 @@ mod kernel;
 mod loader;
 mod symbols;
 
-pub use kernel::build_kernel;
+pub use kernel::{build_kernel, build_kernel_of};
 pub use loader::build_loader;
 
 use crate::failure::Result;

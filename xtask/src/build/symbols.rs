@@ -4,12 +4,12 @@ use lib_symbols::SymbolTableBuilder;
 use object::{Object, ObjectSymbol, SymbolKind};
 
 use crate::failure::{Failure, Result};
-use crate::paths::{self, Paths};
+use crate::paths::{self, KernelFiles};
 
 /// Makes the table from the kernel with symbols.
-pub fn write(paths: &Paths) -> Result<()> {
-    let file = paths.kernel_debug();
-    let bytes = paths::read(&file)?;
+pub fn write(files: &KernelFiles) -> Result<()> {
+    let file = &files.debug;
+    let bytes = paths::read(file)?;
     let kernel = object::File::parse(&*bytes).map_err(|e| Failure::input(file.display(), e))?;
     let mut table = SymbolTableBuilder::new();
     for symbol in kernel
@@ -23,5 +23,5 @@ pub fn write(paths: &Paths) -> Result<()> {
     let table = table
         .build()
         .map_err(|e| Failure::input(file.display(), e))?;
-    paths::write(&paths.kernel_symbols(), &table)
+    paths::write(&files.symbols, &table)
 }

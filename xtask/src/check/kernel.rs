@@ -23,7 +23,7 @@ const LIBC_MEMBER: &str = "kernel_libc";
 
 /// No instruction enters an operating system below the kernel: there is none.
 pub fn syscalls(paths: &Paths) -> Result<()> {
-    let file = paths.kernel_debug();
+    let file = paths.kernel().debug;
     let bytes = paths::read(&file)?;
     let kernel = object::File::parse(&*bytes).map_err(|e| Failure::input(file.display(), e))?;
     let functions = kernel
@@ -87,7 +87,7 @@ fn system_calls(code: &[u8], address: u64) -> impl Iterator<Item = (u64, &'stati
 
 /// Every symbol that `std` or a crate takes from the C library is in the table.
 pub fn symbols(paths: &Paths) -> Result<()> {
-    let archive = paths::read(&paths.kernel_archive())?;
+    let archive = paths::read(&paths.kernel().archive)?;
     let names = Names::of_archive(&archive)?;
     let table = table_symbols(&paths::read_text(&paths.source(LIBC_TABLE))?);
     let script = script_symbols(&paths::read_text(&paths.source(LINKER_SCRIPT))?);
@@ -138,7 +138,7 @@ impl Names {
 }
 
 fn linked_symbols(paths: &Paths) -> Result<BTreeSet<String>> {
-    let file = paths.kernel_debug();
+    let file = paths.kernel().debug;
     let bytes = paths::read(&file)?;
     let kernel = object::File::parse(&*bytes).map_err(|e| Failure::input(file.display(), e))?;
     // A weak symbol that nobody supplies, or one that the linker optimised away, needs no table.
@@ -169,7 +169,7 @@ fn script_symbols(text: &str) -> BTreeSet<String> {
 
 /// No loaded section holds a 32-bit absolute address: the kernel lies at the top of the address space.
 pub fn relocations(paths: &Paths) -> Result<()> {
-    let archive = paths::read(&paths.kernel_archive())?;
+    let archive = paths::read(&paths.kernel().archive)?;
     let mut findings = Vec::new();
     for_each_member(&archive, |name, object| {
         for section in object.sections().filter(is_loaded) {

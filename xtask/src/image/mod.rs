@@ -42,10 +42,11 @@ impl Parts {
     /// Collects what was built, and the bundle of `system/NAME.toml`.
     pub fn collect(paths: &Paths, name: &str) -> Result<Self> {
         let system = System::load(paths, name)?;
+        let kernel = paths.kernel_of(system.kernel());
         Ok(Self {
             loader: paths::read(&paths.loader())?,
-            kernel: paths::read(&paths.kernel())?,
-            symbols: paths::read(&paths.kernel_symbols())?,
+            kernel: paths::read(&kernel.loaded)?,
+            symbols: paths::read(&kernel.symbols)?,
             bundle: system_bundle(paths, &system)?,
             command_line: system.command_line,
             job: None,

@@ -42,7 +42,7 @@ pub fn machine(paths: &Paths, options: &Options, image: PathBuf) -> Result<Machi
 
 /// The command that attaches a debugger, with symbols.
 pub fn debugger_line(paths: &Paths) -> String {
-    let kernel = paths.kernel_debug();
+    let kernel = paths.kernel().debug;
     format!(
         "The machine waits for a debugger: gdb {} -ex 'target remote 127.0.0.1:{DEBUGGER_PORT}'",
         kernel.display()

@@ -12,6 +12,7 @@ mod host;
 mod jobs;
 mod loader;
 mod report;
+mod spec;
 mod sysroot;
 
 pub use report::Report;
@@ -67,6 +68,11 @@ pub const SUITES: &[Suite] = &[
         name: "jobs",
         about: "one program in a machine of its own: output, exit code, input, tree",
         run: jobs::run,
+    },
+    Suite {
+        name: "spec",
+        about: "WebAssembly's own tests of version 1.0 inside the kernel",
+        run: spec::run,
     },
 ];
 

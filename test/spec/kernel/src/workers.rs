@@ -1,0 +1,74 @@
+//! As many threads as there are CPUs take files off one list.
+
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use kernel_core::{cpu, fault};
+use test_spec::SpecFile;
+use wasmtime::Engine;
+
+/// Parser, compiler and wasm take turns on it; deep nesting is part of the suite. Pages come on demand.
+const STACK_BYTES: usize = 4 << 20;
+
+/// What the run came to.
+#[derive(Default)]
+pub struct Totals {
+    files: AtomicUsize,
+    assertions: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [files, assertions, failed] = [&self.files, &self.assertions, &self.failed]
+            .map(|count| count.load(Ordering::Relaxed));
+        write!(out, "{files} {assertions} {failed}")
+    }
+}
+
+/// Runs every file and says how it ended.
+pub fn run_all(engine: &Engine, files: &[SpecFile]) -> Totals {
+    let totals = Totals::default();
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for number in 0..cpu::online_count() {
+            let work = || {
+                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    totals.add(file, run_one(engine, file));
+                }
+            };
+            thread::Builder::new()
+                .name(format!("spec {number}"))
+                .stack_size(STACK_BYTES)
+                .spawn_scoped(scope, work)
+                .unwrap_or_else(|error| fault::stop(&format!("no thread for the suite: {error}")));
+        }
+    });
+    totals
+}
+
+/// A panic, which would be a bug of ours, fails the file and not the run.
+fn run_one(engine: &Engine, file: &SpecFile) -> Result<(), String> {
+    panic::catch_unwind(AssertUnwindSafe(|| test_spec::run(engine, file)))
+        .unwrap_or_else(|_| Err("a panic; the log says where".to_owned()))
+}
+
+impl Totals {
+    fn add(&self, file: &SpecFile, result: Result<(), String>) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        match result {
+            Ok(()) => {
+                self.assertions
+                    .fetch_add(file.assertions, Ordering::Relaxed);
+                println!("spec: ok {} {}", file.name, file.assertions);
+            }
+            Err(why) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                let why = why.replace('\n', " ");
+                println!("spec: failed {}: {why}", file.name);
+            }
+        }
+    }
+}

