@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use boot_loader::LoadError;
-use contract_boot::{MODULE_PIECES_MAX, Module, PhysRange};
+use contract_boot::{Module, PhysRange};
 use lib_bundle::manifest::{MANIFEST_LEN_MAX_BYTES, Manifest, ManifestEntry};
 use lib_bundle::{Digest, index_digest, sha256};
 use uefi::proto::media::file::{Directory, File, FileAttribute, FileMode, RegularFile};
@@ -99,7 +99,7 @@ impl LoadedFile {
     }
 }
 
-/// A bundle in memory, in at most [`MODULE_PIECES_MAX`] pieces.
+/// A bundle in memory, in no more pieces than a [`Module`] has.
 pub(super) struct LoadedBundle {
     /// Full but for the last.
     pieces: Vec<LoadedFile>,
@@ -260,24 +260,14 @@ fn read_in_pieces(
     file: &mut RegularFile,
     len_bytes: u64,
 ) -> Result<Vec<LoadedFile>, LoadError> {
-    let mut pieces = Vec::with_capacity(MODULE_PIECES_MAX);
     let mut rest_bytes = len_bytes;
-    while rest_bytes > 0 {
-        let pages = if pieces.len() < MODULE_PIECES_MAX {
-            Pages::allocate_most(rest_bytes)?
-        } else {
-            None
-        };
-        let pages = pages.ok_or(LoadError::NoMemoryForFile {
-            name,
-            len_bytes,
-            found_bytes: len_bytes - rest_bytes,
-        })?;
+    let pieces = Pages::allocate_pieces(name, len_bytes)?;
+    let read = pieces.into_iter().map(|pages| {
         let piece_bytes = pages.range().len_bytes.min(rest_bytes);
-        pieces.push(read_next(name, file, pages, piece_bytes)?);
         rest_bytes -= piece_bytes;
-    }
-    Ok(pieces)
+        read_next(name, file, pages, piece_bytes)
+    });
+    read.collect()
 }
 
 /// Reads the next `len_bytes` of a file, which has them by its length, into `pages`, which are long enough.

@@ -8,13 +8,15 @@ use core::ptr::NonNull;
 use core::slice;
 
 use alloc::vec;
+use alloc::vec::Vec;
 use boot_loader::LoadError;
 use boot_loader::memory_map::{self, Claim, FirmwareRange};
 use boot_loader::page_tables::{
     LARGE_PAGE_LEN_BYTES, PAGE_LEN_BYTES, PageTables, Rights, Table, tables_needed,
 };
 use contract_boot::{
-    BootInfo, DIRECT_MAP_BASE, MEMORY_RANGES_MAX, MemoryRange, PhysRange, memory_kind,
+    BootInfo, DIRECT_MAP_BASE, MEMORY_RANGES_MAX, MODULE_PIECES_MAX, MemoryRange, PhysRange,
+    memory_kind,
 };
 use lib_elf::{Executable, Segment};
 use uefi::boot::{self, AllocateType, MemoryType};
@@ -57,9 +59,35 @@ impl Pages {
         }
     }
 
+    /// Takes pages for the `len_bytes` of the file `name` in as few pieces as there are, the largest first; all but
+    /// the last are full. If that is not enough, nothing stays taken: other boot options need memory too.
+    pub(super) fn allocate_pieces(
+        name: &'static str,
+        len_bytes: u64,
+    ) -> Result<Vec<Self>, LoadError> {
+        let mut pieces = Vec::with_capacity(MODULE_PIECES_MAX);
+        let mut rest_bytes = len_bytes;
+        while rest_bytes > 0 && pieces.len() < MODULE_PIECES_MAX {
+            let Some(pages) = Self::allocate_most(rest_bytes)? else {
+                break;
+            };
+            rest_bytes = rest_bytes.saturating_sub(pages.range().len_bytes);
+            pieces.push(pages);
+        }
+        if rest_bytes == 0 {
+            return Ok(pieces);
+        }
+        pieces.into_iter().for_each(Self::release);
+        Err(LoadError::NoMemoryForFile {
+            name,
+            len_bytes,
+            found_bytes: len_bytes - rest_bytes,
+        })
+    }
+
     /// Takes pages for `len_bytes`, or as many in one piece as there are. The firmware's map says how many; it
     /// may keep some of them for itself, so that less is tried then. `None` if not even one page is free.
-    pub(super) fn allocate_most(len_bytes: u64) -> Result<Option<Self>, LoadError> {
+    fn allocate_most(len_bytes: u64) -> Result<Option<Self>, LoadError> {
         if let Some(pages) = Self::allocate_at(AllocateType::AnyPages, len_bytes) {
             return Ok(Some(pages));
         }
