@@ -26,8 +26,9 @@ const MAIN_STACK_BYTES: usize = 1 << 20;
 
 /// The kernel's start, as a table of contents.
 fn main(hand_over: HandOver) -> ! {
-    let info = kernel_core::start(&hand_over);
+    // First of all: setting it allocates nothing, and without it a panic of the start would lose its sentence.
     failure::install_panic_hook();
+    let info = kernel_core::start(&hand_over);
     // The loader's stack is small and has no guard page: the rest runs on a thread's own.
     let serving = thread::Builder::new()
         .name("main".to_owned())

@@ -173,6 +173,8 @@ struct Images {
     waiting: PathBuf,
     /// The same without the command `crash`.
     harmless: PathBuf,
+    /// The same with a loader whose word is not to be believed.
+    lying: PathBuf,
     /// What the kernel calls its build.
     build_id: String,
 }
@@ -193,6 +195,8 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     report.test("what-is-survived", || survives(&images, &log));
     let log = report.log_file("harmless");
     report.test("other-images-cannot-crash", || refuses(&images, &log));
+    let log = report.log_file("lying-loader");
+    report.test("lying-loader", || disbelieves(&images, &log));
     let log = report.log_file("screen");
     report.test("the-screen-shows-it", || shows(&images, &log));
     let log = report.log_file("nameless");
@@ -220,6 +224,7 @@ impl Images {
             nameless: write("nameless", &|parts| parts.symbols.fill(0))?,
             waiting: write("waiting", &|parts| without(parts, "fault=exit"))?,
             harmless: write("harmless", &|parts| without(parts, "test"))?,
+            lying: write("lying", &|parts| spoil_magic(&mut parts.loader))?,
             build_id: sha256(&[&parts.kernel])
                 .iter()
                 .map(|byte| format!("{byte:02x}"))
@@ -379,6 +384,33 @@ fn refuses(images: &Images, log: &Path) -> Result<()> {
         return Err(unmet(format!("an image without `test` answered:\n{said}")));
     }
     console::power_off(guest)
+}
+
+/// Changes the number by which loader and kernel know each other, wherever the loader has it.
+fn spoil_magic(loader: &mut [u8]) {
+    let magic = contract_boot::MAGIC.to_le_bytes();
+    for start in 0..loader.len().saturating_sub(magic.len()) {
+        if loader[start..].starts_with(&magic) {
+            loader[start] ^= 1;
+        }
+    }
+}
+
+/// A loader whose word cannot be believed leaves the kernel with no memory, no names and no command
+/// line; there is a report all the same, and then the machine waits.
+fn disbelieves(images: &Images, log: &Path) -> Result<()> {
+    const SENTENCE: &str = "the loader's boot information has a wrong magic number\n";
+    let machine = Machine::new(images.accelerator, images.lying.clone());
+    let mut guest = Guest::boot(&machine, log)?;
+    guest.expect(REPORT_START)?;
+    let said = guest.expect(REPORT_END)?.replace('\r', "");
+    let registers = complaint_about_registers(&section(&said, "registers:\n", "backtrace:\n"));
+    match registers {
+        None if said.contains(SENTENCE) && said.contains("before the first thread") => Ok(()),
+        _ => Err(unmet(format!(
+            "a loader with a wrong magic number led to:\n{said}"
+        ))),
+    }
 }
 
 /// The report is on the screen, and its first line has not scrolled away.
