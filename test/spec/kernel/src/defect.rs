@@ -36,7 +36,7 @@ impl Defect {
             Self::SkippedFile => drop(files.remove(0)),
             Self::WrongResult => {
                 for file in files {
-                    file.text = file.text.replace(RIGHT, WRONG).leak();
+                    file.text = file.text.replace(RIGHT, WRONG);
                 }
             }
         }

@@ -19,7 +19,7 @@ mod workers;
 use kernel_core::{fault, log as kernel_log, power};
 use kernel_machine::cpu::entry::HandOver;
 use runtime_platform::{code_memory, failure};
-use test_spec::{FILES, SpecFile};
+use test_spec::SpecFile;
 
 use defect::Defect;
 
@@ -36,8 +36,8 @@ fn main(hand_over: HandOver) -> ! {
     if let Some(defect) = value(command_line, "defect=").map(defect_of) {
         defect.plant(&mut files);
     }
-    let files = files.repeat(value(command_line, "rounds=").map_or(1, rounds_of));
-    let totals = workers::run_all(&engine, &files);
+    let rounds = value(command_line, "rounds=").map_or(1, rounds_of);
+    let totals = workers::run_all(&engine, &files, rounds);
     println!("spec: end {totals}");
     power::power_off()
 }
@@ -50,15 +50,16 @@ fn value<'a>(command_line: &'a str, key: &str) -> Option<&'a str> {
 
 /// The files of those names, or all. A name that there is not would shorten the run silently: it stops the machine.
 fn chosen_files(names: Option<&str>) -> Vec<SpecFile> {
+    let all = test_spec::files();
     let Some(names) = names else {
-        return FILES.to_vec();
+        return all;
     };
-    names.split(',').map(file_of).collect()
+    names.split(',').map(|name| file_of(&all, name)).collect()
 }
 
-fn file_of(name: &str) -> SpecFile {
-    let found = FILES.iter().find(|file| file.name == name);
-    *found.unwrap_or_else(|| fault::stop(&format!("there is no file {name}")))
+fn file_of(all: &[SpecFile], name: &str) -> SpecFile {
+    let found = all.iter().find(|file| file.name == name).cloned();
+    found.unwrap_or_else(|| fault::stop(&format!("there is no file {name}")))
 }
 
 fn rounds_of(number: &str) -> usize {

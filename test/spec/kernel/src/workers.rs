@@ -28,14 +28,14 @@ impl fmt::Display for Totals {
     }
 }
 
-/// Runs every file and says how it ended.
-pub fn run_all(engine: &Engine, files: &[SpecFile]) -> Totals {
+/// Runs every file as often as that and says each time how it ended.
+pub fn run_all(engine: &Engine, files: &[SpecFile], rounds: usize) -> Totals {
     let totals = Totals::default();
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         for number in 0..cpu::online_count() {
             let work = || {
-                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(file) = take(files, rounds, &next) {
                     totals.add(file, run_one(engine, file));
                 }
             };
@@ -49,20 +49,24 @@ pub fn run_all(engine: &Engine, files: &[SpecFile]) -> Totals {
     totals
 }
 
+fn take<'a>(files: &'a [SpecFile], rounds: usize, next: &AtomicUsize) -> Option<&'a SpecFile> {
+    let number = next.fetch_add(1, Ordering::Relaxed);
+    files.iter().cycle().take(files.len() * rounds).nth(number)
+}
+
 /// A panic, which would be a bug of ours, fails the file and not the run.
-fn run_one(engine: &Engine, file: &SpecFile) -> Result<(), String> {
+fn run_one(engine: &Engine, file: &SpecFile) -> Result<usize, String> {
     panic::catch_unwind(AssertUnwindSafe(|| test_spec::run(engine, file)))
         .unwrap_or_else(|_| Err("a panic; the log says where".to_owned()))
 }
 
 impl Totals {
-    fn add(&self, file: &SpecFile, result: Result<(), String>) {
+    fn add(&self, file: &SpecFile, result: Result<usize, String>) {
         self.files.fetch_add(1, Ordering::Relaxed);
         match result {
-            Ok(()) => {
-                self.assertions
-                    .fetch_add(file.assertions, Ordering::Relaxed);
-                println!("spec: ok {} {}", file.name, file.assertions);
+            Ok(assertions) => {
+                self.assertions.fetch_add(assertions, Ordering::Relaxed);
+                println!("spec: ok {} {assertions}", file.name);
             }
             Err(why) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
