@@ -127,6 +127,9 @@ fn cargo_install(paths: &Paths, program: &Program, target: &Target, scratch: &Pa
         .arg(scratch.join("root"))
         .env("CARGO_TARGET_DIR", scratch.join("target"));
     cargo.envs(PROFILE);
+    if !program.function_names {
+        cargo.env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
+    }
     if !program.default_features {
         cargo.arg("--no-default-features");
     }

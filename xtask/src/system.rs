@@ -48,6 +48,9 @@ pub struct Program {
     /// Features to turn on.
     #[serde(default)]
     pub features: Vec<String>,
+    /// Whether it keeps its functions' names, for backtraces; they make a program a tenth larger.
+    #[serde(default = "yes")]
+    pub function_names: bool,
     /// Further names under which it is found: links to the binary, which learns its name from the
     /// first of its arguments.
     #[serde(default)]
