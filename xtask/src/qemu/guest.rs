@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write, stdout};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -42,7 +43,6 @@ pub enum Ending {
 pub struct Guest {
     process: Process<Listeners>,
     console: UnixStream,
-    link: UnixStream,
     qmp: Qmp,
     said: Arc<Said>,
     /// How far [`Guest::expect`] has walked.
@@ -83,31 +83,39 @@ impl Said {
 
 impl Guest {
     /// Starts a machine. Its first serial port is the console that [`Guest::expect`] and [`Guest::send`]
-    /// work on, the second the link of [`Guest::link`]. All that comes over the first is also written to the file `log`.
+    /// work on; all that comes over it is also written to the file `log`. What is sent to its second
+    /// serial port is lost.
     pub fn boot(machine: &Machine, log: &Path) -> Result<Self> {
-        let mut process = Process::start_with(machine, |qemu, folder| {
-            let listeners = Listeners::new(folder)?;
-            qemu.args(socket("console", folder))
-                .args(["-serial", "chardev:console"]);
+        let process = start(machine, |qemu, _| {
+            qemu.args(["-serial", "null"]);
+        })?;
+        Self::connect(process, log)
+    }
+
+    /// Starts a machine, and gives its second serial port as well. It must be read from the start: firmware
+    /// uses it as a console, and a guest stands still where a port takes nothing.
+    pub fn boot_linked(machine: &Machine, log: &Path) -> Result<(Self, UnixStream)> {
+        let mut process = start(machine, |qemu, folder| {
             qemu.args(socket("link", folder))
                 .args(["-serial", "chardev:link"]);
-            qemu.args(socket("monitor", folder))
-                .args(["-mon", "chardev=monitor,mode=control"]);
-            Ok(listeners)
         })?;
-        let console = accept(&mut process, |l| &l.console)?;
-        let link = accept(&mut process, |l| &l.link)?;
-        let qmp = Qmp::new(accept(&mut process, |l| &l.monitor)?)?;
+        let link = accept(&mut process, |listeners| &listeners.link)?;
+        Ok((Self::connect(process, log)?, link))
+    }
+
+    fn connect(mut process: Process<Listeners>, log: &Path) -> Result<Self> {
+        let console = accept(&mut process, |listeners| &listeners.console)?;
+        let qmp = Qmp::new(accept(&mut process, |listeners| &listeners.monitor)?)?;
         let said = Arc::new(Said::default());
         listen(&console, &said, create(log)?)?;
+        let log = log.to_path_buf();
         Ok(Self {
             process,
             console,
-            link,
             qmp,
             said,
             read_bytes: 0,
-            log: log.to_path_buf(),
+            log,
         })
     }
 
@@ -155,13 +163,6 @@ impl Guest {
     /// From now on, what the guest says on its console is also written to stdout.
     pub fn mirror_to_stdout(&self) {
         self.said.lock().mirrored = true;
-    }
-
-    /// The second serial port.
-    pub fn link(&self) -> Result<UnixStream> {
-        self.link
-            .try_clone()
-            .map_err(|e| Failure::io("share", "the guest's second serial port", e))
     }
 
     /// The machine's monitor.
@@ -216,6 +217,19 @@ impl Guest {
             self.log.display()
         ))
     }
+}
+
+/// Starts QEMU with the console, what `more` adds (the second serial port), and the monitor.
+fn start(machine: &Machine, more: impl FnOnce(&mut Command, &Path)) -> Result<Process<Listeners>> {
+    Process::start_with(machine, |qemu, folder| {
+        let listeners = Listeners::new(folder)?;
+        qemu.args(socket("console", folder))
+            .args(["-serial", "chardev:console"]);
+        more(qemu, folder);
+        qemu.args(socket("monitor", folder))
+            .args(["-mon", "chardev=monitor,mode=control"]);
+        Ok(listeners)
+    })
 }
 
 impl Listeners {

@@ -145,9 +145,12 @@ fn converse(paths: &Paths, options: &Options, machine: &Machine) -> Result<ExitC
         .out()
         .join("logs")
         .join(format!("job-{}.log", std::process::id()));
-    let mut guest = Guest::boot(machine, &log)?;
-    let input = input::Sender::start(options, guest.link()?)?;
-    let code = output::receive(guest.link()?, &input, options.tree_out.as_deref())?;
+    let (mut guest, link) = Guest::boot_linked(machine, &log)?;
+    let to_guest = link
+        .try_clone()
+        .map_err(|e| Failure::io("share", "the host link", e))?;
+    let input = input::Sender::start(options, to_guest)?;
+    let code = output::receive(link, &input, options.tree_out.as_deref())?;
     let Some(code) = code else {
         let ending = guest.wait()?;
         eprintln!(
