@@ -1,8 +1,9 @@
 //! The contents of a regular file: sparse chunks, or somebody else's bytes until the first change.
 //!
-//! Owned contents are chunks of 64 KiB by chunk number; a missing chunk reads as zeros, and so does the
-//! part of a chunk that was never written. A chunk's memory grows by doubling up to 64 KiB, so small
-//! files stay small and a big file never moves. Bytes at or beyond the file's length are not stored:
+//! Owned contents are chunks of 256 KiB by chunk number; a missing chunk reads as zeros, and so does the
+//! part of a chunk that was never written. A chunk's memory grows by doubling up to that, so small
+//! files stay small and a big file never moves; whole chunks are so large that allocators give each pages of its
+//! own, which go back when the file goes. Bytes at or beyond the file's length are not stored:
 //! shrinking cuts them off, so growing again shows zeros.
 
 use alloc::collections::BTreeMap;
@@ -11,10 +12,13 @@ use alloc::vec::Vec;
 
 use crate::{Backing, Charge, Error, FILE_MAX_BYTES};
 
-const CHUNK_BYTES: u64 = 64 * 1024;
+const CHUNK_BYTES: u64 = 256 * 1024;
 const CHUNK_MIN_BYTES: usize = 64;
-/// What a chunk's place in the map is charged with, besides its bytes.
-const CHUNK_RECORD_BYTES: u64 = 64;
+/// What a chunk's place in the map is charged with, besides its bytes, and the allocator's own record of a block.
+const CHUNK_RECORD_BYTES: u64 = 128;
+/// One more byte per so many is charged: an allocator that gives pages to large blocks rounds a chunk and its
+/// record up to one page more.
+const BYTES_PER_ROUNDING_BYTE: u64 = 64;
 
 /// A regular file's contents.
 pub(crate) enum Content {
@@ -229,7 +233,7 @@ impl Chunk {
             return Ok(());
         }
         let new = needed.next_power_of_two().max(CHUNK_MIN_BYTES);
-        let added = (new - old) as u64;
+        let added = cost_bytes(new) - cost_bytes(old);
         charge.reserve(added).map_err(|_| Error::NoSpace)?;
         if self
             .bytes
@@ -242,6 +246,11 @@ impl Chunk {
         self.charged_bytes += added;
         Ok(())
     }
+}
+
+/// What a chunk's memory of that capacity takes.
+fn cost_bytes(capacity: usize) -> u64 {
+    capacity as u64 + capacity as u64 / BYTES_PER_ROUNDING_BYTE
 }
 
 /// The first piece of `[position, position + want)` that lies within one chunk: the chunk's number,

@@ -1,10 +1,11 @@
 //! Cases that a random walk does not meet.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lib_tmpfs::{
-    Backing, BackingError, Error, FILE_MAX_BYTES, Follow, Resolved, StaticBytes, Timestamp, Tmpfs,
-    Unlimited,
+    Backing, BackingError, Charge, Error, FILE_MAX_BYTES, Follow, Refused, Resolved, StaticBytes,
+    Timestamp, Tmpfs, Unlimited,
 };
 
 const NOW: Timestamp = Timestamp {
@@ -180,4 +181,39 @@ fn a_very_deep_tree_is_dropped_and_searched_without_recursion() {
     }
     let moved = tree.rename(tree.root(), "d", directory, "e", NOW);
     assert_eq!(moved, Err(Error::IntoItself));
+}
+
+/// Counts what is reserved.
+#[derive(Default)]
+struct Account(AtomicU64);
+
+impl Charge for Account {
+    fn reserve(&self, bytes: u64) -> Result<(), Refused> {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+    fn release(&self, bytes: u64) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Blocks of 256 KiB with a record before them take 65 pages; a tree that is charged less fills a machine beyond
+/// its memory.
+#[test]
+fn a_large_file_is_charged_with_what_its_blocks_take() {
+    let account = Arc::new(Account::default());
+    let mut tree = Tmpfs::new(Arc::clone(&account) as Arc<dyn Charge>, NOW).unwrap();
+    let file = tree.create_file(tree.root(), "f", NOW).unwrap();
+    let before = account.0.load(Ordering::Relaxed);
+    let blocks = 10;
+    for block in 0..blocks {
+        let bytes = vec![1; 256 << 10];
+        assert_eq!(
+            tree.write(file, block * (256 << 10), &bytes, NOW),
+            Ok(256 << 10)
+        );
+    }
+    let charged = account.0.load(Ordering::Relaxed) - before;
+    assert!(charged >= blocks * 65 * 4096, "{charged}");
+    drop(tree);
 }
