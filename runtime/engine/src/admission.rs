@@ -46,7 +46,7 @@ const PER_WORK: u64 = 36;
 /// Bytes that stay until linking, per function.
 const PER_FUNCTION: u64 = 6 << 10;
 /// Bytes of a running compilation per unit of the largest function's work, on each thread.
-const PER_LARGEST_WORK: u64 = 400;
+const PER_LARGEST_WORK: u64 = 460;
 /// Bytes per local and block of the worst function, on each thread: a 4-byte value number in a
 /// vector that doubles, and what keeping the value alive through the block costs.
 const PER_VARIABLE_SLOT: u64 = 24;

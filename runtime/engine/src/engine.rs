@@ -18,6 +18,11 @@ use wasmtime::{CustomCodeMemory, Precompiled};
 /// Stack of one compile thread in bytes. Compiling real programs took 517 KiB; pages come on demand.
 const COMPILE_STACK_BYTES: usize = 2 << 20;
 
+/// Up to this estimate, in bytes, a program is compiled by the engine that runs it. Wasmtime keeps the buffers of
+/// every compilation for the next one, as large as the largest program made them, and nobody's budget pays for
+/// them; so what takes more is compiled by a compiler of its own, which goes with its buffers.
+const SHARED_COMPILER_BYTES_MAX: u64 = 8 << 20;
+
 /// Alignment that an image needs to run where it lies: the text section's pages change their protection.
 const PAGE_BYTES: usize = 4096;
 
@@ -136,11 +141,21 @@ impl Engine {
         let problem = |why| LoadProblem::Compile(why).of(admitted.program());
         let pool = self.inner.pool().map_err(problem)?;
         let component = pool
-            .install(|| Component::from_binary(&self.inner.wasmtime, admitted.wasm()))
+            .install(|| self.compile_component(admitted))
             .map_err(|error| problem(format!("{error:#}")))?;
         let program = Program::surveyed(component, admitted.survey());
         self.keep(admitted.wasm(), &program);
         Ok(program)
+    }
+
+    fn compile_component(&self, admitted: &Admitted<'_>) -> wasmtime::Result<Component> {
+        if admitted.peak_bytes() <= SHARED_COMPILER_BYTES_MAX {
+            return Component::from_binary(&self.inner.wasmtime, admitted.wasm());
+        }
+        let config = settings::config().map_err(|error| wasmtime::format_err!("{error}"))?;
+        let image = wasmtime::Engine::new(&config)?.precompile_component(admitted.wasm())?;
+        // SAFETY: the bytes are what our compiler wrote just now.
+        unsafe { Component::deserialize(&self.inner.wasmtime, &image) }
     }
 
     fn keep(&self, wasm: &[u8], program: &Program) {
