@@ -19,7 +19,7 @@ use runtime_host::{
 use runtime_supervisor::{Exit, Launch, Process, ProgramImage, Rights, WasmBytes};
 
 use crate::image;
-use crate::system::RunningSystem;
+use crate::system::{RunningSystem, tree_budget};
 
 /// Standard input that the host may send ahead, in bytes.
 const CREDIT_BYTES: usize = 64 << 10;
@@ -60,7 +60,7 @@ fn run_program(
 ) -> Result<(String, Exit), String> {
     let bundle = image::open("job", &info.job)?.ok_or("the host sent no job")?;
     let (name, arguments) = arguments(bundle)?;
-    let tree = image::tree(Some(bundle), "/tree", system.budget().clone())?;
+    let tree = image::tree(Some(bundle), "/tree", tree_budget(system.budget()))?;
     let (reader, writer) =
         pipe(CREDIT_BYTES, system.budget()).map_err(|error| error.to_string())?;
     let stdin = Arc::new(CreditedInput {

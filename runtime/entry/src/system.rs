@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use contract_boot::BootInfo;
@@ -45,7 +46,9 @@ impl RunningSystem {
     pub fn start(info: &BootInfo) -> Result<Self, String> {
         let bundle = image::open("system's bundle", &info.bundle)?;
         let free_bytes = frames::statistics().free * PAGE_BYTES;
-        let budget = Budget::new(free_bytes.saturating_sub(KERNEL_SHARE_BYTES + free_bytes / 16));
+        KERNEL_USE_AT_START_BYTES.store(kernel_use_bytes(), Ordering::Relaxed);
+        let limit_bytes = free_bytes.saturating_sub(KERNEL_SHARE_BYTES + free_bytes / 16);
+        let budget = Budget::with_outside_use(limit_bytes, kernel_growth_bytes);
         let engine = Engine::new(EngineOptions {
             code_memory: Some(code_memory::new()),
             cache_bytes: CACHE_BYTES_MAX.min(free_bytes / 8),
@@ -60,7 +63,7 @@ impl RunningSystem {
         };
         let supervisor =
             Supervisor::new(engine, options).map_err(|error| format!("supervisor: {error}"))?;
-        let root = image::tree(bundle, "/", budget.clone())?;
+        let root = image::tree(bundle, "/", tree_budget(&budget))?;
         Ok(Self {
             supervisor,
             budget,
@@ -84,6 +87,12 @@ impl RunningSystem {
     pub fn limits(&self) -> ProcessLimits {
         ProcessLimits::with_memory(self.budget.limit_bytes())
     }
+}
+
+/// What a tree in memory may take: half of what processes may, so that a full tree leaves room for the program
+/// that empties it.
+pub fn tree_budget(all: &Budget) -> Budget {
+    all.child(all.limit_bytes() / 2)
 }
 
 /// The system as the prompt on a terminal sees it.
@@ -200,11 +209,8 @@ impl System for PromptSystem {
         let by_owner = frames::statistics().by_owner;
         let rows = OWNERS.iter().zip(by_owner);
         let rows = rows.filter(|((owner, _), _)| *owner != FrameOwner::Reserved);
-        rows.map(|((_, name), count)| MemoryUse {
-            owner: (*name).to_owned(),
-            len_bytes: count * PAGE_BYTES,
-        })
-        .collect()
+        rows.flat_map(|((owner, name), frames)| memory_uses(*owner, name, frames * PAGE_BYTES))
+            .collect()
     }
 
     fn uptime(&self) -> Duration {
@@ -216,10 +222,38 @@ impl System for PromptSystem {
     }
 }
 
+/// What the kernel's heap and page tables took when the budget was made, in bytes.
+static KERNEL_USE_AT_START_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// What they have taken since. The heap keeps what it took, so this is memory that programs cannot get.
+fn kernel_growth_bytes() -> u64 {
+    kernel_use_bytes().saturating_sub(KERNEL_USE_AT_START_BYTES.load(Ordering::Relaxed))
+}
+
+fn kernel_use_bytes() -> u64 {
+    let by_owner = frames::statistics().by_owner;
+    let frames = [FrameOwner::Heap, FrameOwner::PageTables].map(|owner| by_owner[owner as usize]);
+    frames.iter().sum::<u64>() * PAGE_BYTES
+}
+
 /// How the calling thread's CPU time is read by others.
 fn own_cpu_clock() -> CpuClock {
     let id = thread::current();
     Box::new(move || Duration::from_nanos(thread::cpu_time_ns(id).unwrap_or(0)))
+}
+
+/// An owner's row; the heap keeps what is freed for itself, so it has two.
+fn memory_uses(owner: FrameOwner, name: &str, len_bytes: u64) -> Vec<MemoryUse> {
+    let row = |owner: String, len_bytes| MemoryUse { owner, len_bytes };
+    if owner != FrameOwner::Heap {
+        return vec![row(name.to_owned(), len_bytes)];
+    }
+    let (in_use_bytes, _) = kernel_core::heap::statistics();
+    let in_use_bytes = (in_use_bytes as u64).min(len_bytes);
+    vec![
+        row(format!("{name}, in use"), in_use_bytes),
+        row(format!("{name}, spare"), len_bytes - in_use_bytes),
+    ]
 }
 
 fn process_row(status: ProcessStatus) -> ProcessRow {
@@ -260,7 +294,9 @@ struct Foreground {
 
 impl Job for Foreground {
     fn ending(&self) -> Option<Option<String>> {
-        let exit = self.process.try_wait()?;
+        self.process.try_wait()?;
+        // It has ended, so this waits only for its thread to go, and its stack with it.
+        let exit = self.process.wait();
         Some(exit.message(self.process.name()))
     }
 
