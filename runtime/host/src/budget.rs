@@ -3,6 +3,9 @@
 //! A [`Budget`] is a limit in bytes with a count of what is reserved. A child's reservations count
 //! against all its ancestors, so a group's limit holds whatever its members' limits are. A reservation
 //! is made in full or not at all: `used_bytes <= limit_bytes` at any time, on every level.
+//!
+//! A machine's own budget also shrinks by what is in use without having been reserved: memory that the
+//! kernel's heap took and keeps is not there for programs, whoever caused it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone)]
 pub struct Budget(Arc<Account>);
 
+/// Tells how many bytes of a limit are in use without having been reserved.
+pub type OutsideUse = fn() -> u64;
+
 struct Account {
     limit_bytes: u64,
+    outside_use: Option<OutsideUse>,
     used_bytes: AtomicU64,
     parent: Option<Budget>,
 }
@@ -44,17 +51,27 @@ impl std::error::Error for OverBudget {}
 impl Budget {
     /// A budget of its own.
     pub fn new(limit_bytes: u64) -> Self {
-        Self::with_parent(limit_bytes, None)
+        Self::with_parent(limit_bytes, None, None)
+    }
+
+    /// A budget of its own, less what `outside_use` says at each reservation.
+    pub fn with_outside_use(limit_bytes: u64, outside_use: OutsideUse) -> Self {
+        Self::with_parent(limit_bytes, Some(outside_use), None)
     }
 
     /// A budget whose reservations also count against `self`.
     pub fn child(&self, limit_bytes: u64) -> Self {
-        Self::with_parent(limit_bytes, Some(self.clone()))
+        Self::with_parent(limit_bytes, None, Some(self.clone()))
     }
 
-    fn with_parent(limit_bytes: u64, parent: Option<Self>) -> Self {
+    fn with_parent(
+        limit_bytes: u64,
+        outside_use: Option<OutsideUse>,
+        parent: Option<Self>,
+    ) -> Self {
         Self(Arc::new(Account {
             limit_bytes,
+            outside_use,
             used_bytes: AtomicU64::new(0),
             parent,
         }))
@@ -103,17 +120,19 @@ impl Budget {
 // Relaxed: the counters guard no other memory; each is exact by itself.
 impl Account {
     fn charge(&self, bytes: u64) -> Result<(), OverBudget> {
+        let outside_bytes = self.outside_use.map_or(0, |outside_use| outside_use());
+        let limit_bytes = self.limit_bytes.saturating_sub(outside_bytes);
         let fits = |used: u64| {
             used.checked_add(bytes)
-                .filter(|total| *total <= self.limit_bytes)
+                .filter(|total| *total <= limit_bytes)
         };
         self.used_bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .map(|_| ())
             .map_err(|used| OverBudget {
                 asked_bytes: bytes,
-                free_bytes: self.limit_bytes.saturating_sub(used),
-                limit_bytes: self.limit_bytes,
+                free_bytes: limit_bytes.saturating_sub(used),
+                limit_bytes,
             })
     }
 
@@ -152,5 +171,27 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.release(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Budget, OverBudget};
+
+    #[test]
+    fn what_is_used_outside_is_not_there_to_reserve() {
+        let budget = Budget::with_outside_use(100, || 30);
+        let first = budget.reserve(60);
+        assert!(first.is_ok());
+        let refused = budget.child(1000).reserve(11).map(|_| ());
+        assert_eq!(
+            refused,
+            Err(OverBudget {
+                asked_bytes: 11,
+                free_bytes: 10,
+                limit_bytes: 70
+            })
+        );
+        assert!(budget.reserve(10).is_ok());
     }
 }

@@ -26,7 +26,7 @@ mod stream;
 mod terminal;
 mod wait;
 
-pub use budget::{Budget, OverBudget, Reservation};
+pub use budget::{Budget, OutsideUse, OverBudget, Reservation};
 pub use cancellation::{Cancellation, Cancelled};
 pub use clock::{Clock, SystemClock};
 pub use ending::ProcessExit;
