@@ -22,7 +22,7 @@ pub const NEEDS: [Need; 2] = [Need::Program("qemu-system-x86_64"), Need::Firmwar
 /// Runs what the options say; the exit code is the program's where there is one.
 pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
     if let Some((program, arguments)) = &options.program {
-        return job::run(paths, options, program, arguments);
+        return Ok(job::run(paths, options, program, arguments));
     }
     ensure_packages(&NEEDS)?;
     build::build_all(paths)?;

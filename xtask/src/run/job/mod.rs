@@ -34,11 +34,18 @@ const WORD_TREE: &str = "job-tree";
 const WORD_EXIT: &str = "fault=exit";
 /// Exit code for a program that cannot be run, as shells have it.
 const UNUSABLE: u8 = 126;
-/// Exit code where the machine failed, so that there is none of the program.
+/// Exit code where the machine, or what it is built from, failed: there is none of the program.
 const MACHINE_FAILED: u8 = 125;
 
-/// Runs the program; the exit code is its own.
-pub fn run(
+/// Runs the program; the exit code is its own, or one that says that there is none.
+pub fn run(paths: &Paths, options: &Options, program: &Path, arguments: &[String]) -> ExitCode {
+    run_program(paths, options, program, arguments).unwrap_or_else(|failure| {
+        eprintln!("{failure}");
+        ExitCode::from(MACHINE_FAILED)
+    })
+}
+
+fn run_program(
     paths: &Paths,
     options: &Options,
     program: &Path,
