@@ -17,25 +17,30 @@ use crate::setup::ensure_packages;
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
     build::build_all(paths)?;
-    let (test, small) = (
+    let (test, base) = (
         image::system_image(paths, "test")?,
-        image::system_image(paths, "small")?,
+        image::system_image(paths, "base")?,
     );
     let accelerator = accelerator::choose(paths)?;
     for (name, change) in machines() {
         let mut machine = Machine::new(accelerator, test.clone());
         change(&mut machine);
         if machine.memory_mib < LITTLE_MEMORY_MIB {
-            machine.image = Some(small.clone());
+            machine.image = Some(base.clone());
         }
         let log = report.log_file(name);
         report.test(name, || boots_and_searches(&machine, &log));
     }
+    let without_programs = Machine::new(accelerator, image::system_image(paths, "job")?);
+    let log = report.log_file(DEFECT);
+    report.test(DEFECT, || is_noticed(&without_programs, &log));
     Ok(())
 }
 
-/// Below this, the image for small machines is booted.
+/// Below this, the image that people get is booted, which is smaller than that of the tests.
 const LITTLE_MEMORY_MIB: u32 = 256;
+/// A machine whose image lost its programs boots to the prompt like any other.
+const DEFECT: &str = "defect-lost-programs-are-noticed";
 /// A file of `system/small.toml` and a line of it, as ripgrep shows them on a terminal.
 const FOUND: (&str, &str) = (
     "/share/first-steps.txt",
@@ -61,6 +66,15 @@ fn machines() -> [(&'static str, Change); 9] {
             machine.cpu = "max,-avx,-avx2,-f16c,-fma,-vaes,-vpclmulqdq".into()
         }),
     ]
+}
+
+/// The planted defect must make the same test fail, and for its own reason.
+fn is_noticed(machine: &Machine, log: &Path) -> Result<()> {
+    match boots_and_searches(machine, log) {
+        Err(failure) if failure.to_string().contains("did not find the line") => Ok(()),
+        Err(failure) => Err(failure),
+        Ok(()) => Err(unmet("an image without ripgrep passed")),
+    }
 }
 
 fn boots_and_searches(machine: &Machine, log: &Path) -> Result<()> {
