@@ -14,6 +14,8 @@ use runtime_prompt::{Job, StartError};
 
 /// What it is called.
 pub const NAME: &str = "crash";
+/// What `crash leak` loses of the heap.
+const LEAK_BYTES: usize = 32 << 10;
 /// The program beneath which host calls fail: it reads its input.
 pub const VICTIM: &str = "cat";
 
@@ -46,6 +48,10 @@ impl CrashCommand {
             "protections" => Ok(Request::Say(crash::census(&self.licence).to_string())),
             "panic-runtime" => Ok(Request::Feed(Arc::new(FailingInput(panic_in_runtime)))),
             "host-call" => Ok(Request::Feed(Arc::new(self.faulting_input()))),
+            "leak" => {
+                std::mem::forget(vec![1_u8; LEAK_BYTES]);
+                Ok(Request::Say(format!("{LEAK_BYTES} bytes are lost")))
+            }
             "abort" => {
                 log::info!("crash: abort");
                 std::process::abort()
@@ -84,7 +90,7 @@ fn find(name: &str) -> Option<Kind> {
 fn usage() -> String {
     let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     format!(
-        "say which: protections, panic-runtime, host-call, abort, {}",
+        "say which: protections, panic-runtime, host-call, leak, abort, {}",
         names.join(", ")
     )
 }
