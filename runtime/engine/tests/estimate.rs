@@ -368,7 +368,10 @@ fn compiling_stays_below_the_estimate() {
     if let Ok(path) = std::env::var("KPIO_PROGRAM") {
         low.extend(measure(&engine, &path, &std::fs::read(&path).unwrap()));
     }
-    assert!(low.is_empty(), "estimated too low, or memory was kept: {low:?}");
+    assert!(
+        low.is_empty(),
+        "estimated too low, or memory was kept: {low:?}"
+    );
 }
 
 fn engine() -> Engine {
