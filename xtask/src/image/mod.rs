@@ -41,14 +41,18 @@ pub struct Parts {
 impl Parts {
     /// Collects what was built, and the bundle of `system/NAME.toml`.
     pub fn collect(paths: &Paths, name: &str) -> Result<Self> {
-        let system = System::load(paths, name)?;
+        Self::of(paths, &System::load(paths, name)?)
+    }
+
+    /// The same with the bundle of a system that need not be in a file.
+    pub fn of(paths: &Paths, system: &System) -> Result<Self> {
         let kernel = paths.kernel_of(system.kernel());
         Ok(Self {
             loader: paths::read(&paths.loader())?,
             kernel: paths::read(&kernel.loaded)?,
             symbols: paths::read(&kernel.symbols)?,
-            bundle: system_bundle(paths, &system)?,
-            command_line: system.command_line,
+            bundle: system_bundle(paths, system)?,
+            command_line: system.command_line.clone(),
             job: None,
         })
     }

@@ -153,6 +153,17 @@ impl Guest {
         }
     }
 
+    /// The first line on the console, from the start, that holds one of `texts`: from there to its end, as far
+    /// as it was said.
+    pub fn line_with(&self, texts: &[&str]) -> Option<String> {
+        let state = self.said.lock();
+        let (_, start) = first_of(&state.bytes, texts)?;
+        let mut lines = state.bytes[start..].split(|byte| b"\r\n".contains(byte));
+        lines
+            .next()
+            .map(|line| String::from_utf8_lossy(line).into_owned())
+    }
+
     /// Types on the console. A line is ended by "\r", as terminals do.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.console

@@ -4,11 +4,13 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
 
-use super::Report;
 use super::report::unmet;
+use super::{Report, guests};
 use crate::build;
 use crate::command;
 use crate::failure::{Failure, Result};
@@ -24,6 +26,11 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     build::build_all(paths)?;
     let jobs = Jobs {
         utilities: utilities(paths)?,
+        probe: guests::component(paths, "job-probe")?,
+        probe_here: guests::native(paths, "job-probe")?,
+        trapping: guests::written(paths, "traps-unreachable")?,
+        failing: guests::written(paths, "fails")?,
+        importing: guests::written(paths, "imports-nothing-known")?,
         scratch: paths.out().join("jobs-suite"),
     };
     report.test("output-and-success", || jobs.output_and_success());
@@ -36,6 +43,31 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         jobs.garbage(&["--jit"])
     });
     report.test("a-file-that-is-not-there", || jobs.missing());
+    report.test("everything-as-on-this-machine", || jobs.everything());
+    report.test("exit-code", || jobs.exit_code());
+    report.test("an-answer-of-failure", || jobs.run_fails());
+    report.test("trap", || jobs.trap(&[]));
+    report.test("trap-compiled-by-the-kernel", || jobs.trap(&["--jit"]));
+    for name in ["truncated", "core-module", "many-functions"] {
+        let program = guests::written(paths, name)?;
+        report.test(&format!("{name}-is-refused"), || {
+            refused(&[], &program, name)
+        });
+        report.test(&format!("{name}-is-refused-by-the-kernel"), || {
+            refused(&["--jit"], &program, name)
+        });
+    }
+    report.test("an-import-that-nobody-has", || {
+        refused(&[], &jobs.importing, "kpio:nowhere/nothing")
+    });
+    report.test("absent-stdin-is-empty", || jobs.absent_stdin());
+    report.test("too-little-memory-names-the-log", || {
+        jobs.too_little_memory()
+    });
+    report.test("a-reader-that-leaves-ends-the-program", || {
+        jobs.reader_leaves()
+    });
+    report.test("differences-are-noticed", || jobs.differences());
     Ok(())
 }
 
@@ -54,6 +86,12 @@ fn utilities(paths: &Paths) -> Result<PathBuf> {
 
 struct Jobs {
     utilities: PathBuf,
+    /// `job-probe` of `test/guest/hostile` as a component, and for this machine.
+    probe: PathBuf,
+    probe_here: PathBuf,
+    trapping: PathBuf,
+    failing: PathBuf,
+    importing: PathBuf,
     /// Files of the host that tests make.
     scratch: PathBuf,
 }
@@ -125,6 +163,141 @@ impl Jobs {
         check(&output, 126, "", "absent.wasm")
     }
 
+    /// The same program over copies of one tree, in a guest and on this machine: output, exit code and tree are the
+    /// same.
+    fn everything(&self) -> Result<()> {
+        let [tree_in, tree_here, tree_out] =
+            ["probe-in", "probe-here", "probe-out"].map(|name| self.scratch.join(name));
+        for folder in [&tree_in, &tree_here, &tree_out] {
+            remove(folder)?;
+        }
+        write_probe_tree(&tree_in)?;
+        copy_tree(&tree_in, &tree_here)?;
+        let input: Vec<u8> = (0..500_000_u32)
+            .map(|number| (number.wrapping_mul(number) % 253) as u8)
+            .collect();
+        let input = self.file("probe-stdin", &input)?;
+        let words = [
+            "everything",
+            "two words",
+            "",
+            "\u{d55c}\u{ae00} \u{2713}",
+            "--jit",
+        ];
+        let expected = self.probe_here(&tree_here, &input, &words)?;
+        let options = [
+            "--dir",
+            text(&tree_in),
+            "--out",
+            text(&tree_out),
+            "--stdin",
+            text(&input),
+        ];
+        let output = xtask_run(&options, &self.probe, &words, Stdio::null())?;
+        same_output(&expected, &output)?;
+        same_trees(&tree_here, &tree_out)
+    }
+
+    fn probe_here(&self, tree: &Path, input: &Path, words: &[&str]) -> Result<Output> {
+        let input = File::open(input).map_err(|e| Failure::io("read", input, e))?;
+        let mut probe = Command::new(&self.probe_here);
+        probe.current_dir(tree).args(words).stdin(input);
+        let output = probe.output();
+        output.map_err(|e| Failure::io("start", &self.probe_here, e))
+    }
+
+    fn exit_code(&self) -> Result<()> {
+        let output = xtask_run(&[], &self.probe, &["exit", "255"], Stdio::null())?;
+        check(&output, 255, "", "")
+    }
+
+    fn run_fails(&self) -> Result<()> {
+        let output = xtask_run(&["--jit"], &self.failing, &[], Stdio::null())?;
+        check(&output, 1, "", "")
+    }
+
+    /// The backtrace names the functions, each frame once.
+    fn trap(&self, options: &[&str]) -> Result<()> {
+        let output = xtask_run(options, &self.trapping, &[], Stdio::null())?;
+        check(&output, 134, "", "unreachable")?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        for name in ["!culprit", "!caller"] {
+            if complaint.matches(name).count() != 1 {
+                return Err(unmet(format!("`{name}` is not there once:\n{complaint}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn absent_stdin(&self) -> Result<()> {
+        let output = xtask_run(&[], &self.probe, &["read-only"], Stdio::null())?;
+        check(&output, 0, "input: 0 bytes\n", "")
+    }
+
+    fn too_little_memory(&self) -> Result<()> {
+        let output = xtask_run(
+            &["--memory", "40"],
+            &self.probe,
+            &["exit", "0"],
+            Stdio::null(),
+        )?;
+        check(&output, 125, "", "the kernel's log is in ")?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let log = complaint
+            .rsplit(" is in ")
+            .next()
+            .unwrap_or_default()
+            .trim();
+        if Path::new(log).exists() {
+            Ok(())
+        } else {
+            Err(unmet(format!("there is no log {log}")))
+        }
+    }
+
+    /// Instead of the signal that a program on this machine would get.
+    fn reader_leaves(&self) -> Result<()> {
+        let mut run = xtask_command(&[], &self.probe, &["write-for-ever"])?;
+        run.stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = run
+            .spawn()
+            .map_err(|e| Failure::io("start", command::display(&run), e))?;
+        let mut some = [0; 10_000];
+        let mut reader = child
+            .stdout
+            .take()
+            .ok_or_else(|| unmet("there is no stdout"))?;
+        let read = reader.read_exact(&mut some);
+        read.map_err(|e| Failure::io("read from", "the program", e))?;
+        drop(reader);
+        let status = child
+            .wait()
+            .map_err(|e| Failure::io("wait for", "the program", e))?;
+        match status.code() {
+            Some(130) if some.iter().all(|byte| *byte == b'y') => Ok(()),
+            _ => Err(unmet(format!("the program was to be ended, but: {status}"))),
+        }
+    }
+
+    /// What compares trees and outputs must notice a byte.
+    fn differences(&self) -> Result<()> {
+        let [one, other] = ["one", "other"].map(|name| self.scratch.join(name));
+        paths::write(&one.join("folder/file"), b"same")?;
+        paths::write(&other.join("folder/file"), b"sane")?;
+        if same_trees(&one, &other).is_ok() {
+            return Err(unmet("a changed byte was not noticed"));
+        }
+        paths::write(&other.join("folder/file"), b"same")?;
+        paths::write(&other.join("more"), b"")?;
+        if same_trees(&one, &other).is_ok() {
+            return Err(unmet("one file too many was not noticed"));
+        }
+        remove(&one)?;
+        remove(&other)
+    }
+
     fn utility(&self, options: &[&str], words: &[&str], stdin: Stdio) -> Result<Output> {
         xtask_run(options, &self.utilities, words, stdin)
     }
@@ -138,6 +311,12 @@ impl Jobs {
 
 /// Runs this tool's `run` on a program.
 fn xtask_run(options: &[&str], program: &Path, words: &[&str], stdin: Stdio) -> Result<Output> {
+    let mut run = xtask_command(options, program, words)?;
+    let output = run.stdin(stdin).output();
+    output.map_err(|e| Failure::io("start", command::display(&run), e))
+}
+
+fn xtask_command(options: &[&str], program: &Path, words: &[&str]) -> Result<Command> {
     let this = env::current_exe().map_err(|e| Failure::io("find", "this program", e))?;
     let mut run = Command::new(this);
     run.args(["run", "--headless"])
@@ -145,8 +324,149 @@ fn xtask_run(options: &[&str], program: &Path, words: &[&str], stdin: Stdio) -> 
         .arg("--")
         .arg(program)
         .args(words);
-    let output = run.stdin(stdin).output();
-    output.map_err(|e| Failure::io("start", command::display(&run), e))
+    Ok(run)
+}
+
+/// The program cannot be run, and what is said about it holds `why`.
+fn refused(options: &[&str], program: &Path, why: &str) -> Result<()> {
+    let output = xtask_run(options, program, &[], Stdio::null())?;
+    check(&output, 126, "", why)
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", folder, e)),
+        _ => Ok(()),
+    }
+}
+
+/// What `job-probe everything` expects to find.
+fn write_probe_tree(root: &Path) -> Result<()> {
+    let large: Vec<u8> = (0..3_000_000_u32)
+        .map(|number| (number % 241) as u8)
+        .collect();
+    for (path, contents) in [
+        ("large", large.as_slice()),
+        ("empty", b""),
+        ("nested/a/b/c/file", b"deep"),
+        ("to-delete", b"x"),
+        ("folder-to-delete/x/y", b"x"),
+        ("to-rename", b"renamed"),
+        ("folder-to-rename/file", b"in a renamed folder"),
+        ("to-append", b"text"),
+        ("to-cut", b"longer"),
+        ("\u{d55c}\u{ae00} name", b"UTF-8"),
+    ] {
+        paths::write(&root.join(path), contents)?;
+    }
+    paths::make_folder(&root.join("empty-folder"))?;
+    for (target, link) in [
+        ("nested/a", "link"),
+        ("nowhere", "nested/dangling"),
+        ("/absolute", "absolute"),
+    ] {
+        let link = root.join(link);
+        std::os::unix::fs::symlink(target, &link)
+            .map_err(|e| Failure::io("make the link", &link, e))?;
+    }
+    for (path, nanoseconds) in [
+        ("nested/a/b/c/file", 123_456_789),
+        ("empty", 1),
+        ("nested/a", 999_999_999),
+    ] {
+        let path = root.join(path);
+        let time = SystemTime::UNIX_EPOCH + Duration::new(981_173_106, nanoseconds);
+        let set = File::open(&path).and_then(|file| file.set_modified(time));
+        set.map_err(|e| Failure::io("set the time of", &path, e))?;
+    }
+    Ok(())
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    command::run(Command::new("cp").arg("-a").arg(from).arg(to))
+}
+
+fn same_output(expected: &Output, output: &Output) -> Result<()> {
+    if expected.status.code() != output.status.code() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        return Err(unmet(format!(
+            "{} here, {} there: {complaint}",
+            expected.status, output.status
+        )));
+    }
+    for (name, here, there) in [
+        ("stdout", &expected.stdout, &output.stdout),
+        ("stderr", &expected.stderr, &output.stderr),
+    ] {
+        if here != there {
+            let at = here
+                .iter()
+                .zip(there)
+                .take_while(|(one, other)| one == other)
+                .count();
+            return Err(unmet(format!(
+                "{name} is {} bytes here and {} there, the same up to {at}",
+                here.len(),
+                there.len()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Names, kinds, contents and links' targets; and times, where the older tree's are from before this test.
+fn same_trees(expected: &Path, actual: &Path) -> Result<()> {
+    let (expected, actual) = (described(expected, expected)?, described(actual, actual)?);
+    let missing = expected.iter().filter(|line| !actual.contains(line));
+    let unexpected = actual.iter().filter(|line| !expected.contains(line));
+    let differences: Vec<_> = missing
+        .map(|line| format!("missing: {line}"))
+        .chain(unexpected.map(|line| format!("unexpected: {line}")))
+        .collect();
+    if differences.is_empty() {
+        Ok(())
+    } else {
+        Err(unmet(differences.join("\n")))
+    }
+}
+
+/// One line for each entry below `folder`.
+fn described(root: &Path, folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).map_err(|e| Failure::io("read", folder, e))?;
+    let mut lines = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let metadata = fs::symlink_metadata(&path).map_err(|e| Failure::io("read", &path, e))?;
+        let name = path
+            .strip_prefix(root)
+            .unwrap_or(&path)
+            .display()
+            .to_string();
+        if metadata.is_symlink() {
+            lines.push(format!("{name} -> {:?}", fs::read_link(&path).ok()));
+        } else if metadata.is_dir() {
+            lines.push(format!("{name}/ {}", old_time(&metadata)));
+            lines.extend(described(root, &path)?);
+        } else {
+            let contents = paths::read(&path)?;
+            let digest = crate::digest::hex(&contents);
+            lines.push(format!(
+                "{name} {} {digest} {}",
+                contents.len(),
+                old_time(&metadata)
+            ));
+        }
+    }
+    Ok(lines)
+}
+
+/// The time of a change that was not made just now.
+fn old_time(metadata: &fs::Metadata) -> String {
+    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    match modified.elapsed() {
+        Ok(age) if age > Duration::from_secs(24 * 3600) => format!("{modified:?}"),
+        _ => "new".into(),
+    }
 }
 
 /// The exit code and all of stdout, and a part of stderr; where no part is expected, there is none.

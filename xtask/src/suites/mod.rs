@@ -7,8 +7,11 @@
 mod boot;
 mod check;
 mod console;
+mod damage;
 mod faults;
+mod guests;
 mod host;
+mod hostile;
 mod jobs;
 mod loader;
 mod report;
@@ -55,6 +58,11 @@ pub const SUITES: &[Suite] = &[
         run: loader::run,
     },
     Suite {
+        name: "damage",
+        about: "damaged contents of an image are refused with a sentence, and the system goes on",
+        run: damage::run,
+    },
+    Suite {
         name: "boot",
         about: "machines of many kinds boot to the prompt and run ripgrep",
         run: boot::run,
@@ -63,6 +71,11 @@ pub const SUITES: &[Suite] = &[
         name: "faults",
         about: "a kernel that fails says why, where and with what names",
         run: faults::run,
+    },
+    Suite {
+        name: "hostile",
+        about: "programs that misbehave end with a sentence, and all their memory comes back",
+        run: hostile::run,
     },
     Suite {
         name: "jobs",

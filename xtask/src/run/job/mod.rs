@@ -32,6 +32,8 @@ const WORD_JOB: &str = "job";
 const WORD_TREE: &str = "job-tree";
 /// End the machine when the kernel fails, instead of showing the report for ever.
 const WORD_EXIT: &str = "fault=exit";
+/// What loader and firmware say before they wait for a key that nobody presses.
+const GIVEN_UP: [&str; 2] = ["KPIO cannot start: ", "BdsDxe: failed to "];
 /// Exit code for a program that cannot be run, as shells have it.
 const UNUSABLE: u8 = 126;
 /// Exit code where the machine, or what it is built from, failed: there is none of the program.
@@ -146,6 +148,14 @@ impl Drop for JobImage {
     }
 }
 
+/// In the words of whoever gave up, or by how the machine ended.
+fn how_it_failed(guest: &mut Guest) -> Result<String> {
+    match guest.line_with(&GIVEN_UP) {
+        Some(line) => Ok(line.trim().to_owned()),
+        None => Ok(format!("{:?}", guest.wait()?)),
+    }
+}
+
 /// Boots, and passes everything through until the guest says how the program ended.
 fn converse(paths: &Paths, options: &Options, machine: &Machine) -> Result<ExitCode> {
     let log = paths
@@ -157,11 +167,14 @@ fn converse(paths: &Paths, options: &Options, machine: &Machine) -> Result<ExitC
         .try_clone()
         .map_err(|e| Failure::io("share", "the host link", e))?;
     let input = input::Sender::start(options, to_guest)?;
-    let code = output::receive(link, &input, options.tree_out.as_deref())?;
+    let tree_out = options.tree_out.as_deref();
+    let code = output::receive(link, &input, tree_out, || {
+        guest.line_with(&GIVEN_UP).is_some()
+    })?;
     let Some(code) = code else {
-        let ending = guest.wait()?;
         eprintln!(
-            "the machine failed before the program ended ({ending:?}); the kernel's log is in {}",
+            "the machine failed before the program ended ({}); the kernel's log is in {}",
+            how_it_failed(&mut guest)?,
             log.display()
         );
         return Ok(ExitCode::from(MACHINE_FAILED));

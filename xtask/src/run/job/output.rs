@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write, stderr, stdout};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use contract_host_link::VERSION;
 use lib_host_link::{DecodeError, Decoder, Message};
@@ -11,17 +12,25 @@ use super::input::Sender;
 use super::tree::Tree;
 use crate::failure::{Failure, Result};
 
-/// Receives until the exit code came (and returns it), or until the guest hung up.
+/// How often a guest that has said nothing yet is asked whether it gave up.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Receives until the exit code came (and returns it), or until the guest hung up. What stands still before the
+/// kernel runs (firmware, the loader) does not hang up: until the first message, `has_given_up` says so.
 pub fn receive(
     mut link: UnixStream,
     input: &Sender,
     tree_out: Option<&Path>,
+    has_given_up: impl Fn() -> bool,
 ) -> Result<Option<i32>> {
     let mut receiver = Receiver {
         input,
         tree: tree_out.map(Tree::new).transpose()?,
+        is_greeted: false,
         exit: None,
     };
+    link.set_read_timeout(Some(PATIENCE))
+        .map_err(|e| Failure::io("use", "the guest's second serial port", e))?;
     let mut decoder = Decoder::new();
     let mut buffer = vec![0; 32 << 10];
     loop {
@@ -29,6 +38,12 @@ pub fn receive(
             Ok(0) => return Ok(None),
             Ok(len) => len,
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                if !receiver.is_greeted && has_given_up() {
+                    return Ok(None);
+                }
+                continue;
+            }
             // QEMU ended in the middle of a transfer.
             Err(_) => return Ok(None),
         };
@@ -48,13 +63,18 @@ pub fn receive(
 struct Receiver<'a> {
     input: &'a Sender,
     tree: Option<Tree>,
+    /// The kernel runs and has said so.
+    is_greeted: bool,
     exit: Option<i32>,
 }
 
 impl Receiver<'_> {
     fn take(&mut self, message: std::result::Result<Message<'_>, DecodeError>) -> Result<()> {
         match message.map_err(|e| Failure::Guest(format!("the host link is damaged: {e}")))? {
-            Message::Hello { version } => check_version(version)?,
+            Message::Hello { version } => {
+                check_version(version)?;
+                self.is_greeted = true;
+            }
             Message::Stdout(bytes) => self.pass(stdout().lock(), bytes),
             Message::Stderr(bytes) => self.pass(stderr().lock(), bytes),
             Message::Text(text) => eprintln!("{}", text.trim_end()),

@@ -1,0 +1,296 @@
+//! Programs for tests: those of `test/guest/hostile`, built for the guest and for this machine, and hostile
+//! components that no compiler makes, written here as text or as bytes.
+//!
+//! Law: the same names give the same bytes every time.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::command;
+use crate::failure::{Failure, Result};
+use crate::paths::{self, Paths};
+use crate::setup::targets;
+
+/// Where the sources lie, from the repository's root.
+const SOURCES: &str = "test/guest/hostile";
+
+/// Builds the program `name` of `test/guest/hostile` as a component.
+pub fn component(paths: &Paths, name: &str) -> Result<PathBuf> {
+    let target = targets::ensure(paths, targets::WASM)?;
+    let mut cargo = cargo_build(paths);
+    target.apply(&mut cargo);
+    command::run(&mut cargo)?;
+    let folder = target_folder(paths).join(targets::WASM).join("release");
+    Ok(folder.join(format!("{name}.wasm")))
+}
+
+/// Builds the same program for this machine.
+pub fn native(paths: &Paths, name: &str) -> Result<PathBuf> {
+    command::run(cargo_build(paths).args(["--bin", name]))?;
+    Ok(target_folder(paths).join("release").join(name))
+}
+
+fn cargo_build(paths: &Paths) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(paths.source(SOURCES))
+        .args(["build", "--quiet", "--release", "--locked"])
+        .env("CARGO_TARGET_DIR", target_folder(paths));
+    cargo
+}
+
+fn target_folder(paths: &Paths) -> PathBuf {
+    paths.out().join("guests")
+}
+
+/// A hostile component that is written here.
+pub struct Written {
+    /// Its name at the prompt.
+    pub name: &'static str,
+    make: fn() -> Result<Vec<u8>>,
+}
+
+impl Written {
+    /// Writes it to a file that ends in its name.
+    pub fn write(&self, paths: &Paths) -> Result<PathBuf> {
+        let file = target_folder(paths).join(format!("{}.wasm", self.name));
+        paths::write(&file, &(self.make)()?)?;
+        Ok(file)
+    }
+}
+
+/// The hostile component of this name.
+pub fn written(paths: &Paths, name: &str) -> Result<PathBuf> {
+    let found = WRITTEN.iter().find(|written| written.name == name);
+    let missing = || Failure::Usage(format!("there is no hostile component `{name}`"));
+    found.ok_or_else(missing)?.write(paths)
+}
+
+macro_rules! written {
+    ($($name:literal: $make:expr;)*) => {
+        &[$(Written { name: $name, make: || $make },)*]
+    };
+}
+
+/// All of them.
+pub const WRITTEN: &[Written] = written! {
+    "garbage": Ok(noise(5_000));
+    "truncated": doing("nop").map(|wasm| wasm[..wasm.len() / 2].to_vec());
+    "core-module": Ok(b"\0asm\x01\0\0\0".to_vec());
+    "imports-nothing-known": importing();
+    "exports-nothing": text("(component)");
+    "declares-4-gib": with_items("(memory 65536)", "nop");
+    "declares-a-huge-table": with_items("(table 400000000 funcref)", "nop");
+    "many-functions": Ok(many_functions(600_000));
+    "one-huge-function": Ok(core_in_component(&one_function(&nops(3 << 20))));
+    "deep-blocks": Ok(core_in_component(&one_function(&nested_blocks(200_000))));
+    "deep-components": Ok(nested_components(2_000));
+    "fails": component_text("", "", r#"(func (export "run") (result i32) i32.const 1)"#);
+    "loops": doing("(loop (br 0))");
+    "loops-in-start": with_items("(func $start (loop (br 0))) (start $start)", "nop");
+    "grows": with_items("(memory 1)", "(loop (br_if 0 (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))");
+    "recurses": with_items(
+        "(func $again (param i64) (result i64) \
+         (i64.add (call $again (i64.add (local.get 0) (i64.const 1))) (local.get 0)))",
+        "(drop (call $again (i64.const 0)))"
+    );
+    "traps-unreachable": with_items("(func $culprit unreachable) (func $caller call $culprit)", "call $caller");
+    "traps-divide-by-zero": doing("(drop (i32.div_s (i32.const 1) (i32.const 0)))");
+    "traps-overflow": doing("(drop (i32.div_s (i32.const -2147483648) (i32.const -1)))");
+    "traps-conversion": doing("(drop (i32.trunc_f32_s (f32.const nan)))");
+    "traps-load": with_items("(memory 1)", "(drop (i64.load (i32.const -8)))");
+    "traps-store": with_items("(memory 1)", "(i32.store (i32.const 65536) (i32.const 1))");
+    "traps-fill": with_items("(memory 1)", "(memory.fill (i32.const 0) (i32.const 1) (i32.const 100000))");
+    "traps-table": with_items("(table 4 funcref)", "(drop (table.get 0 (i32.const 4)))");
+    "traps-null-call": with_items("(table 4 funcref)", "(call_indirect (i32.const 0))");
+    "traps-wrong-call": with_items(
+        "(table 4 funcref) (elem (i32.const 0) $other) (func $other (param i64))",
+        "(call_indirect (i32.const 0))"
+    );
+    "bad-handle": writing("(call $write (i32.const 12345) (i32.const 0) (i32.const 1) (i32.const 64))");
+    "bad-pointer": writing("(call $write (call $get) (i32.const -16) (i32.const 100) (i32.const 64))");
+    "bad-result-pointer": writing("(call $write (call $get) (i32.const 0) (i32.const 1) (i32.const -4))");
+    "long-list": writing("(call $write (call $get) (i32.const 0) (i32.const 6000000) (i32.const 64))");
+};
+
+/// A command that does `body` and succeeds.
+fn doing(body: &str) -> Result<Vec<u8>> {
+    with_items("", body)
+}
+
+/// The same whose module has further items.
+fn with_items(items: &str, body: &str) -> Result<Vec<u8>> {
+    component_text(
+        "",
+        "",
+        &format!(r#"{items} (func (export "run") (result i32) {body} (i32.const 0))"#),
+    )
+}
+
+/// A command that imports what `imports` says; its `run` is the core function `run` of the module
+/// with `items`, instantiated with `with`.
+fn component_text(imports: &str, with: &str, items: &str) -> Result<Vec<u8>> {
+    text(&format!(
+        r#"(component
+            {imports}
+            (core module $main {items})
+            (core instance $main (instantiate $main {with}))
+            (func $run (result (result)) (canon lift (core func $main "run")))
+            (instance $command (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.6" (instance $command)))"#
+    ))
+}
+
+fn text(component: &str) -> Result<Vec<u8>> {
+    wat::parse_str(component).map_err(|error| Failure::input("a component of this tool", error))
+}
+
+fn importing() -> Result<Vec<u8>> {
+    component_text(
+        r#"(import "kpio:nowhere/nothing" (instance $host (export "nothing" (func))))
+           (core func $nothing (canon lower (func $host "nothing")))"#,
+        r#"(with "host" (instance (export "nothing" (func $nothing))))"#,
+        r#"(import "host" "nothing" (func)) (func (export "run") (result i32) i32.const 0)"#,
+    )
+}
+
+/// Has `$get`, which answers stdout, and `$write`, its `blocking-write-and-flush`.
+fn writing(body: &str) -> Result<Vec<u8>> {
+    component_text(
+        r#"(import "wasi:io/error@0.2.6" (instance $errors (export "error" (type (sub resource)))))
+           (alias export $errors "error" (type $error))
+           (import "wasi:io/streams@0.2.6" (instance $streams
+             (export "output-stream" (type $stream (sub resource)))
+             (alias outer 1 $error (type $outer-error))
+             (export "error" (type $error (eq $outer-error)))
+             (type $failure-type (variant (case "last-operation-failed" (own $error)) (case "closed")))
+             (export "stream-error" (type $failure (eq $failure-type)))
+             (export "[method]output-stream.blocking-write-and-flush" (func (param "self" (borrow $stream))
+               (param "contents" (list u8)) (result (result (error $failure)))))))
+           (alias export $streams "output-stream" (type $stream))
+           (import "wasi:cli/stdout@0.2.6" (instance $standard
+             (alias outer 1 $stream (type $outer-stream))
+             (export "output-stream" (type $stream (eq $outer-stream)))
+             (export "get-stdout" (func (result (own $stream))))))
+           (core module $memory (memory (export "memory") 100))
+           (core instance $memory (instantiate $memory))
+           (core func $get (canon lower (func $standard "get-stdout")))
+           (core func $write (canon lower
+             (func $streams "[method]output-stream.blocking-write-and-flush")
+             (memory (core memory $memory "memory"))))"#,
+        r#"(with "host" (instance (export "get" (func $get)) (export "write" (func $write))))
+           (with "memory" (instance $memory))"#,
+        &format!(
+            r#"(import "host" "get" (func $get (result i32)))
+               (import "host" "write" (func $write (param i32 i32 i32 i32)))
+               (import "memory" "memory" (memory 1))
+               (func (export "run") (result i32) {body} i32.const 0)"#
+        ),
+    )
+}
+
+/// Bytes in no order, the same every time.
+fn noise(len_bytes: usize) -> Vec<u8> {
+    let mut state = 7_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_le_bytes()[3]
+    };
+    (0..len_bytes).map(|_| next()).collect()
+}
+
+/// A core module with one type, `() -> ()`, and so many empty functions.
+fn many_functions(count: usize) -> Vec<u8> {
+    let mut functions = leb128(count);
+    functions.extend(vec![0; count]);
+    let mut code = leb128(count);
+    (0..count).for_each(|_| code.extend([2, 0, 0x0b]));
+    core_in_component(&core_module(&functions, &code))
+}
+
+/// A core module with one function of this body, locals and end aside.
+fn one_function(body: &[u8]) -> Vec<u8> {
+    let mut function = vec![0];
+    function.extend(body);
+    function.push(0x0b);
+    let mut code = leb128(1);
+    code.extend(leb128(function.len()));
+    code.extend(function);
+    core_module(&[1, 0], &code)
+}
+
+fn nops(count: usize) -> Vec<u8> {
+    vec![0x01; count]
+}
+
+fn nested_blocks(depth: usize) -> Vec<u8> {
+    let mut body = [0x02, 0x40].repeat(depth);
+    body.extend(vec![0x0b; depth]);
+    body
+}
+
+/// Module with sections 1 (one type without parameters and results), 3 and 10 (core specification, 5.5).
+fn core_module(functions: &[u8], code: &[u8]) -> Vec<u8> {
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    section(&mut module, 1, &[1, 0x60, 0, 0]);
+    section(&mut module, 3, functions);
+    section(&mut module, 10, code);
+    module
+}
+
+/// A component that holds the module and does nothing with it (section 1 of the component binary format).
+fn core_in_component(module: &[u8]) -> Vec<u8> {
+    let mut component = COMPONENT_HEADER.to_vec();
+    section(&mut component, 1, module);
+    component
+}
+
+/// A component in a component in a component (section 4).
+fn nested_components(depth: usize) -> Vec<u8> {
+    (0..depth).fold(COMPONENT_HEADER.to_vec(), |inner, _| {
+        let mut outer = COMPONENT_HEADER.to_vec();
+        section(&mut outer, 4, &inner);
+        outer
+    })
+}
+
+const COMPONENT_HEADER: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+
+fn section(to: &mut Vec<u8>, id: u8, contents: &[u8]) {
+    to.push(id);
+    to.extend(leb128(contents.len()));
+    to.extend(contents);
+}
+
+/// Unsigned LEB128.
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_can_be_written() {
+        for written in WRITTEN {
+            assert!(!(written.make)().unwrap().is_empty(), "{}", written.name);
+        }
+    }
+
+    #[test]
+    fn lengths_are_leb128() {
+        assert_eq!(leb128(0), [0]);
+        assert_eq!(leb128(127), [127]);
+        assert_eq!(leb128(624_485), [0xe5, 0x8e, 0x26]);
+    }
+}

@@ -1,0 +1,436 @@
+//! Programs that misbehave, at the prompt: each ends with a sentence, the prompt comes back, and afterwards as much
+//! memory is free as before.
+//!
+//! Law: memory is compared as `free` shows it, after every program ran once: caches of compiled programs and the heap's
+//! backing fill at the first run, by design. Every owner must have what it had, to the page; only what is in use
+//! within the heap may differ by a little, since the lines that the prompt remembers are there. The order of the long runs is random; its seed is printed,
+//! and the environment's `KPIO_SEED` replays it.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::report::unmet;
+use super::{Report, console, guests};
+use crate::build;
+use crate::failure::Result;
+use crate::image::Parts;
+use crate::paths::Paths;
+use crate::programs;
+use crate::qemu::accelerator;
+use crate::qemu::{Guest, Machine};
+use crate::run::NEEDS;
+use crate::setup::ensure_packages;
+use crate::system::{Copy, System};
+
+/// Runs in a row.
+const RUNS: usize = 200;
+/// Bytes typed by a person whose cat walks over the keyboard.
+const NOISE_BYTES: usize = 4_000;
+/// How often memory is looked at again before it counts as lost: a program that is killed while it is compiled gives
+/// its memory back when the compiler is done.
+const LOOKS: usize = 20;
+
+/// How much more of the heap may be in use after one run, and after many, in KiB. Losing 100 bytes at each run is
+/// too much.
+const SLACK_ONE_KIB: u64 = 4;
+const SLACK_MANY_KIB: u64 = 16;
+const HEAP_IN_USE: &str = "kernel heap, in use";
+const HEAP_SPARE: &str = "kernel heap, spare";
+
+/// One program that misbehaves.
+struct Case {
+    line: &'static str,
+    keys: Keys,
+    /// Part of what must be said before the next prompt.
+    says: &'static str,
+}
+
+/// What is typed while the program runs.
+enum Keys {
+    Nothing,
+    /// Typed ahead of everything.
+    Early(&'static str),
+    /// Typed when it has had a moment to get going.
+    Late(&'static str),
+    /// Typed when it has said the first.
+    After(&'static str, &'static str),
+}
+
+use Keys::{After, Early, Late, Nothing};
+
+const INTERRUPT: &str = "\x03";
+
+const fn case(line: &'static str, keys: Keys, says: &'static str) -> Case {
+    Case { line, keys, says }
+}
+
+const CASES: &[Case] = &[
+    case("garbage", Nothing, "garbage "),
+    case("truncated", Nothing, "truncated "),
+    case("core-module", Nothing, "component"),
+    case("imports-nothing-known", Nothing, "kpio:nowhere/nothing"),
+    case("exports-nothing", Nothing, "is no command"),
+    case("declares-4-gib", Nothing, "more memory"),
+    case("declares-a-huge-table", Nothing, "more memory"),
+    case("many-functions", Nothing, "functions"),
+    case("one-huge-function", Nothing, "function"),
+    case("deep-blocks", Nothing, "deep-blocks "),
+    case("deep-components", Nothing, "deep-components "),
+    case("fails", Nothing, ""),
+    case("loops", Late(INTERRUPT), "was told to end"),
+    case("loops-in-start", Late(INTERRUPT), "was told to end"),
+    case("grows", Nothing, ""),
+    case("recurses", Nothing, "stack"),
+    case("traps-unreachable", Nothing, "culprit"),
+    case("traps-divide-by-zero", Nothing, "divide by zero"),
+    case("traps-overflow", Nothing, "overflow"),
+    case("traps-conversion", Nothing, "conversion"),
+    case("traps-load", Nothing, "out of bounds"),
+    case("traps-store", Nothing, "out of bounds"),
+    case("traps-fill", Nothing, "out of bounds"),
+    case("traps-table", Nothing, "out of bounds"),
+    case("traps-null-call", Nothing, "uninitialized"),
+    case("traps-wrong-call", Nothing, "mismatch"),
+    case("bad-handle", Nothing, "unknown handle"),
+    case("bad-pointer", Nothing, "bad-pointer trapped"),
+    case("bad-result-pointer", Nothing, "bad-result-pointer trapped"),
+    case("long-list", Nothing, "long-list trapped"),
+    case("misbehave bury", Nothing, "folders deep"),
+    case(
+        "misbehave count-input",
+        Early("abc\r\x04"),
+        "4 bytes of input, then Ok",
+    ),
+    case("misbehave count-input", Late(INTERRUPT), "was told to end"),
+    case("misbehave escape", Nothing, "did not escape: true"),
+    case("misbehave fill", Nothing, "removed: true"),
+    case("misbehave hoard-handles", Nothing, "handles"),
+    case("misbehave hoard-memory", Nothing, "refused after"),
+    case("misbehave hoard-pollables", Nothing, "misbehave"),
+    case("misbehave huge-lists", Nothing, "misbehave trapped"),
+    case("misbehave panic", Nothing, "this program gives up"),
+    case(
+        "misbehave poll-for-ever",
+        Late(INTERRUPT),
+        "was told to end",
+    ),
+    case(
+        "misbehave read-for-ever",
+        Late("line\r\x03"),
+        "was told to end",
+    ),
+    case("misbehave recurse", Nothing, "stack"),
+    case(
+        "misbehave sleep-for-ever",
+        Late(INTERRUPT),
+        "was told to end",
+    ),
+    case("misbehave spin", Late(INTERRUPT), "was told to end"),
+    case(
+        "misbehave spin-in-host-calls",
+        Late(INTERRUPT),
+        "was told to end",
+    ),
+    case("misbehave spin", Early(INTERRUPT), "was told to end"),
+    case("yes", After("y\r\ny\r\n", INTERRUPT), "was told to end"),
+];
+
+/// Boots with one CPU and with two.
+pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
+    ensure_packages(&NEEDS)?;
+    build::build_all(paths)?;
+    let image = image(paths)?;
+    let accelerator = accelerator::choose(paths)?;
+    let seed = seed();
+    println!("seed {seed}; KPIO_SEED={seed} replays the order of the runs");
+    for (cpus, name) in [(1, "one-cpu"), (2, "two-cpus")] {
+        let machine = Machine {
+            cpus,
+            ..Machine::new(accelerator, image.clone())
+        };
+        let log = report.log_file(name);
+        match Session::start(&machine, &log) {
+            Ok(session) => session.test_all(report, name, seed),
+            Err(failure) => report.failed(name, &failure.to_string()),
+        }
+    }
+    little_memory(paths, report)
+}
+
+/// With 96 MiB, what is precompiled runs, and what would take too much to compile is refused.
+fn little_memory(paths: &Paths, report: &mut Report) -> Result<()> {
+    let mut system = System::load(paths, "small")?;
+    let ripgrep = system
+        .programs
+        .iter()
+        .find(|program| program.binary == "rg");
+    let wasm = programs::build(
+        paths,
+        ripgrep.ok_or_else(|| unmet("the small system has no rg"))?,
+    )?;
+    add(&mut system, &wasm, "rg-from-source.wasm");
+    let image = paths.out().join("hostile-small.img");
+    Parts::of(paths, &system)?.write_disk(&image)?;
+    let machine = Machine {
+        memory_mib: 96,
+        ..Machine::new(accelerator::choose(paths)?, image)
+    };
+    let log = report.log_file("little-memory");
+    report.test("little-memory", || {
+        let mut session = Session::start(&machine, &log)?;
+        let refusal = case("rg-from-source TODO /share", Nothing, "memory");
+        session.perform(&refusal)?;
+        session.perform(&case("rg -n TODO /share", Nothing, "first-steps.txt:1"))?;
+        let before = session.memory()?;
+        session.perform(&refusal)?;
+        session.returns_to(&before, SLACK_ONE_KIB, refusal.line)?;
+        console::power_off(session.guest)
+    });
+    Ok(())
+}
+
+fn seed() -> u64 {
+    let given = env::var("KPIO_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    given.unwrap_or_else(|| {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::from(now.subsec_nanos())
+    })
+}
+
+/// The test system with all hostile programs.
+fn image(paths: &Paths) -> Result<PathBuf> {
+    let mut system = System::load(paths, "test")?;
+    let misbehave = guests::component(paths, "misbehave")?;
+    add(
+        &mut system,
+        &programs::precompile(paths, &misbehave)?,
+        "misbehave.cwasm",
+    );
+    add(&mut system, &misbehave, "misbehave.wasm");
+    for written in guests::WRITTEN {
+        add(
+            &mut system,
+            &written.write(paths)?,
+            &format!("{}.wasm", written.name),
+        );
+    }
+    let image = paths.out().join("hostile.img");
+    Parts::of(paths, &system)?.write_disk(&image)?;
+    Ok(image)
+}
+
+fn add(system: &mut System, file: &Path, name: &str) {
+    system.copy.push(Copy {
+        from: file.display().to_string(),
+        to: format!("/bin/{name}"),
+    });
+}
+
+/// What `free` shows.
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    /// KiB by owner; the heap's rows are one.
+    pages_kib: BTreeMap<String, u64>,
+    /// What is in use within the heap.
+    heap_in_use_kib: u64,
+}
+
+impl Memory {
+    fn parse(said: &str) -> Option<Self> {
+        let mut memory = Self::default();
+        for line in said.lines() {
+            let Some(row) = line.trim().strip_suffix(" KiB") else {
+                continue;
+            };
+            let (owner, kib) = row.rsplit_once(' ')?;
+            let kib: u64 = kib.parse().ok()?;
+            match owner.trim() {
+                HEAP_IN_USE => memory.heap_in_use_kib = kib,
+                // Rounded down twice: the sum of both may be one less.
+                HEAP_SPARE => memory.add(
+                    "kernel heap",
+                    (kib + memory.heap_in_use_kib).div_ceil(4) * 4,
+                ),
+                owner => memory.add(owner, kib),
+            }
+        }
+        memory.pages_kib.contains_key("all").then_some(memory)
+    }
+
+    fn add(&mut self, owner: &str, kib: u64) {
+        self.pages_kib.insert(owner.to_owned(), kib);
+    }
+
+    /// What it differs in from `before`, a line each.
+    fn differences(&self, before: &Self, slack_kib: u64) -> Vec<String> {
+        let changed = self
+            .pages_kib
+            .iter()
+            .filter(|(owner, kib)| before.pages_kib.get(*owner) != Some(*kib));
+        let mut lines: Vec<_> = changed
+            .map(|(owner, kib)| {
+                let was = before.pages_kib.get(owner).copied().unwrap_or_default();
+                format!("{owner}: {was} KiB before, {kib} KiB now")
+            })
+            .collect();
+        if self.heap_in_use_kib > before.heap_in_use_kib + slack_kib {
+            lines.push(format!(
+                "{HEAP_IN_USE}: {} KiB before, {} KiB now",
+                before.heap_in_use_kib, self.heap_in_use_kib
+            ));
+        }
+        lines
+    }
+}
+
+/// One boot, at the prompt.
+struct Session {
+    guest: Guest,
+}
+
+impl Session {
+    fn start(machine: &Machine, log: &Path) -> Result<Self> {
+        let mut guest = Guest::boot(machine, log)?;
+        console::prompt(&mut guest)?;
+        Ok(Self { guest })
+    }
+
+    fn test_all(mut self, report: &mut Report, name: &str, seed: u64) {
+        report.test(&format!("{name}-each-ends-with-a-sentence"), || self.each());
+        report.test(&format!("{name}-each-gives-its-memory-back"), || {
+            self.each_returns()
+        });
+        report.test(&format!("{name}-noise-on-the-line"), || self.noise(seed));
+        report.test(&format!("{name}-{RUNS}-runs"), || self.many(seed));
+        report.test(&format!("{name}-a-leak-is-noticed"), || self.leak());
+        report.test(&format!("{name}-powers-off"), || {
+            console::power_off(self.guest)
+        });
+    }
+
+    fn each(&mut self) -> Result<()> {
+        CASES.iter().try_for_each(|case| self.perform(case))
+    }
+
+    fn each_returns(&mut self) -> Result<()> {
+        let mut lost = Vec::new();
+        for case in CASES {
+            let before = self.memory()?;
+            self.perform(case)?;
+            if let Err(failure) = self.returns_to(&before, SLACK_ONE_KIB, case.line) {
+                lost.push(failure.to_string());
+            }
+        }
+        if lost.is_empty() {
+            Ok(())
+        } else {
+            Err(unmet(lost.join("\n")))
+        }
+    }
+
+    fn many(&mut self, seed: u64) -> Result<()> {
+        let before = self.memory()?;
+        let mut random = Random(seed);
+        for _ in 0..RUNS {
+            self.perform(&CASES[random.below(CASES.len())])?;
+        }
+        self.returns_to(&before, SLACK_MANY_KIB, "all runs together")
+    }
+
+    /// What test images lose on request must show, or nothing above has shown anything.
+    fn leak(&mut self) -> Result<()> {
+        let before = self.memory()?;
+        self.perform(&case("crash leak", Nothing, "are lost"))?;
+        let differences = self.memory()?.differences(&before, SLACK_MANY_KIB);
+        if differences.iter().any(|line| line.starts_with(HEAP_IN_USE)) {
+            return Ok(());
+        }
+        Err(unmet(format!(
+            "the planted leak was not noticed: {differences:?}"
+        )))
+    }
+
+    /// Bytes that nobody meant, of every value but the one that ends a line: what they spell is not run.
+    fn noise(&mut self, seed: u64) -> Result<()> {
+        let mut random = Random(seed ^ 1);
+        let bytes: Vec<u8> = (0..NOISE_BYTES)
+            .map(|_| random.below(256) as u8)
+            .filter(|byte| !b"\r\n".contains(byte))
+            .collect();
+        for piece in bytes.chunks(100) {
+            self.guest.send(piece)?;
+        }
+        // Ends the line, or an escape sequence, or both.
+        self.guest.send("\x03\x03")?;
+        self.guest.send("\r")?;
+        self.guest.send("uptime\r")?;
+        console::expect(&mut self.guest, "Up for ")?;
+        console::prompt(&mut self.guest).map(drop)
+    }
+
+    /// Runs one program and waits for the prompt.
+    fn perform(&mut self, case: &Case) -> Result<()> {
+        self.guest.send(format!("{}\r", case.line))?;
+        let mut said = String::new();
+        match case.keys {
+            Nothing => {}
+            Early(keys) => self.guest.send(keys)?,
+            Late(keys) => {
+                thread::sleep(Duration::from_millis(300));
+                self.guest.send(keys)?;
+            }
+            After(text, keys) => {
+                said = console::expect(&mut self.guest, text)?;
+                self.guest.send(keys)?;
+            }
+        }
+        said += &console::prompt(&mut self.guest)?;
+        if said.contains(case.says) {
+            return Ok(());
+        }
+        Err(unmet(format!(
+            "`{}` was to be answered with {:?}, but the answer was:\n{said}",
+            case.line, case.says
+        )))
+    }
+
+    fn returns_to(&mut self, before: &Memory, slack_kib: u64, after_what: &str) -> Result<()> {
+        let mut differences = self.memory()?.differences(before, slack_kib);
+        for _ in 0..LOOKS {
+            if differences.is_empty() {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(500));
+            differences = self.memory()?.differences(before, slack_kib);
+        }
+        Err(unmet(format!(
+            "after {after_what}: {}",
+            differences.join("; ")
+        )))
+    }
+
+    fn memory(&mut self) -> Result<Memory> {
+        let said = console::command(&mut self.guest, "free")?;
+        Memory::parse(&said).ok_or_else(|| unmet(format!("`free` does not add up:\n{said}")))
+    }
+}
+
+/// A linear congruential generator (Knuth, MMIX): good enough to shuffle.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+}
