@@ -5,8 +5,8 @@
 //! who joins it or, when it is detached, by the reaper. [`scheduler`] decides who runs, [`wait`] lets
 //! threads sleep and be woken.
 //!
-//! Lock order, outermost first: a thread's `wait` lock → a CPU's run queue. A CPU's timeouts are locked
-//! alone. All are short and spin with interrupts off.
+//! Locks: a thread's wait state, each CPU's run queue, each CPU's timeouts. None is taken under another; all are
+//! short and spin with interrupts off.
 
 mod idle;
 pub(crate) mod scheduler;
