@@ -49,7 +49,7 @@ impl CrashCommand {
             "panic-runtime" => Ok(Request::Feed(Arc::new(FailingInput(panic_in_runtime)))),
             "host-call" => Ok(Request::Feed(Arc::new(self.faulting_input()))),
             "leak" => {
-                std::mem::forget(vec![1_u8; LEAK_BYTES]);
+                std::mem::forget(std::hint::black_box(vec![1_u8; LEAK_BYTES]));
                 Ok(Request::Say(format!("{LEAK_BYTES} bytes are lost")))
             }
             "abort" => {
