@@ -90,8 +90,25 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
             refusal(&machine, &log, damage.sentence, &mut seen)
         });
     }
+    let image = paths.out().join("undamaged.img");
+    let machine = Machine::new(accelerator, image.clone());
+    let log = report.log_file(CONTROL);
+    report.test(CONTROL, || {
+        image::write_disk(&Volume::from(&parts), &image)?;
+        match refusal(&machine, &log, "", &mut seen) {
+            Err(failure) if failure.to_string().contains(WAS_ACCEPTED) => Ok(()),
+            Err(failure) => Err(failure),
+            Ok(()) => Err(unmet("a whole volume was taken for a damaged one")),
+        }
+    });
     Ok(())
 }
+
+/// What the loader says last before it starts a kernel.
+const ACCEPTED: &str = "starting the kernel";
+const WAS_ACCEPTED: &str = "the volume was accepted";
+/// A loader that refuses nothing must be noticed: here there is nothing to refuse.
+const CONTROL: &str = "whole-volume-fails-this-test";
 
 /// What the screen shows while firmware starts a loader: its logo.
 fn firmware_screen(paths: &Paths, accelerator: Accelerator) -> Result<Screen> {
@@ -104,7 +121,9 @@ fn firmware_screen(paths: &Paths, accelerator: Accelerator) -> Result<Screen> {
 /// Boots, waits for the sentence on serial and for a picture that was not seen before, and presses a key.
 fn refusal(machine: &Machine, log: &Path, sentence: &str, seen: &mut Vec<Screen>) -> Result<()> {
     let mut guest = Guest::boot(machine, log)?;
-    guest.expect("KPIO cannot start: ")?;
+    if guest.expect_any(&["KPIO cannot start: ", ACCEPTED])?.0 == 1 {
+        return Err(unmet(WAS_ACCEPTED));
+    }
     guest.expect(sentence)?;
     seen.push(new_screen(&mut guest, seen)?);
     guest.qmp().send_keys(&["ret"])?;
