@@ -78,18 +78,20 @@ impl Stdin {
         self.pipe = None;
     }
 
-    /// Takes one key; `true` for Ctrl-C.
-    fn key(&mut self, byte: u8, output: &TerminalOutput) -> bool {
+    /// Takes one key. Ctrl-C ends the job before anything is shown: a job that floods a slow terminal is
+    /// the reason why nothing can be shown.
+    fn key(&mut self, byte: u8, job: &dyn Job, output: &TerminalOutput) {
         let mut echo = Vec::new();
         let event = self.discipline.feed(byte, &mut echo);
+        if matches!(event, Some(CookedEvent::Interrupt)) {
+            job.kill();
+        }
         output.echo(&echo);
         match event {
             Some(CookedEvent::Bytes(bytes)) => self.append(&bytes, output),
             Some(CookedEvent::EndOfInput) => self.is_ending = true,
-            Some(CookedEvent::Interrupt) => return true,
-            None => {}
+            Some(CookedEvent::Interrupt) | None => {}
         }
-        false
     }
 
     fn append(&mut self, bytes: &[u8], output: &TerminalOutput) {
@@ -115,11 +117,7 @@ pub(crate) fn serve(
         match next_occasion(job, &stdin, keys) {
             Occasion::Ended(sentence) => return sentence,
             Occasion::StdinMoves => stdin.advance(),
-            Occasion::Key(Typed::Byte(byte)) => {
-                if stdin.key(byte, output) {
-                    job.kill();
-                }
-            }
+            Occasion::Key(Typed::Byte(byte)) => stdin.key(byte, job, output),
             Occasion::Key(Typed::End) => {
                 job.kill();
                 stdin.is_ending = true;

@@ -4,9 +4,15 @@
 //! begins below the end of the last. What the terminal received last is kept, so that the prompt can
 //! begin on a row of its own.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use runtime_host::{ByteSink, Cancellation, Notifier, StreamFailure, write_all_blocking};
+
+/// How long a program's write stands back while an echo waits.
+const ECHO_PAUSE: Duration = Duration::from_micros(500);
 
 /// A terminal as the standard output of programs. Cloning gives another handle to the same one.
 #[derive(Clone)]
@@ -15,6 +21,9 @@ pub struct TerminalOutput(Arc<Shared>);
 struct Shared {
     terminal: Arc<dyn ByteSink>,
     state: Mutex<State>,
+    /// How many echoes wait for the state. Programs let them go first: a program that writes without end to a
+    /// slow terminal holds the lock nearly always, and whoever is woken for it would find it taken again.
+    waiting_echoes: AtomicUsize,
 }
 
 /// What the terminal has received.
@@ -34,6 +43,7 @@ impl TerminalOutput {
         Self(Arc::new(Shared {
             terminal,
             state: Mutex::new(state),
+            waiting_echoes: AtomicUsize::new(0),
         }))
     }
 
@@ -50,7 +60,9 @@ impl TerminalOutput {
 
     /// [`say`](Self::say) for the echo of keys, which has carriage returns where it needs them.
     pub(crate) fn echo(&self, bytes: &[u8]) {
+        self.0.waiting_echoes.fetch_add(1, Ordering::Relaxed);
         self.write_all(&Echo(&self.0), bytes);
+        self.0.waiting_echoes.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn write_all(&self, sink: &dyn ByteSink, bytes: &[u8]) {
@@ -104,6 +116,9 @@ impl ByteSink for TerminalOutput {
     }
 
     fn write(&self, bytes: &[u8]) -> Result<usize, StreamFailure> {
+        while self.0.waiting_echoes.load(Ordering::Relaxed) > 0 {
+            thread::sleep(ECHO_PAUSE);
+        }
         let mut state = self.0.lock();
         let mut taken = 0;
         while self.0.settle(&mut state)? && taken < bytes.len() {
@@ -147,8 +162,13 @@ impl ByteSink for Echo<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::Duration;
 
-    use runtime_host::{Budget, ByteSink, ByteSource, PipeReader, Read, pipe};
+    use runtime_host::{
+        Budget, ByteSink, ByteSource, Notifier, PipeReader, Read, StreamFailure, pipe,
+    };
 
     use super::TerminalOutput;
 
@@ -182,6 +202,35 @@ mod tests {
         let (reader, output) = terminal(100);
         output.echo(b"x\r\n\x1b[K");
         assert_eq!(read(&reader), "x\r\n\x1b[K");
+    }
+
+    /// Takes everything, slowly.
+    struct SlowTerminal;
+
+    impl ByteSink for SlowTerminal {
+        fn room_bytes(&self) -> Result<usize, StreamFailure> {
+            Ok(64)
+        }
+        fn write(&self, bytes: &[u8]) -> Result<usize, StreamFailure> {
+            thread::sleep(Duration::from_millis(2));
+            Ok(bytes.len())
+        }
+        fn subscribe(&self, _notifier: &Notifier) {}
+    }
+
+    #[test]
+    fn an_echo_comes_through_a_flood() {
+        let output = TerminalOutput::new(Arc::new(SlowTerminal));
+        let stop = Arc::new(AtomicUsize::new(0));
+        let (flood, stopped) = (output.clone(), Arc::clone(&stop));
+        let writer = thread::spawn(move || {
+            while stopped.load(Ordering::Relaxed) == 0 {
+                flood.write(b"y").expect("the terminal takes everything");
+            }
+        });
+        (0..20).for_each(|_| output.echo(b"^C"));
+        stop.store(1, Ordering::Relaxed);
+        writer.join().expect("the flood ends");
     }
 
     #[test]
