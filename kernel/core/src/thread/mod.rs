@@ -57,8 +57,6 @@ pub struct LocalState {
     pub alternate_stack_len_bytes: AtomicUsize,
     /// Head of the C library's list of functions to run at the thread's end.
     pub exit_functions: AtomicUsize,
-    /// What the thread returned.
-    pub return_value: AtomicUsize,
 }
 
 impl LocalState {
@@ -69,7 +67,6 @@ impl LocalState {
             alternate_stack_start: AtomicUsize::new(0),
             alternate_stack_len_bytes: AtomicUsize::new(0),
             exit_functions: AtomicUsize::new(0),
-            return_value: AtomicUsize::new(0),
         }
     }
 
@@ -82,7 +79,6 @@ impl LocalState {
             &self.alternate_stack_start,
             &self.alternate_stack_len_bytes,
             &self.exit_functions,
-            &self.return_value,
         ] {
             word.store(0, Ordering::Relaxed);
         }
