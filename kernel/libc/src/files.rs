@@ -174,6 +174,11 @@ extern "C" fn dup(_file: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn dup2(_file: c_int, _wanted: c_int) -> c_int {
+    fail(libc::EBADF)
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn close(_file: c_int) -> c_int {
     fail(libc::EBADF)
 }

@@ -171,6 +171,20 @@ unsafe extern "C" fn madvise(start: *mut c_void, len_bytes: usize, advice: c_int
     }
 }
 
+/// All of POSIX's advice is about speed, `POSIX_MADV_DONTNEED` too: accepted and not followed. The answer is
+/// the error number itself.
+#[unsafe(no_mangle)]
+extern "C" fn posix_madvise(start: *mut c_void, len_bytes: usize, advice: c_int) -> c_int {
+    match advice {
+        libc::POSIX_MADV_NORMAL
+        | libc::POSIX_MADV_RANDOM
+        | libc::POSIX_MADV_SEQUENTIAL
+        | libc::POSIX_MADV_WILLNEED
+        | libc::POSIX_MADV_DONTNEED => page_range(start, len_bytes).err().unwrap_or(0),
+        _ => libc::EINVAL,
+    }
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn mremap(
     _start: *mut c_void,

@@ -160,6 +160,16 @@ unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -
     0
 }
 
+/// There is no fork, so handlers for it are never due.
+#[unsafe(no_mangle)]
+extern "C" fn pthread_atfork(
+    _before: Option<extern "C" fn()>,
+    _in_parent: Option<extern "C" fn()>,
+    _in_child: Option<extern "C" fn()>,
+) -> c_int {
+    0
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn pthread_detach(thread: pthread_t) -> c_int {
     match thread_of(thread).and_then(|id| thread::detach(id).map_err(join_error)) {

@@ -1,4 +1,7 @@
-//! The boot volume: a FAT32 file system with loader, kernel and bundles.
+//! The boot volume: a FAT file system with loader, kernel and bundles.
+//!
+//! FAT12 as long as the files fit: UEFI 2.10 (section 13.3) asks firmware to read all three kinds, and EDK II keeps a cache of
+//! 4 MiB for FAT16 and FAT32 but of 512 KiB for FAT12, which decides whether a machine of 96 MiB can boot.
 //!
 //! Layout: `\EFI\BOOT\BOOTX64.EFI`, where firmware looks; everything else in `\kpio`, with the hash list `manifest`
 //! (`lib_bundle::manifest` says its format) that the loader checks all the others by.
@@ -15,9 +18,14 @@ use lib_bundle::{Bundle, Digest, sha256};
 use super::Parts;
 
 const MIB: usize = 1 << 20;
-/// FAT32 needs 65,525 clusters at least; of 1 KiB each.
-const VOLUME_LEN_MIN_BYTES: usize = 72 * MIB;
-const CLUSTER_LEN_BYTES: u32 = 1024;
+/// FAT12 has at most this many clusters, FAT32 at least [`FAT32_CLUSTERS_MIN`] (Microsoft's FAT specification 1.03, page 14); some
+/// distance is kept to both, because implementations differ by a few.
+const FAT12_CLUSTERS_MAX: usize = 4084 - 16;
+const FAT32_CLUSTERS_MIN: usize = 65_525 + 16;
+/// Lengths of clusters that every implementation reads.
+const CLUSTER_LENS_BYTES: [usize; 4] = [4 << 10, 8 << 10, 16 << 10, 32 << 10];
+/// What FAT32 needs where a volume is too long for FAT12 and short for FAT32.
+const FAT32_CLUSTER_LEN_SMALL_BYTES: usize = 1024;
 /// Room for tables and folders.
 const OVERHEAD_BYTES: usize = 8 * MIB;
 /// Any number; it only has to be the same every time.
@@ -129,14 +137,33 @@ impl Volume<'_> {
     fn len_bytes(&self) -> usize {
         let contents: usize = self.files.iter().map(|file| file.contents.len()).sum();
         let needed = contents + self.loader.len() + OVERHEAD_BYTES + contents / 64;
-        needed.max(VOLUME_LEN_MIN_BYTES).next_multiple_of(MIB)
+        needed.next_multiple_of(MIB)
     }
 }
 
+/// The kind of file system for a volume of this length, and the length of its clusters in bytes.
+fn layout(len_bytes: usize) -> (FatType, usize) {
+    let clusters = |len: &usize| len_bytes.div_ceil(*len);
+    if let Some(len) = CLUSTER_LENS_BYTES
+        .into_iter()
+        .find(|len| clusters(len) <= FAT12_CLUSTERS_MAX)
+    {
+        return (FatType::Fat12, len);
+    }
+    // Tables and folders take part of the volume, which is not clusters.
+    let enough = |len: &usize| clusters(len) > FAT32_CLUSTERS_MIN + OVERHEAD_BYTES / len;
+    let fewest = CLUSTER_LENS_BYTES.into_iter().rev().find(enough);
+    (
+        FatType::Fat32,
+        fewest.unwrap_or(FAT32_CLUSTER_LEN_SMALL_BYTES),
+    )
+}
+
 fn format(bytes: &mut [u8]) -> io::Result<()> {
+    let (fat_type, cluster_len_bytes) = layout(bytes.len());
     let options = FormatVolumeOptions::new()
-        .fat_type(FatType::Fat32)
-        .bytes_per_cluster(CLUSTER_LEN_BYTES);
+        .fat_type(fat_type)
+        .bytes_per_cluster(cluster_len_bytes as u32);
     let options = options.volume_id(VOLUME_ID).volume_label(*b"KPIO       ");
     lamfat::format_volume(&mut StdIoWrapper::from(Cursor::new(bytes)), options)
         .map_err(io::Error::from)
@@ -194,7 +221,6 @@ mod tests {
     fn read(bytes: &mut [u8], path: &str) -> Vec<u8> {
         let system =
             FileSystem::new(StdIoWrapper::from(Cursor::new(bytes)), FsOptions::new()).unwrap();
-        assert_eq!(system.fat_type(), FatType::Fat32);
         let mut contents = Vec::new();
         let mut file = system.root_dir().open_file(path).unwrap();
         Read::read_to_end(&mut file, &mut contents).unwrap();
@@ -215,6 +241,26 @@ mod tests {
         let bundle = Bundle::open(&parts.bundle).unwrap();
         assert_eq!(list.get("bundle").unwrap().digest, bundle.digest());
         assert!(list.get("job").is_none());
+    }
+
+    #[test]
+    fn volumes_of_every_length_can_be_formatted_and_read() {
+        for len_mib in [9, 16, 17, 60, 126, 128, 140, 300, 600] {
+            let mut bytes = vec![0; len_mib * MIB];
+            format(&mut bytes).unwrap();
+            let (wanted, _) = layout(bytes.len());
+            let storage = StdIoWrapper::from(Cursor::new(bytes.as_mut_slice()));
+            let system = FileSystem::new(storage, FsOptions::new()).unwrap();
+            assert_eq!(system.fat_type(), wanted, "{len_mib} MiB");
+        }
+    }
+
+    #[test]
+    fn what_fits_is_fat12() {
+        assert_eq!(layout(51 * MIB), (FatType::Fat12, 16 << 10));
+        assert_eq!(layout(126 * MIB), (FatType::Fat12, 32 << 10));
+        assert_eq!(layout(128 * MIB), (FatType::Fat32, 1024));
+        assert_eq!(layout(600 * MIB), (FatType::Fat32, 8 << 10));
     }
 
     #[test]
