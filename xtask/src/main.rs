@@ -24,12 +24,12 @@ use std::env;
 use std::process::ExitCode;
 
 use failure::{Failure, Result};
-use paths::Paths;
+use paths::{Paths, Variant};
 use setup::{Need, ensure_packages};
 
 const HELP: &str = "\
-cargo xtask run [--headless] [--cpus N] [--memory MIB] [--gdb]
-    Builds everything, boots it, and gives its prompt on this terminal.
+cargo xtask run [--headless] [--cpus N] [--memory MIB] [--checks] [--gdb]
+    Builds everything, boots it, and gives its prompt on this terminal; --checks: a kernel that watches itself.
 cargo xtask run [OPTION…] [--dir HOST_DIR] [--out HOST_DIR] [--stdin FILE] [--jit] -- PROGRAM.wasm ARG…
     Boots, runs one component with HOST_DIR as its `/`, and exits with its exit code.
 cargo xtask test [SUITE…]
@@ -38,8 +38,8 @@ cargo xtask check
     Formatting, lints, layers, unsafe code, and what the linked kernel may hold.
 cargo xtask build
     Builds kernel and loader.
-cargo xtask image
-    Writes target/kpio.img, and .vdi and .vmdk of it.
+cargo xtask image [--checks]
+    Writes target/kpio.img, and .vdi and .vmdk of it; --checks: target/kpio/base-checks.img instead.
 ";
 
 fn main() -> ExitCode {
@@ -60,7 +60,7 @@ fn dispatch(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
         "test" => suites::run(&paths, &words.collect::<Vec<_>>()),
         "check" => check::run(&paths),
         "build" => build::build_all(&paths).map(|()| ExitCode::SUCCESS),
-        "image" => write_images(&paths).map(|()| ExitCode::SUCCESS),
+        "image" => write_images(&paths, words.next().as_deref()).map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
@@ -69,10 +69,25 @@ fn dispatch(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
     }
 }
 
-fn write_images(paths: &Paths) -> Result<()> {
+fn write_images(paths: &Paths, option: Option<&str>) -> Result<()> {
+    match option {
+        None => write_product_images(paths),
+        Some("--checks") => write_checks_image(paths),
+        Some(other) => Err(Failure::Usage(format!("`image` does not know `{other}`"))),
+    }
+}
+
+fn write_checks_image(paths: &Paths) -> Result<()> {
+    build::build_all_of(paths, Variant::Checks)?;
+    let image = image::system_image(paths, "base", Variant::Checks)?;
+    println!("{}", image.display());
+    Ok(())
+}
+
+fn write_product_images(paths: &Paths) -> Result<()> {
     ensure_packages(&[Need::Program("qemu-img")])?;
     build::build_all(paths)?;
-    let image = image::system_image(paths, "base")?;
+    let image = image::system_image(paths, "base", Variant::Plain)?;
     let converted = image::convert(&image)?;
     println!("{}", image.display());
     converted

@@ -50,18 +50,17 @@ impl Paths {
 
     /// The product's kernel: `kernel.elf` and its companions.
     pub fn kernel(&self) -> KernelFiles {
-        self.kernel_files("kernel", PRODUCT_KERNEL)
+        self.kernel_of(PRODUCT_KERNEL, Variant::Plain)
     }
 
-    /// The kernel that has the package `top` at its top; another than the product's is called as that is.
-    pub fn kernel_of(&self, top: &str) -> KernelFiles {
-        if top == PRODUCT_KERNEL {
-            return self.kernel();
-        }
-        self.kernel_files(top, top)
-    }
-
-    fn kernel_files(&self, stem: &str, top: &str) -> KernelFiles {
+    /// The kernel that has the package `top` at its top; another than the product's is called as that is, and
+    /// one with checks ends in that word.
+    pub fn kernel_of(&self, top: &str, variant: Variant) -> KernelFiles {
+        let name = if top == PRODUCT_KERNEL { "kernel" } else { top };
+        let stem = match variant {
+            Variant::Plain => name.to_owned(),
+            Variant::Checks => format!("{name}-checks"),
+        };
         let out = self.out();
         KernelFiles {
             archive: self
@@ -88,10 +87,20 @@ impl Paths {
 /// The package at the top of the product's kernel.
 pub const PRODUCT_KERNEL: &str = "runtime-entry";
 
+/// The builds of a kernel, which differ in the cargo feature `checks` and in nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Variant {
+    /// What people get, and what is measured.
+    #[default]
+    Plain,
+    /// The kernel watches itself, and stops at the first broken rule.
+    Checks,
+}
+
 /// The files of one kernel.
 #[derive(Clone, Debug)]
 pub struct KernelFiles {
-    /// The archive that it is linked from.
+    /// The archive that it is linked from. All variants have the same: it is of the one that was built last.
     pub archive: PathBuf,
     /// With symbols and line tables, for debuggers and for the checks.
     pub debug: PathBuf,

@@ -10,10 +10,15 @@ pub use kernel::{build_kernel, build_kernel_of};
 pub use loader::build_loader;
 
 use crate::failure::Result;
-use crate::paths::Paths;
+use crate::paths::{PRODUCT_KERNEL, Paths, Variant};
 
-/// Builds all of it.
+/// Builds all of it, with the kernel that people get.
 pub fn build_all(paths: &Paths) -> Result<()> {
-    build_kernel(paths)?;
+    build_all_of(paths, Variant::Plain)
+}
+
+/// Builds all of it, with this variant of the kernel.
+pub fn build_all_of(paths: &Paths, variant: Variant) -> Result<()> {
+    build_kernel_of(paths, PRODUCT_KERNEL, variant)?;
     build_loader(paths)
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::command;
 use crate::failure::Result;
-use crate::paths::Paths;
+use crate::paths::{PRODUCT_KERNEL, Paths};
 use crate::setup::targets::{self, Target};
 
 /// Programs that tests run inside the guest; a workspace of their own.
@@ -38,6 +38,17 @@ fn formatted(paths: &Paths, manifest: &str) -> Result<()> {
 /// Clippy has nothing to say.
 pub fn clippy(paths: &Paths) -> Result<()> {
     lint(paths, &["--workspace", "--all-targets"], None)?;
+    let checks = [
+        "-p",
+        PRODUCT_KERNEL,
+        "-p",
+        "kernel-machine",
+        "-p",
+        "kernel-core",
+        "--features",
+        "runtime-entry/checks",
+    ];
+    lint(paths, &checks, None)?;
     lint(
         paths,
         &["-p", LOADER],

@@ -17,7 +17,7 @@ pub use volume::Volume;
 
 use crate::command;
 use crate::failure::Result;
-use crate::paths::{self, Paths};
+use crate::paths::{self, Paths, Variant};
 use crate::progress;
 use crate::system::System;
 
@@ -39,14 +39,14 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Collects what was built, and the bundle of `system/NAME.toml`.
-    pub fn collect(paths: &Paths, name: &str) -> Result<Self> {
-        Self::of(paths, &System::load(paths, name)?)
+    /// Collects what was built, with this variant of the kernel, and the bundle of `system/NAME.toml`.
+    pub fn collect(paths: &Paths, name: &str, variant: Variant) -> Result<Self> {
+        Self::of(paths, &System::load(paths, name)?, variant)
     }
 
     /// The same with the bundle of a system that need not be in a file.
-    pub fn of(paths: &Paths, system: &System) -> Result<Self> {
-        let kernel = paths.kernel_of(system.kernel());
+    pub fn of(paths: &Paths, system: &System, variant: Variant) -> Result<Self> {
+        let kernel = paths.kernel_of(system.kernel(), variant);
         Ok(Self {
             loader: paths::read(&paths.loader())?,
             kernel: paths::read(&kernel.loaded)?,
@@ -71,14 +71,16 @@ pub fn write_disk(volume: &Volume<'_>, path: &Path) -> Result<()> {
     disk::write(path, &volume)
 }
 
-/// The disk image of `system/NAME.toml`: `target/kpio.img` for "base", `target/kpio/NAME.img` for others.
-pub fn system_image(paths: &Paths, name: &str) -> Result<PathBuf> {
-    let image = match name {
-        "base" => paths.target.join("kpio.img"),
-        _ => paths.out().join(format!("{name}.img")),
+/// The disk image of `system/NAME.toml`: `target/kpio.img` for "base", `target/kpio/NAME.img` for others, and
+/// `target/kpio/NAME-checks.img` with the kernel that checks itself.
+pub fn system_image(paths: &Paths, name: &str, variant: Variant) -> Result<PathBuf> {
+    let image = match (name, variant) {
+        ("base", Variant::Plain) => paths.target.join("kpio.img"),
+        (_, Variant::Plain) => paths.out().join(format!("{name}.img")),
+        (_, Variant::Checks) => paths.out().join(format!("{name}-checks.img")),
     };
     let parts = progress::step(&format!("Packing the bundle of the {name} system"), || {
-        Parts::collect(paths, name)
+        Parts::collect(paths, name, variant)
     })?;
     progress::step("Writing the disk image", || parts.write_disk(&image))?;
     Ok(image)

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use super::{Options, terminal};
 use crate::command;
 use crate::failure::{Failure, Result};
-use crate::paths::Paths;
+use crate::paths::{PRODUCT_KERNEL, Paths};
 use crate::qemu::{Ending, Guest, Machine, Process, accelerator};
 
 const DEBUGGER_PORT: u16 = 1234;
@@ -19,7 +19,7 @@ pub const PROMPT: &str = "kpio> ";
 pub fn run(paths: &Paths, options: &Options, image: PathBuf) -> Result<ExitCode> {
     let machine = machine(paths, options, image)?;
     if options.gdb {
-        eprintln!("{}", debugger_line(paths));
+        eprintln!("{}", debugger_line(paths, options));
     }
     if stdin().is_terminal() {
         on_terminal(&machine)
@@ -41,8 +41,8 @@ pub fn machine(paths: &Paths, options: &Options, image: PathBuf) -> Result<Machi
 }
 
 /// The command that attaches a debugger, with symbols.
-pub fn debugger_line(paths: &Paths) -> String {
-    let kernel = paths.kernel().debug;
+pub fn debugger_line(paths: &Paths, options: &Options) -> String {
+    let kernel = paths.kernel_of(PRODUCT_KERNEL, options.variant).debug;
     format!(
         "The machine waits for a debugger: gdb {} -ex 'target remote 127.0.0.1:{DEBUGGER_PORT}'",
         kernel.display()

@@ -25,7 +25,7 @@ pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
         return Ok(job::run(paths, options, program, arguments));
     }
     ensure_packages(&NEEDS)?;
-    build::build_all(paths)?;
-    let image = image::system_image(paths, "base")?;
+    build::build_all_of(paths, options.variant)?;
+    let image = image::system_image(paths, "base", options.variant)?;
     interactive::run(paths, options, image)
 }

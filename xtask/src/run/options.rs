@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::failure::{Failure, Result};
+use crate::paths::Variant;
 
 /// What a person asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Options {
     pub stdin: Option<PathBuf>,
     /// The kernel compiles the program.
     pub jit: bool,
+    /// Which kernel boots.
+    pub variant: Variant,
     /// The machine waits for a debugger.
     pub gdb: bool,
     /// The component to run and its arguments; without it, a prompt.
@@ -38,6 +41,7 @@ impl Default for Options {
             tree_out: None,
             stdin: None,
             jit: false,
+            variant: Variant::Plain,
             gdb: false,
             program: None,
         }
@@ -53,6 +57,7 @@ impl Options {
             match word.as_str() {
                 "--headless" => options.headless = true,
                 "--jit" => options.jit = true,
+                "--checks" => options.variant = Variant::Checks,
                 "--gdb" => options.gdb = true,
                 "--cpus" => options.cpus = number(&word, words.next())?,
                 "--memory" => options.memory_mib = number(&word, words.next())?,

@@ -7,7 +7,7 @@ use super::{Report, console};
 use crate::build;
 use crate::failure::Result;
 use crate::image;
-use crate::paths::Paths;
+use crate::paths::{Paths, Variant};
 use crate::qemu::accelerator;
 use crate::qemu::{DiskBus, Guest, Machine};
 use crate::run::NEEDS;
@@ -18,8 +18,8 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
     build::build_all(paths)?;
     let (test, base) = (
-        image::system_image(paths, "test")?,
-        image::system_image(paths, "base")?,
+        image::system_image(paths, "test", Variant::Plain)?,
+        image::system_image(paths, "base", Variant::Plain)?,
     );
     let accelerator = accelerator::choose(paths)?;
     for (name, change) in machines() {
@@ -31,7 +31,8 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         let log = report.log_file(name);
         report.test(name, || boots_and_searches(&machine, &log));
     }
-    let without_programs = Machine::new(accelerator, image::system_image(paths, "job")?);
+    let without_programs = image::system_image(paths, "job", Variant::Plain)?;
+    let without_programs = Machine::new(accelerator, without_programs);
     let log = report.log_file(DEFECT);
     report.test(DEFECT, || is_noticed(&without_programs, &log));
     Ok(())

@@ -8,7 +8,7 @@ use super::{Report, console};
 use crate::build;
 use crate::failure::Result;
 use crate::image::Parts;
-use crate::paths::Paths;
+use crate::paths::{Paths, Variant};
 use crate::qemu::accelerator;
 use crate::qemu::{Guest, Machine};
 use crate::run::NEEDS;
@@ -33,7 +33,7 @@ const DIALOGUE: [(&str, &str, &str); 4] = [
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
     build::build_all(paths)?;
-    let whole = Parts::collect(paths, "test")?;
+    let whole = Parts::collect(paths, "test", Variant::Plain)?;
     let mut damaged = whole.clone();
     for path in DAMAGED {
         flip_bit(&mut damaged.bundle, path)?;

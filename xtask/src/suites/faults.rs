@@ -16,7 +16,7 @@ use super::{Report, console};
 use crate::build;
 use crate::failure::Result;
 use crate::image::Parts;
-use crate::paths::Paths;
+use crate::paths::{Paths, Variant};
 use crate::qemu::accelerator::{self, Accelerator};
 use crate::qemu::{Ending, Guest, Machine, Screen};
 use crate::run::{NEEDS, PROMPT};
@@ -182,7 +182,7 @@ struct Images {
 /// Makes the kernel fail in every way.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
-    build::build_all(paths)?;
+    build::build_all_of(paths, Variant::Checks)?;
     let images = Images::write(paths)?;
     for failing in FAILINGS {
         let log = report.log_file(failing.kind);
@@ -208,7 +208,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
 
 impl Images {
     fn write(paths: &Paths) -> Result<Self> {
-        let parts = Parts::collect(paths, "test")?;
+        let parts = Parts::collect(paths, "test", Variant::Checks)?;
         let write = |name: &str, change: &dyn Fn(&mut Parts)| {
             let mut parts = parts.clone();
             change(&mut parts);

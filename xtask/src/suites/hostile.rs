@@ -18,7 +18,7 @@ use super::{Report, console, guests};
 use crate::build;
 use crate::failure::Result;
 use crate::image::Parts;
-use crate::paths::Paths;
+use crate::paths::{Paths, Variant};
 use crate::programs;
 use crate::qemu::accelerator;
 use crate::qemu::{Guest, Machine};
@@ -145,7 +145,7 @@ const CASES: &[Case] = &[
 /// Boots with one CPU and with two.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
-    build::build_all(paths)?;
+    build::build_all_of(paths, Variant::Checks)?;
     let image = image(paths)?;
     let accelerator = accelerator::choose(paths)?;
     let seed = seed();
@@ -164,8 +164,10 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     little_memory(paths, report)
 }
 
-/// With 96 MiB, what is precompiled runs, and what would take too much to compile is refused.
+/// With 96 MiB, what is precompiled runs, and what would take too much to compile is refused. There is no room for
+/// checks.
 fn little_memory(paths: &Paths, report: &mut Report) -> Result<()> {
+    build::build_all(paths)?;
     let mut system = System::load(paths, "small")?;
     let ripgrep = system
         .programs
@@ -177,7 +179,7 @@ fn little_memory(paths: &Paths, report: &mut Report) -> Result<()> {
     )?;
     add(&mut system, &wasm, "rg-from-source.wasm");
     let image = paths.out().join("hostile-small.img");
-    Parts::of(paths, &system)?.write_disk(&image)?;
+    Parts::of(paths, &system, Variant::Plain)?.write_disk(&image)?;
     let machine = Machine {
         memory_mib: 96,
         ..Machine::new(accelerator::choose(paths)?, image)
@@ -230,7 +232,7 @@ fn image(paths: &Paths) -> Result<PathBuf> {
         );
     }
     let image = paths.out().join("hostile.img");
-    Parts::of(paths, &system)?.write_disk(&image)?;
+    Parts::of(paths, &system, Variant::Checks)?.write_disk(&image)?;
     Ok(image)
 }
 

@@ -14,7 +14,7 @@ use super::{Report, guests};
 use crate::build;
 use crate::command;
 use crate::failure::{Failure, Result};
-use crate::paths::{self, Paths};
+use crate::paths::{self, Paths, Variant};
 use crate::programs;
 use crate::run::NEEDS;
 use crate::setup::ensure_packages;
@@ -23,7 +23,7 @@ use crate::system::System;
 /// Runs the utilities in every way that the command line offers.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
-    build::build_all(paths)?;
+    build::build_all_of(paths, Variant::Checks)?;
     let jobs = Jobs {
         utilities: utilities(paths)?,
         probe: guests::component(paths, "job-probe")?,
@@ -319,7 +319,7 @@ fn xtask_run(options: &[&str], program: &Path, words: &[&str], stdin: Stdio) -> 
 fn xtask_command(options: &[&str], program: &Path, words: &[&str]) -> Result<Command> {
     let this = env::current_exe().map_err(|e| Failure::io("find", "this program", e))?;
     let mut run = Command::new(this);
-    run.args(["run", "--headless"])
+    run.args(["run", "--headless", "--checks"])
         .args(options)
         .arg("--")
         .arg(program)

@@ -10,7 +10,7 @@ use super::report::unmet;
 use crate::build;
 use crate::failure::Result;
 use crate::image::{self, Parts, Volume};
-use crate::paths::Paths;
+use crate::paths::{Paths, Variant};
 use crate::qemu::accelerator::{self, Accelerator};
 use crate::qemu::{Guest, Machine, Screen};
 use crate::run::NEEDS;
@@ -72,7 +72,7 @@ fn flip_middle(bytes: &mut [u8]) {
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
     build::build_all(paths)?;
-    let parts = Parts::collect(paths, "job")?;
+    let parts = Parts::collect(paths, "job", Variant::Plain)?;
     let accelerator = accelerator::choose(paths)?;
     // Pictures that are no sentence of this loader's about this damage.
     let mut seen = vec![firmware_screen(paths, accelerator)?];

@@ -11,7 +11,7 @@ use super::{Report, console};
 use crate::build;
 use crate::failure::Result;
 use crate::image::Parts;
-use crate::paths::Paths;
+use crate::paths::{Paths, Variant};
 use crate::qemu::accelerator::{self, Accelerator};
 use crate::qemu::{Ending, Guest, Machine};
 use crate::run::NEEDS;
@@ -51,10 +51,10 @@ struct Expected {
 /// Runs all files, then a few with defects.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
-    build::build_kernel_of(paths, KERNEL)?;
+    build::build_kernel_of(paths, KERNEL, Variant::Checks)?;
     build::build_loader(paths)?;
     let boots = Boots {
-        parts: Parts::collect(paths, SYSTEM)?,
+        parts: Parts::collect(paths, SYSTEM, Variant::Checks)?,
         image: paths.out().join(format!("{SYSTEM}.img")),
         accelerator: accelerator::choose(paths)?,
     };

@@ -65,7 +65,7 @@ fn run_program(
     {
         return Ok(unusable(&failure));
     }
-    build::build_all(paths)?;
+    build::build_all_of(paths, options.variant)?;
     let compiled = match precompiled(paths, options, program) {
         Ok(compiled) => compiled,
         Err(failure) => return Ok(unusable(&failure)),
@@ -82,7 +82,7 @@ fn run_program(
         ..interactive::machine(paths, options, image.0.clone())?
     };
     if options.gdb {
-        eprintln!("{}", interactive::debugger_line(paths));
+        eprintln!("{}", interactive::debugger_line(paths, options));
     }
     converse(paths, options, &machine)
 }
@@ -122,7 +122,7 @@ struct JobImage(PathBuf);
 
 impl JobImage {
     fn write(paths: &Paths, options: &Options, job: &Job) -> Result<Self> {
-        let mut parts = Parts::collect(paths, SYSTEM)?;
+        let mut parts = Parts::collect(paths, SYSTEM, options.variant)?;
         parts.job = Some(image::job_bundle(job)?);
         let tree = if options.tree_out.is_some() {
             WORD_TREE
