@@ -5,8 +5,8 @@
 //! which was admitted can finish. Lock order: this lock is taken last; nothing is taken under it.
 
 use contract_boot::{MemoryRange, memory_kind};
-use kernel_machine::memory::frame::{self, FrameOwner};
-use kernel_machine::memory::{Frame, PAGE_BYTES};
+use kernel_machine::memory::frame::{self, FrameOwner, NewTable};
+use kernel_machine::memory::{Frame, FrameBlock, PAGE_BYTES};
 use kernel_machine::sync::IrqLock;
 use lib_buddy::Buddy;
 
@@ -49,7 +49,8 @@ pub(super) fn init(ranges: &[MemoryRange]) -> Result<(), &'static str> {
     let metadata_start = largest.start + largest.len_bytes - metadata_bytes;
     let words = frame::metadata_words(metadata_start + table_bytes, word_count);
     let words = words.ok_or("the frame allocator's tables are not mapped")?;
-    frame::init(end_frame, metadata_start).ok_or("the frame table is not mapped")?;
+    let table = frame::NewTable::new(end_frame, metadata_start);
+    let mut table = table.ok_or("the frame table is not mapped")?;
     let mut buddy = Buddy::new(0, end_frame, words)
         .map_err(|_| "the frame allocator refuses the memory map")?;
     for range in usable() {
@@ -58,16 +59,15 @@ pub(super) fn init(ranges: &[MemoryRange]) -> Result<(), &'static str> {
         } else {
             u64::MAX
         });
-        add_range(&mut buddy, range.start.max(PAGE_BYTES), end);
+        add_range(&mut buddy, &mut table, range.start.max(PAGE_BYTES), end);
     }
     let metadata = metadata_start / PAGE_BYTES..(metadata_start + metadata_bytes) / PAGE_BYTES;
-    charge(metadata, FrameOwner::Memory);
+    charge(&mut table, metadata, FrameOwner::Memory);
     for range in ranges.iter().filter(|range| is_kernels_own(range.kind)) {
-        charge(
-            range.start / PAGE_BYTES..range_end_frame(range),
-            FrameOwner::Kernel,
-        );
+        let frames = range.start / PAGE_BYTES..range_end_frame(range);
+        charge(&mut table, frames, FrameOwner::Kernel);
     }
+    table.publish();
     *ALLOCATOR.lock() = Some(buddy);
     Ok(())
 }
@@ -83,21 +83,19 @@ fn is_kernels_own(kind: u32) -> bool {
 }
 
 /// Counts frames that are never handed out.
-fn charge(frames: core::ops::Range<u64>, owner: FrameOwner) {
-    for number in frames {
-        let charged = frame::charge_reserved(number, owner);
-        debug_assert!(charged, "the memory map is disjoint");
-    }
+fn charge(table: &mut NewTable, frames: core::ops::Range<u64>, owner: FrameOwner) {
+    let charged = table.charge(frames, owner);
+    debug_assert!(charged, "the memory map is disjoint");
 }
 
 fn range_end_frame(range: &MemoryRange) -> u64 {
     (range.start + range.len_bytes) / PAGE_BYTES
 }
 
-fn add_range(buddy: &mut Buddy<'_>, start: u64, end: u64) {
+fn add_range(buddy: &mut Buddy<'_>, table: &mut NewTable, start: u64, end: u64) {
     let (first, count) = (start / PAGE_BYTES, end.saturating_sub(start) / PAGE_BYTES);
-    let fresh = (first..first + count).all(frame::release_reserved);
-    if fresh && buddy.release_range(first, count).is_err() {
+    let fresh = buddy.release_range(first, count).is_ok();
+    if !fresh || !table.charge(first..first + count, FrameOwner::Free) {
         log::warn!("memory at {start:#x} is left out: the map names it twice");
     }
 }
@@ -138,14 +136,66 @@ pub fn free(frame: Frame) {
     );
 }
 
+/// Which physical addresses serve a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All of RAM.
+    Anywhere,
+    /// What a device with 32-bit addresses reaches.
+    Below4GiB,
+}
+
+impl Reach {
+    /// One past the last frame.
+    fn end_frame(self) -> u64 {
+        match self {
+            Self::Anywhere => lib_buddy::FRAME_LIMIT,
+            Self::Below4GiB => (1 << 32) / PAGE_BYTES,
+        }
+    }
+}
+
+/// 2^`order` zeroed frames, physically contiguous and aligned to their size. `None` when there is no
+/// such block (for `owner`); memory may still be had in smaller ones.
+pub fn allocate_block(order: u8, reach: Reach, owner: FrameOwner) -> Option<FrameBlock> {
+    let frame_count = 1u64.checked_shl(order.into())?;
+    let mut guard = ALLOCATOR.lock();
+    let buddy = guard.as_mut()?;
+    if buddy.free_frames() < RESERVE_FRAMES.saturating_add(frame_count) {
+        return None;
+    }
+    let first = buddy.allocate_below(order, reach.end_frame())?;
+    drop(guard);
+    let block = FrameBlock::claim(first, order, owner);
+    assert!(
+        block.is_some(),
+        "the frame allocator hands out the block at frame {first} twice"
+    );
+    block.map(|mut block| {
+        block.zero();
+        block
+    })
+}
+
+/// Takes a block back.
+pub fn free_block(block: FrameBlock) {
+    let (first, order) = block.release();
+    let mut guard = ALLOCATOR.lock();
+    let freed = guard.as_mut().map(|buddy| buddy.free(first, order));
+    drop(guard);
+    assert!(
+        matches!(freed, Some(Ok(()))),
+        "the block at frame {first} is freed twice"
+    );
+}
+
 /// The state of memory now.
 pub fn statistics() -> FrameStatistics {
-    let free = ALLOCATOR.lock().as_ref().map_or(0, Buddy::free_frames);
     let by_owner = frame::counts();
     let reserved = by_owner[FrameOwner::Reserved as usize];
     FrameStatistics {
         total: by_owner.iter().sum::<u64>() - reserved,
-        free,
+        free: by_owner[FrameOwner::Free as usize],
         by_owner,
     }
 }

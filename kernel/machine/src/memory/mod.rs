@@ -7,9 +7,12 @@
 
 pub mod direct_map;
 pub mod frame;
+pub mod frame_block;
+mod frame_checks;
 pub mod page_table;
 
 pub use frame::{Frame, FrameOwner, StaleFrame};
+pub use frame_block::{FrameBlock, StaleBlock};
 
 /// Bytes in a page and in a frame.
 pub const PAGE_BYTES: u64 = 4096;
