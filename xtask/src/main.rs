@@ -4,6 +4,7 @@
 //! Results go to stdout, talk goes to stderr. One folder or file per concern, in the order of work: [`setup`],
 //! [`build`], [`programs`], [`image`], [`qemu`], [`run`].
 
+mod bench;
 mod build;
 mod check;
 mod command;
@@ -36,6 +37,8 @@ cargo xtask test [SUITE…]
     Runs all test suites, or those named.
 cargo xtask check
     Formatting, lints, layers, unsafe code, and what the linked kernel may hold.
+cargo xtask bench [SUITE…] [--filter TEXT] [--rounds N]
+    Measures: one line of JSON per figure.
 cargo xtask build
     Builds kernel and loader.
 cargo xtask image [--checks]
@@ -59,6 +62,7 @@ fn dispatch(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
         "run" => run::run(&paths, &run::Options::parse(words)?),
         "test" => suites::run(&paths, &words.collect::<Vec<_>>()),
         "check" => check::run(&paths),
+        "bench" => bench::run(&paths, &bench::Options::parse(words)?),
         "build" => build::build_all(&paths).map(|()| ExitCode::SUCCESS),
         "image" => write_images(&paths, words.next().as_deref()).map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {

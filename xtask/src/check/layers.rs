@@ -77,7 +77,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("xtask/compiler", &["runtime/engine", "contract", "lib"]),
     ("xtask", &["contract", "lib"]),
     ("test", &["test", "runtime", "kernel", "contract", "lib"]),
-    ("bench", &["contract", "lib"]),
+    ("bench", &["bench", "runtime", "kernel", "contract", "lib"]),
 ];
 
 /// Every crate is in a layer and imports only what its layer may.

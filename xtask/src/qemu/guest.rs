@@ -189,6 +189,11 @@ impl Guest {
         Screen::parse(&paths::read(&file)?)
     }
 
+    /// The number of QEMU's process.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Whether the machine still runs.
     pub fn is_running(&mut self) -> bool {
         self.process.is_running()

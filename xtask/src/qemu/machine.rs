@@ -78,6 +78,9 @@ impl Machine {
     pub fn apply(&self, qemu: &mut Command) {
         let hpet = if self.hpet { "on" } else { "off" };
         qemu.args([
+            // Threads have names then, by which the host's load on each can be told.
+            "-name",
+            "kpio,debug-threads=on",
             "-nodefaults",
             "-no-user-config",
             "-machine",

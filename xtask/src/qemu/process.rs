@@ -128,6 +128,11 @@ impl<T> Process<T> {
         self.child.try_wait().ok().flatten()
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What QEMU itself complained about.
     pub fn messages(&self) -> String {
         fs::read_to_string(self.folder.0.join("qemu.log")).unwrap_or_default()
