@@ -1,19 +1,67 @@
-//! The frame allocator: `lib-buddy` over all usable RAM, under one lock.
+//! Physical memory: `lib-buddy` over all usable RAM, with a cache of free frames for each CPU.
 //!
 //! Law: metadata stands outside the frames and RAM is not touched before it is used. A frame that leaves
-//! here is zeroed. The last [`RESERVE_FRAMES`] are for the kernel itself (page tables and heap), so that work
-//! which was admitted can finish. Lock order: this lock is taken last; nothing is taken under it.
+//! here is zeroed, by idle CPUs ahead of need where they had the time. Taking and freeing one frame takes the lock of
+//! this CPU's own cache; the store's lock, which all share, once for many frames. The invariants of caches,
+//! pool and reserve are those of `lib-frame-cache`; what stands in them is free and counted as such.
+//!
+//! Reserve: the last frames go only to those who must not fail while work that was admitted is finished, or
+//! ended: see [`floor`]. Before anybody who holds no lock is refused, [`reclaim`] asks for frames back.
+//!
+//! Lock order: one CPU's cache, then the store; both are taken last, nothing of anybody else is taken
+//! under them.
 
 use contract_boot::{MemoryRange, memory_kind};
+use kernel_machine::cpu::{self, CPUS_MAX};
 use kernel_machine::memory::frame::{self, FrameOwner, NewTable};
 use kernel_machine::memory::{Frame, FrameBlock, PAGE_BYTES};
 use kernel_machine::sync::IrqLock;
 use lib_buddy::Buddy;
+use lib_frame_cache::{CpuCache, Exclusive, FrameCaches, Store};
 
-/// Frames that only page tables and the kernel's heap may take: 4 MiB.
+use super::reclaim;
+
+/// Frames that only the kernel's own needs may take: 4 MiB.
 pub const RESERVE_FRAMES: u64 = 1024;
+/// Of these, what threads' stacks leave to heap and page tables, so that code which runs can run to its end.
+const STACKS_FLOOR: u64 = 512;
+/// Of these, what the heap leaves to page tables: without tables nothing can be mapped or ended.
+const HEAP_FLOOR: u64 = 256;
+/// Caches and pool are filled only while this many frames are left: the reserve, and some frames for requests that
+/// come while caches are being emptied.
+const LOW_FRAMES: u64 = RESERVE_FRAMES + 64;
+/// Free frames that a CPU keeps of each kind, zeroed and not.
+const CACHE_FRAMES: usize = 32;
+/// Frames that idle CPUs zero ahead of need: 1 MiB.
+const POOL_FRAMES: usize = 256;
 
-static ALLOCATOR: IrqLock<Option<Buddy<'static>>> = IrqLock::new(None);
+/// One CPU's cache, in cache lines of its own.
+#[repr(align(128))]
+struct Cache(IrqLock<CpuCache<CACHE_FRAMES>>);
+
+struct Shared(IrqLock<Store<'static, POOL_FRAMES>>);
+
+impl Exclusive<CpuCache<CACHE_FRAMES>> for Cache {
+    fn with<R>(&self, body: impl FnOnce(&mut CpuCache<CACHE_FRAMES>) -> R) -> R {
+        body(&mut self.0.lock())
+    }
+}
+
+impl Exclusive<Store<'static, POOL_FRAMES>> for Shared {
+    fn with<R>(&self, body: impl FnOnce(&mut Store<'static, POOL_FRAMES>) -> R) -> R {
+        body(&mut self.0.lock())
+    }
+}
+
+static CACHES: [Cache; CPUS_MAX] = [const { Cache(IrqLock::new(CpuCache::EMPTY)) }; CPUS_MAX];
+static STORE: Shared = Shared(IrqLock::new(Store::EMPTY));
+
+fn caches() -> FrameCaches<'static, Cache, Shared> {
+    FrameCaches {
+        caches: &CACHES,
+        store: &STORE,
+    }
+}
 
 /// How much memory there is, in frames.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,7 +116,7 @@ pub(super) fn init(ranges: &[MemoryRange]) -> Result<(), &'static str> {
         charge(&mut table, frames, FrameOwner::Kernel);
     }
     table.publish();
-    *ALLOCATOR.lock() = Some(buddy);
+    STORE.with(|store| store.start(buddy, LOW_FRAMES));
     Ok(())
 }
 
@@ -100,26 +148,39 @@ fn add_range(buddy: &mut Buddy<'_>, table: &mut NewTable, start: u64, end: u64) 
     }
 }
 
-/// A zeroed frame for `owner`. `None` when memory is out (for `owner`).
-pub fn allocate(owner: FrameOwner) -> Option<Frame> {
-    let mut frame = allocate_dirty(owner)?;
-    frame.zero();
-    Some(frame)
+/// How many frames a request leaves to others.
+fn floor(owner: FrameOwner) -> u64 {
+    match owner {
+        FrameOwner::PageTables => 0,
+        FrameOwner::Heap => HEAP_FLOOR,
+        FrameOwner::Stacks => STACKS_FLOOR,
+        _ => RESERVE_FRAMES,
+    }
 }
 
-fn allocate_dirty(owner: FrameOwner) -> Option<Frame> {
-    let may_use_reserve = matches!(owner, FrameOwner::PageTables | FrameOwner::Heap);
-    let mut guard = ALLOCATOR.lock();
-    let buddy = guard.as_mut()?;
-    if !may_use_reserve && buddy.free_frames() <= RESERVE_FRAMES {
-        return None;
-    }
-    let number = buddy.allocate(0)?;
-    drop(guard);
-    let frame = Frame::claim(number, owner);
+/// Whether requests for `owner` come from inside the heap's or the regions' lock, where nobody can be asked.
+fn is_under_a_lock(owner: FrameOwner) -> bool {
+    matches!(owner, FrameOwner::PageTables | FrameOwner::Heap)
+}
+
+/// Serves a request, and serves it again when memory came back.
+fn take<T>(owner: FrameOwner, frame_count: u64, request: impl Fn() -> Option<T>) -> Option<T> {
+    request().or_else(|| {
+        let again = !is_under_a_lock(owner) && reclaim::run(frame_count);
+        again.then(request).flatten()
+    })
+}
+
+/// A zeroed frame for `owner`. `None` when memory is out (for `owner`).
+pub fn allocate(owner: FrameOwner) -> Option<Frame> {
+    let number = take(owner, 1, || {
+        // Another CPU's cache serves as well, should the thread be moved right here.
+        caches().take(cpu::index() as usize, floor(owner))
+    })?;
+    let frame = Frame::claim_zeroed(number, owner);
     assert!(
         frame.is_some(),
-        "the frame allocator hands out frame {number} twice"
+        "the frame allocator hands out frame {number:#x} twice"
     );
     frame
 }
@@ -127,13 +188,8 @@ fn allocate_dirty(owner: FrameOwner) -> Option<Frame> {
 /// Takes a frame back.
 pub fn free(frame: Frame) {
     let number = frame.release();
-    let mut guard = ALLOCATOR.lock();
-    let freed = guard.as_mut().map(|buddy| buddy.free(number, 0));
-    drop(guard);
-    assert!(
-        matches!(freed, Some(Ok(()))),
-        "frame {number} is freed twice"
-    );
+    let freed = caches().give(cpu::index() as usize, number);
+    assert!(freed.is_ok(), "frame {number:#x} is freed twice");
 }
 
 /// Which physical addresses serve a request.
@@ -159,17 +215,13 @@ impl Reach {
 /// such block (for `owner`); memory may still be had in smaller ones.
 pub fn allocate_block(order: u8, reach: Reach, owner: FrameOwner) -> Option<FrameBlock> {
     let frame_count = 1u64.checked_shl(order.into())?;
-    let mut guard = ALLOCATOR.lock();
-    let buddy = guard.as_mut()?;
-    if buddy.free_frames() < RESERVE_FRAMES.saturating_add(frame_count) {
-        return None;
-    }
-    let first = buddy.allocate_below(order, reach.end_frame())?;
-    drop(guard);
+    let first = take(owner, frame_count, || {
+        caches().take_block(order, reach.end_frame(), floor(owner))
+    })?;
     let block = FrameBlock::claim(first, order, owner);
     assert!(
         block.is_some(),
-        "the frame allocator hands out the block at frame {first} twice"
+        "the frame allocator hands out the block at frame {first:#x} twice"
     );
     block.map(|mut block| {
         block.zero();
@@ -180,13 +232,26 @@ pub fn allocate_block(order: u8, reach: Reach, owner: FrameOwner) -> Option<Fram
 /// Takes a block back.
 pub fn free_block(block: FrameBlock) {
     let (first, order) = block.release();
-    let mut guard = ALLOCATOR.lock();
-    let freed = guard.as_mut().map(|buddy| buddy.free(first, order));
-    drop(guard);
+    let freed = caches().give_block(first, order);
     assert!(
-        matches!(freed, Some(Ok(()))),
-        "the block at frame {first} is freed twice"
+        freed.is_ok(),
+        "the block at frame {first:#x} is freed twice"
     );
+}
+
+/// Zeroes one frame ahead of need, for idle CPUs. False when enough are zeroed, or memory is short: then there is
+/// nothing to do until frames were taken again.
+pub fn zero_ahead() -> bool {
+    let Some(number) = caches().take_for_pool() else {
+        return false;
+    };
+    // The frame is in nobody's count while it is zeroed: an interrupt may come, the thread stays on its way.
+    let zeroed = frame::zero_free(number) && caches().give_to_pool(number).is_ok();
+    assert!(
+        zeroed,
+        "the frame allocator hands out frame {number:#x} twice"
+    );
+    true
 }
 
 /// The state of memory now.

@@ -7,6 +7,7 @@
 
 pub mod code;
 pub mod frames;
+pub mod reclaim;
 pub mod regions;
 
 use contract_boot::{BootInfo, MemoryRange};

@@ -1,6 +1,7 @@
 //! The thread that each CPU runs when nobody else wants to.
 //!
-//! Law: an idle thread never blocks and stands in no queue. The boot CPU's is switched to; another CPU
+//! Law: an idle thread never blocks and stands in no queue. Before it waits it zeroes frames ahead of need,
+//! one at a time and with interrupts on, until enough are; work that comes preempts it. The boot CPU's is switched to; another CPU
 //! starts on its idle thread's stack.
 
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use kernel_machine::cpu::{self, CPUS_MAX, interrupts};
 
 use super::{scheduler, slot};
-use crate::memory::regions;
+use crate::memory::{frames, regions};
 
 /// An idle CPU handles interrupts on landing pads and needs little stack of its own.
 const STACK_LEN_BYTES: usize = 64 * 1024;
@@ -53,6 +54,7 @@ pub fn run() -> ! {
 
 extern "C" fn idle_thread(_slot: usize) -> ! {
     loop {
+        while frames::zero_ahead() {}
         scheduler::idle_once();
     }
 }

@@ -231,35 +231,35 @@ pub fn zero_free(number: u64) -> bool {
     transition(number, BUSY, ZEROED)
 }
 
-/// Makes a zeroed free frame one like any other. False if it was not such a one.
-pub fn forget_zeroed(number: u64) -> bool {
-    if !transition(number, ZEROED, BUSY) {
-        return false;
-    }
-    let mut frame = Frame(number);
-    frame_checks::expect_zeroes(&mut frame);
-    frame_checks::poison_again(&mut frame);
-    transition(number, BUSY, FrameOwner::Free as u8)
-}
-
 /// One physical page that its holder alone may use.
 #[derive(Debug)]
 #[must_use = "a dropped frame is lost: release it"]
 pub struct Frame(u64);
 
 impl Frame {
-    /// Takes a frame that the allocator had as free. `None` if it was not free: the allocator is wrong.
+    /// Takes a frame that the allocator had as free, with whatever it holds. `None` if it was not free: the
+    /// allocator is wrong.
     pub fn claim(number: u64, owner: FrameOwner) -> Option<Self> {
-        let mut frame = Self::take(number, FrameOwner::Free as u8, owner)?;
-        frame_checks::expect_poison(&mut frame);
+        Self::claim_noting_content(number, owner).map(|(frame, _is_zeroed)| frame)
+    }
+
+    /// As [`Frame::claim`], and the frame is all zeroes.
+    pub fn claim_zeroed(number: u64, owner: FrameOwner) -> Option<Self> {
+        let (mut frame, is_zeroed) = Self::claim_noting_content(number, owner)?;
+        if !is_zeroed {
+            frame.zero();
+        }
         Some(frame)
     }
 
-    /// Takes a free frame that [`zero_free`] zeroed. `None` if it is not such a one.
-    pub fn claim_zeroed(number: u64, owner: FrameOwner) -> Option<Self> {
+    fn claim_noting_content(number: u64, owner: FrameOwner) -> Option<(Self, bool)> {
+        if let Some(mut frame) = Self::take(number, FrameOwner::Free as u8, owner) {
+            frame_checks::expect_poison(&mut frame);
+            return Some((frame, false));
+        }
         let mut frame = Self::take(number, ZEROED, owner)?;
         frame_checks::expect_zeroes(&mut frame);
-        Some(frame)
+        Some((frame, true))
     }
 
     /// Takes a frame that the loader filled and that no allocator ever had. `None` if it is not such a one.
@@ -278,15 +278,18 @@ impl Frame {
     }
 
     /// Gives the frame up and returns its number for the allocator.
+    ///
+    /// # Panics
+    /// When the frame is free already: somebody has a second [`Frame`] of this number.
     pub fn release(mut self) -> u64 {
-        let was = owner(self.0);
+        let (number, was) = (self.0, owner(self.0));
+        let is_owned = !matches!(was, FrameOwner::Free | FrameOwner::Reserved);
+        assert!(is_owned, "frame {number} is freed twice");
         frame_checks::poison(&mut self);
-        assert!(
-            transition(self.0, was as u8, FrameOwner::Free as u8),
-            "a frame changed its owner while it was held"
-        );
+        let released = transition(number, was as u8, FrameOwner::Free as u8);
+        assert!(released, "a frame changed its owner while it was held");
         account(was, -1);
-        self.0
+        number
     }
 
     /// Charges the frame to another owner.

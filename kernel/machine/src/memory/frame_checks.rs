@@ -18,13 +18,6 @@ pub(super) fn poison(frame: &mut Frame) {
     }
 }
 
-/// Fills a frame that was zeroed ahead of need, if it ever had an owner.
-pub(super) fn poison_again(frame: &mut Frame) {
-    if frame::last_owner(frame.number()) != FrameOwner::Reserved {
-        poison(frame);
-    }
-}
-
 /// Stops the machine if the frame had an owner and does not hold poison.
 pub(super) fn expect_poison(frame: &mut Frame) {
     if cfg!(feature = "checks") && frame::last_owner(frame.number()) != FrameOwner::Reserved {
