@@ -98,7 +98,7 @@ const FAILINGS: &[Failing] = &[
     },
     Failing {
         says: "is freed twice",
-        ..failing("frame-freed-twice", Later("kernel_core::crash::free_frame_twice"), "panic at kernel/core/src/memory/frames.rs:")
+        ..failing("frame-freed-twice", Later("kernel_core::crash::free_frame_twice"), "panic at kernel/machine/src/memory/frame.rs:")
     },
     failing("double-fault", First("provoke::null_read"), "double fault (vector 8"),
     Failing {

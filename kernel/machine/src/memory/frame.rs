@@ -223,7 +223,8 @@ fn owner_of_state(state: u8) -> FrameOwner {
 /// Zeroes a free frame ahead of need; it stays free. False if it was not free: the caller does not have it.
 pub fn zero_free(number: u64) -> bool {
     if !transition(number, FrameOwner::Free as u8, BUSY) {
-        return false;
+        // It may have been zeroed before, and come back to the allocator when memory was short.
+        return state(number) & STATE_MASK == ZEROED;
     }
     let mut frame = Frame(number);
     frame_checks::expect_poison(&mut frame);
