@@ -1,6 +1,7 @@
 //! What a virtual machine looks like.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::accelerator::Accelerator;
@@ -108,7 +109,8 @@ impl Machine {
         ]);
         if let Some(image) = &self.image {
             let drive = format!(
-                "if=none,id=disk,format=raw,snapshot=on,file={}",
+                "if=none,id=disk,format={},snapshot=on,file={}",
+                format_of(image),
                 quoted(image)
             );
             qemu.args(["-drive", &drive, "-device", self.disk_bus.device()]);
@@ -119,7 +121,16 @@ impl Machine {
     }
 }
 
+/// QEMU's name for the format of a disk image, told by the file's name.
+fn format_of(image: &Path) -> &'static str {
+    match image.extension().and_then(OsStr::to_str) {
+        Some("vdi") => "vdi",
+        Some("vmdk") => "vmdk",
+        _ => "raw",
+    }
+}
+
 /// A path inside an option: QEMU ends a value at a comma unless it is doubled.
-pub fn quoted(path: &std::path::Path) -> String {
+pub fn quoted(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }

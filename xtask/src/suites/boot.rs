@@ -11,11 +11,12 @@ use crate::paths::{Paths, Variant};
 use crate::qemu::accelerator;
 use crate::qemu::{DiskBus, Guest, Machine};
 use crate::run::NEEDS;
-use crate::setup::ensure_packages;
+use crate::setup::{Need, ensure_packages};
 
 /// Boots every kind of machine.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
+    ensure_packages(&[Need::Program("qemu-img")])?;
     build::build_all(paths)?;
     let (test, base) = (
         image::system_image(paths, "test", Variant::Plain)?,
@@ -30,6 +31,15 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         }
         let log = report.log_file(name);
         report.test(name, || boots_and_searches(&machine, &log));
+    }
+    for converted in image::convert(&base)? {
+        let name = format!(
+            "image-{}",
+            converted.extension().unwrap_or_default().display()
+        );
+        let machine = Machine::new(accelerator, converted);
+        let log = report.log_file(&name);
+        report.test(&name, || boots_and_searches(&machine, &log));
     }
     let without_programs = image::system_image(paths, "job", Variant::Plain)?;
     let without_programs = Machine::new(accelerator, without_programs);
