@@ -68,14 +68,17 @@ impl Ring {
 
 static PORTS: [Port; 2] = [const {
     Port {
-        state: IrqLock::new(State {
-            serial: None,
-            ring: Ring {
-                bytes: [0; RING_BYTES],
-                start: 0,
-                len: 0,
+        state: IrqLock::named(
+            "console line",
+            State {
+                serial: None,
+                ring: Ring {
+                    bytes: [0; RING_BYTES],
+                    start: 0,
+                    len: 0,
+                },
             },
-        }),
+        ),
         received: AtomicU32::new(0),
         transmitted: AtomicU32::new(0),
         lost: AtomicU64::new(0),

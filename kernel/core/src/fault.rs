@@ -27,7 +27,7 @@ use lib_text_screen::{Colours, Rgb, TextScreen};
 use spin::Once;
 
 use crate::backtrace::{self, Place};
-use crate::{interrupt, thread};
+use crate::{checks, interrupt, thread};
 
 /// What the debug-exit device is told when the kernel has failed.
 pub const EXIT_CODE: u32 = 0x33;
@@ -157,6 +157,7 @@ pub(crate) fn stop_at_lost_pad(frame: &Frame, slot: u8) -> ! {
 }
 
 fn stop_everything(sentence: fmt::Arguments<'_>, frame: Option<&Frame>) -> ! {
+    checks::finish();
     let _interrupts = cpu::interrupts::Disabled::enter();
     let me = cpu::index();
     let claimed = REPORTER.compare_exchange(NOBODY, me, Ordering::AcqRel, Ordering::Acquire);
@@ -219,6 +220,7 @@ fn write_report(out: &mut dyn Write, failure: &Failure<'_>, extent: Extent) -> f
     )?;
     writeln!(out, "{}", failure.sentence)?;
     write_where(out, failure.stopped_cpus)?;
+    checks::write_state(out)?;
     write_registers(out, failure.frame)?;
     write_backtrace(out, failure.frame, extent.frames)?;
     write_log(out, extent.log_bytes)?;

@@ -40,7 +40,7 @@ const ISA_COUNT: usize = 16;
 type IsaHandlers = [Option<fn()>; ISA_COUNT];
 
 static LOCAL_APIC: Once<LocalApic> = Once::new();
-static IO_APICS: IrqLock<Vec<IoApic>> = IrqLock::new(Vec::new());
+static IO_APICS: IrqLock<Vec<IoApic>> = IrqLock::named("I/O APICs", Vec::new());
 static ISA_HANDLERS: IrqLock<IsaHandlers> = IrqLock::new([None; ISA_COUNT]);
 static APIC_IDS: [AtomicU64; CPUS_MAX] = [const { AtomicU64::new(0) }; CPUS_MAX];
 /// Ticks a second of the one-shot timer; 0 where deadlines are used.

@@ -14,6 +14,7 @@ extern crate alloc;
 
 mod backtrace;
 pub mod boot;
+mod checks;
 pub mod console;
 pub mod cpu;
 pub mod crash;

@@ -25,10 +25,13 @@ struct Ring {
     written: usize,
 }
 
-static RING: IrqLock<Ring> = IrqLock::new(Ring {
-    bytes: [0; RING_BYTES],
-    written: 0,
-});
+static RING: IrqLock<Ring> = IrqLock::named(
+    "log ring",
+    Ring {
+        bytes: [0; RING_BYTES],
+        written: 0,
+    },
+);
 /// The least severe level that the terminal shows.
 static TERMINAL_LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
 

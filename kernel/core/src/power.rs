@@ -3,10 +3,11 @@
 use kernel_machine::cpu;
 use kernel_machine::platform::power as machine_power;
 
-use crate::platform;
+use crate::{checks, platform};
 
 /// Switches the machine off. Where it will not go off, says so and stops.
 pub fn power_off() -> ! {
+    checks::summarize();
     machine_power::power_off(platform::platform());
     log::error!("power: this machine does not switch off by itself: it is safe to do so by hand");
     cpu::halt_forever()

@@ -5,8 +5,8 @@ use kernel_machine::cpu::entry::HandOver;
 use kernel_machine::cpu::{interrupts, trap};
 
 use crate::{
-    console, cpu, fault, futex, interrupt, log as kernel_log, memory, platform, random, thread,
-    time, traps,
+    checks, console, cpu, fault, futex, interrupt, log as kernel_log, memory, platform, random,
+    thread, time, traps,
 };
 
 /// Brings the machine from the loader's hand-over to where threads run on all CPUs. What cannot be
@@ -15,6 +15,7 @@ pub fn start(hand_over: &HandOver) -> BootInfo {
     console::init();
     kernel_log::init();
     trap::init(traps::handle, fault::stop_at_lost_pad);
+    checks::init();
     let info = hand_over
         .boot_info()
         .unwrap_or_else(|sentence| fault::stop(sentence));

@@ -3,6 +3,7 @@
 //! Law: runs on a landing pad with interrupts off. A page fault is resolved, delivered to the runtime, or
 //! a fault of the kernel; code with interrupts off never faults, so that is one at once.
 
+use kernel_machine::checks::context::TopHalf;
 use kernel_machine::cpu::mailbox;
 use kernel_machine::cpu::trap::{Trap, vector};
 use kernel_machine::memory::PAGE_LEN;
@@ -89,6 +90,7 @@ fn handle_nmi(trap: &mut Trap<'_>) {
 
 fn handle_interrupt(trap: &mut Trap<'_>) {
     let vector = trap.vector();
+    let top_half = TopHalf::enter(vector);
     match vector {
         interrupt_vector::TIMER => {
             interrupt::local_apic().end_of_interrupt();
@@ -119,6 +121,7 @@ fn handle_interrupt(trap: &mut Trap<'_>) {
             interrupt::local_apic().end_of_interrupt();
         }
     }
+    drop(top_half);
     if trap.interrupts_were_enabled() {
         scheduler::preempt(trap);
     }

@@ -19,6 +19,7 @@ use talc::source::Source;
 
 use spin::Once;
 
+use crate::checks::context;
 use crate::sync::IrqLock;
 
 /// Alignment of every block unless more is asked for, as the System V ABI wants of `malloc`.
@@ -44,7 +45,8 @@ static LARGE: Once<(MapLarge, UnmapLarge)> = Once::new();
 static GROW: AtomicUsize = AtomicUsize::new(0);
 static IN_USE_BYTES: AtomicUsize = AtomicUsize::new(0);
 static BACKED_BYTES: AtomicUsize = AtomicUsize::new(0);
-static HEAP: IrqLock<Talc<Pages, DefaultBinning>> = IrqLock::new(Talc::new(Pages { end: None }));
+static HEAP: IrqLock<Talc<Pages, DefaultBinning>> =
+    IrqLock::named("heap", Talc::new(Pages { end: None }));
 
 #[repr(C)]
 struct Header {
@@ -73,7 +75,9 @@ pub fn statistics() -> (usize, usize) {
 }
 
 /// A block of at least `len_bytes`, aligned to `align` (a power of two). `None` when memory is out.
+#[cfg_attr(feature = "checks", track_caller)]
 pub fn allocate(len_bytes: usize, align: usize) -> Option<NonNull<u8>> {
+    context::about_to_use_heap();
     let align = align.max(MIN_ALIGN);
     let lead = HEADER_BYTES.checked_next_multiple_of(align)?;
     let whole_len_bytes = lead.checked_add(len_bytes)?;
@@ -133,6 +137,7 @@ unsafe fn place(
 /// # Safety
 /// `start` came from [`allocate`], was not released since, and nobody uses it any more.
 pub unsafe fn release(start: NonNull<u8>) {
+    context::about_to_use_heap();
     // SAFETY: by this function's contract a live header stands before `start`.
     let header = unsafe { &mut *header(start) };
     let (block, len_bytes) = (header.block, header.block_len_bytes);

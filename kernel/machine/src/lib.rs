@@ -21,6 +21,7 @@
 
 extern crate alloc;
 
+pub mod checks;
 pub mod cpu;
 pub mod heap;
 pub mod kernel_image;

@@ -5,13 +5,15 @@
 //! interrupts on first touches [`STACK_RESERVE_BYTES`] of stack. While it spins it answers the
 //! shoot-down mailbox, so that a CPU that waits for acknowledgements never waits for a waiter.
 //!
-//! Which lock is taken under which is `kernel-core`'s business and written there. A CPU that takes a
-//! lock which it already holds is a bug of ours and stops the machine.
+//! Which lock is taken under which is `kernel-core`'s business and written there; a kernel with checks sees to it
+//! ([`crate::checks::locks`]), for which a lock has a name, or else is known by where it is made. A CPU that
+//! takes a lock which it already holds is a bug of ours and stops the machine.
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use crate::checks::locks::{self, Class};
 use crate::cpu::{self, interrupts};
 
 /// Stack that code with interrupts off may use without faulting, in bytes below the taker of a lock.
@@ -24,6 +26,7 @@ const NO_OWNER: u32 = 0;
 pub struct IrqLock<T: ?Sized> {
     locked: AtomicBool,
     owner_cpu: AtomicU32,
+    class: Class,
     value: UnsafeCell<T>,
 }
 
@@ -33,11 +36,20 @@ unsafe impl<T: ?Sized + Send> Sync for IrqLock<T> {}
 unsafe impl<T: ?Sized + Send> Send for IrqLock<T> {}
 
 impl<T> IrqLock<T> {
-    /// A free lock around `value`.
+    /// A free lock around `value`, of one kind with all that are made at the caller's place.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub const fn new(value: T) -> Self {
+        Self::named("", value)
+    }
+
+    /// A free lock around `value`, of one kind with all that have this name; the order of locks
+    /// is declared and reported by it.
+    #[cfg_attr(feature = "checks", track_caller)]
+    pub const fn named(name: &'static str, value: T) -> Self {
         Self {
             locked: AtomicBool::new(false),
             owner_cpu: AtomicU32::new(NO_OWNER),
+            class: Class::new(name),
             value: UnsafeCell::new(value),
         }
     }
@@ -48,12 +60,15 @@ impl<T: ?Sized> IrqLock<T> {
     ///
     /// # Panics
     /// When this CPU holds it already: a bug of the kernel, which must stop the machine.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn lock(&self) -> IrqLockGuard<'_, T> {
         let interrupts = interrupts::Disabled::enter();
+        locks::about_to_take(self.address(), &self.class);
         while !self.try_acquire() {
             self.wait();
         }
         self.owner_cpu.store(cpu::index() + 1, Ordering::Relaxed);
+        locks::taken(self.address(), &self.class);
         IrqLockGuard {
             lock: self,
             _interrupts: interrupts,
@@ -61,16 +76,23 @@ impl<T: ?Sized> IrqLock<T> {
     }
 
     /// Takes the lock if it is free.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn try_lock(&self) -> Option<IrqLockGuard<'_, T>> {
         let interrupts = interrupts::Disabled::enter();
         if !self.try_acquire() {
             return None;
         }
         self.owner_cpu.store(cpu::index() + 1, Ordering::Relaxed);
+        locks::taken(self.address(), &self.class);
         Some(IrqLockGuard {
             lock: self,
             _interrupts: interrupts,
         })
+    }
+
+    /// By which the checks know it.
+    fn address(&self) -> usize {
+        core::ptr::from_ref(&self.locked) as usize
     }
 
     fn try_acquire(&self) -> bool {
@@ -116,6 +138,7 @@ impl<T: ?Sized> DerefMut for IrqLockGuard<'_, T> {
 
 impl<T: ?Sized> Drop for IrqLockGuard<'_, T> {
     fn drop(&mut self) {
+        locks::about_to_release(self.lock.address());
         self.lock.owner_cpu.store(NO_OWNER, Ordering::Relaxed);
         self.lock.locked.store(false, Ordering::Release);
     }

@@ -233,7 +233,7 @@ impl Space {
     }
 }
 
-static SPACE: IrqLock<Option<Space>> = IrqLock::new(None);
+static SPACE: IrqLock<Option<Space>> = IrqLock::named("regions", None);
 
 /// Makes the empty map; its table is sized by the machine's memory.
 pub(super) fn init(frame_count: u64) {

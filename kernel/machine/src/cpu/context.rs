@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::tables::{KERNEL_CODE, KERNEL_DATA};
 use super::trap::Frame;
 use super::xsave::Area;
+use crate::checks;
 
 /// The layout that `kpio_switch` and `kpio_resume` know.
 #[repr(C)]
@@ -135,6 +136,7 @@ impl Context {
 
     /// Saves the caller here and continues `to`; comes back when this context is continued.
     pub fn switch_to(&self, to: &Context) {
+        checks::context::about_to_switch();
         // SAFETY: interrupts are off and the caller is the thread of this context; `to` was claimed
         // by this CPU (`set_on_cpu`) and holds a valid continuation.
         unsafe { kpio_switch(self.0.get(), to.0.get()) }

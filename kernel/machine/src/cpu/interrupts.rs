@@ -5,6 +5,8 @@
 
 use core::marker::PhantomData;
 
+use crate::checks::context;
+
 const INTERRUPT_FLAG: u64 = 1 << 9;
 
 /// Whether this CPU takes interrupts.
@@ -25,6 +27,7 @@ pub fn enable() {
 /// Turns interrupts on and waits for one, without a gap in which it could be missed; returns with
 /// interrupts off.
 pub fn wait_for_one() {
+    context::interrupts_come_on();
     // SAFETY: `sti` takes effect after the next instruction, so the wake-up cannot slip in between.
     unsafe { core::arch::asm!("sti", "hlt", "cli", options(nostack)) }
 }
@@ -52,6 +55,7 @@ impl Disabled {
             super::touch_stack_reserve();
             // SAFETY: the guard turns them on again.
             unsafe { core::arch::asm!("cli", options(nostack)) }
+            context::interrupts_went_off();
         }
         Self {
             were_enabled,
@@ -64,6 +68,7 @@ impl Drop for Disabled {
     #[inline(always)]
     fn drop(&mut self) {
         if self.were_enabled {
+            context::interrupts_come_on();
             enable();
         }
     }

@@ -7,6 +7,7 @@
 use alloc::boxed::Box;
 
 use super::SLOT_COUNT;
+use crate::checks::context;
 use spin::Once;
 
 /// Selector of the kernel's code segment.
@@ -34,10 +35,10 @@ pub mod slot {
 }
 
 /// Bytes of each landing pad: room for saved state and for a fault's report.
-const PAD_BYTES: usize = 32 * 1024;
+pub(crate) const PAD_BYTES: usize = 32 * 1024;
 
 #[repr(C, align(64))]
-struct Pad([u8; PAD_BYTES]);
+struct Pad([u64; PAD_BYTES / 8]);
 
 #[repr(C, packed)]
 struct TaskState {
@@ -112,12 +113,13 @@ impl CpuTables {
             reserved3: 0,
             io_map_base: size_of::<TaskState>() as u16,
         },
-        pads: [const { Pad([0; PAD_BYTES]) }; SLOT_COUNT - 1],
+        pads: [const { Pad([0; PAD_BYTES / 8]) }; SLOT_COUNT - 1],
     };
 
     fn load(&'static mut self) {
         let mut stacks = [0; 7];
-        for (stack, pad) in stacks.iter_mut().zip(&self.pads) {
+        for (stack, pad) in stacks.iter_mut().zip(&mut self.pads) {
+            context::paint_pad(&mut pad.0);
             *stack = &raw const *pad as u64 + PAD_BYTES as u64;
         }
         self.task.interrupt_stacks = stacks;

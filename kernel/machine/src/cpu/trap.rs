@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use super::context::Context;
 use super::xsave::{AREA_BYTES, Area};
 use super::{SLOT_COUNT, tables};
+use crate::checks::context;
 use crate::memory::page_table;
 
 /// The exceptions that the kernel tells apart (Intel SDM vol. 3, table 6-1).
@@ -222,6 +223,8 @@ impl Trap<'_> {
     /// Saves the interrupted thread in `from` and continues `to`. Does not come back to the caller:
     /// when `from` is continued, it is at the interrupted instruction.
     pub fn switch_to(&mut self, from: &Context, to: &Context) -> ! {
+        context::about_to_switch();
+        context::check_pad(pad_end(self.frame));
         from.save_interrupted(self.frame, self.extended);
         super::block().busy[self.slot as usize].store(0, Ordering::Release);
         from.resume_other(to)
@@ -335,7 +338,18 @@ unsafe extern "sysv64" fn dispatch(frame: *mut Frame, extended: *mut Area, slot:
             },
         }
     };
+    let gate = context::enter_gate(
+        trap.vector(),
+        trap.interrupts_were_enabled(),
+        pad_end(trap.frame),
+    );
     handler(&mut trap);
+    context::leave_gate(&gate);
+}
+
+/// Where the landing pad begins on which the entry has saved this frame: right above it.
+fn pad_end(frame: &Frame) -> usize {
+    core::ptr::from_ref(frame) as usize + size_of::<Frame>()
 }
 
 fn run_report(frame: &Frame) -> ! {

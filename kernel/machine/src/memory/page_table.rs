@@ -38,7 +38,7 @@ const SHIFTS: [u32; 4] = [39, 30, 21, 12];
 
 static ROOT: AtomicU64 = AtomicU64::new(0);
 static FRAME_SOURCE: AtomicUsize = AtomicUsize::new(0);
-static DEVICE_LOCK: IrqLock<()> = IrqLock::new(());
+static DEVICE_LOCK: IrqLock<()> = IrqLock::named("device window", ());
 
 /// What may be done with a page beyond reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

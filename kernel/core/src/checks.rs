@@ -1,0 +1,61 @@
+//! What the core adds to the checks of the machine layer (`kernel_machine::checks`): the order of locks that its text
+//! promises, and how a broken rule ends.
+//!
+//! Law: an order that is not in [`LOCK_ORDER`] may be taken, but is listed when the machine powers off, and the suite
+//! `checks` fails on it: the text and the machine agree. Without the feature `checks` all of it is nothing.
+
+use core::fmt;
+
+#[cfg(feature = "checks")]
+use kernel_machine::checks as machine_checks;
+
+/// Which lock may be held while which is taken; see the text of the crate.
+#[cfg(feature = "checks")]
+const LOCK_ORDER: &[(&str, &str)] = &[
+    ("heap", "frames"),
+    ("regions", "frames"),
+    ("device window", "frames"),
+    ("console line", "log ring"),
+];
+
+/// From here on a broken rule ends in a report.
+pub(crate) fn init() {
+    #[cfg(feature = "checks")]
+    {
+        machine_checks::init(crate::fault::stop_with);
+        for (outer, inner) in LOCK_ORDER {
+            machine_checks::locks::declare(outer, inner);
+        }
+    }
+}
+
+/// The machine stops for a reason: rules need no longer hold.
+pub(crate) fn finish() {
+    #[cfg(feature = "checks")]
+    machine_checks::finish();
+}
+
+/// The locks that CPUs hold and wait for, for a report.
+#[cfg_attr(
+    not(feature = "checks"),
+    expect(clippy::unnecessary_wraps, reason = "with checks it writes")
+)]
+pub(crate) fn write_state(_out: &mut dyn fmt::Write) -> fmt::Result {
+    #[cfg(feature = "checks")]
+    machine_checks::locks::write_state(_out)?;
+    Ok(())
+}
+
+/// Says in the log what the checks have seen.
+pub(crate) fn summarize() {
+    #[cfg(feature = "checks")]
+    {
+        machine_checks::locks::for_each_undeclared(&mut |order| {
+            log::warn!("checks: an order of locks that was not declared: {order}");
+        });
+        log::info!(
+            "checks: nothing was found; with interrupts off, at most {} bytes of stack were used",
+            machine_checks::context::deepest_bytes()
+        );
+    }
+}
