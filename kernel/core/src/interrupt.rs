@@ -108,12 +108,14 @@ fn note_apic_id() {
 }
 
 fn start_io_apics() {
+    let mut started = Vec::new();
     for info in &platform::platform().io_apics {
         match IoApic::start(info) {
-            Ok(io_apic) => IO_APICS.lock().push(io_apic),
+            Ok(io_apic) => started.push(io_apic),
             Err(error) => log::warn!("interrupts: an I/O APIC is left out: {error}"),
         }
     }
+    *IO_APICS.lock() = started;
 }
 
 pub(crate) fn local_apic() -> &'static LocalApic {
