@@ -4,6 +4,8 @@
 //! can be reached. What is illegal at the level of the machine is done there ([`provoke`]); what is a bug of safe
 //! code stands here.
 
+mod defects;
+
 use alloc::vec::Vec;
 use core::fmt;
 use core::hint::black_box;
@@ -50,8 +52,8 @@ const fn kind(name: &'static str, run: fn(&Licence)) -> Kind {
     Kind { name, run }
 }
 
-/// All of them.
-pub const KINDS: &[Kind] = &[
+/// Those that every kernel notices; the others are found by checks.
+const KINDS: &[Kind] = &[
     kind("panic", panic_in_kernel),
     kind("null-read", provoke::null_read),
     kind("null-write", provoke::null_write),
@@ -77,6 +79,11 @@ pub const KINDS: &[Kind] = &[
     kind("write-text-alias", provoke::write_to_text_alias),
     kind("execute-heap", provoke::execute_heap),
 ];
+
+/// All of them.
+pub fn kinds() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().chain(defects::KINDS)
+}
 
 /// The licence of a test image; other images get none.
 pub fn licence(info: &BootInfo) -> Option<Licence> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use contract_boot::BootInfo;
-use kernel_core::crash::{self, KINDS, Kind, Licence};
+use kernel_core::crash::{self, Kind, Licence};
 use runtime_host::{ByteSource, Notifier, Read, StreamFailure};
 use runtime_prompt::{Job, StartError};
 
@@ -84,11 +84,11 @@ impl CrashCommand {
 }
 
 fn find(name: &str) -> Option<Kind> {
-    KINDS.iter().find(|kind| kind.name == name).copied()
+    crash::kinds().find(|kind| kind.name == name).copied()
 }
 
 fn usage() -> String {
-    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let names: Vec<&str> = crash::kinds().map(|kind| kind.name).collect();
     format!(
         "say which: protections, panic-runtime, host-call, leak, abort, {}",
         names.join(", ")

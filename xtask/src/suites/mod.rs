@@ -6,6 +6,7 @@
 
 mod boot;
 mod check;
+mod checks;
 mod console;
 mod damage;
 mod faults;
@@ -71,6 +72,11 @@ pub const SUITES: &[Suite] = &[
         name: "faults",
         about: "a kernel that fails says why, where and with what names",
         run: faults::run,
+    },
+    Suite {
+        name: "checks",
+        about: "a kernel that watches itself finds bugs that do no harm yet",
+        run: checks::run,
     },
     Suite {
         name: "hostile",

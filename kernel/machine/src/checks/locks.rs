@@ -116,10 +116,10 @@ static CLASSES: Mutex<[Option<Label>; CLASSES_MAX]> = Mutex::new([None; CLASSES_
 static GRAPH: LockGraph = LockGraph::new();
 /// Who added each edge first; by outer class, then inner.
 static WITNESSES: [[Witness; CLASSES_MAX]; CLASSES_MAX] =
-    [const { [const { Witness::EMPTY }; CLASSES_MAX] }; CLASSES_MAX];
+    [const { [const { Witness::empty() }; CLASSES_MAX] }; CLASSES_MAX];
 /// For each class, those that were declared to come after it.
 static DECLARED: [AtomicU64; CLASSES_MAX] = [const { AtomicU64::new(0) }; CLASSES_MAX];
-static CPUS: [PerCpu; CPUS_MAX] = [const { PerCpu::EMPTY }; CPUS_MAX];
+static CPUS: [PerCpu; CPUS_MAX] = [const { PerCpu::empty() }; CPUS_MAX];
 
 fn index_of(label: Label) -> usize {
     let mut classes = CLASSES.lock();
@@ -142,18 +142,22 @@ struct Witness {
 }
 
 impl Witness {
-    const EMPTY: Self = Self {
-        outer: SiteCell::EMPTY,
-        inner: SiteCell::EMPTY,
-        thread: AtomicU32::new(NOBODY),
-    };
+    const fn empty() -> Self {
+        Self {
+            outer: SiteCell::empty(),
+            inner: SiteCell::empty(),
+            thread: AtomicU32::new(NOBODY),
+        }
+    }
 }
 
 /// Holds a place in the source.
 struct SiteCell(AtomicPtr<Location<'static>>);
 
 impl SiteCell {
-    const EMPTY: Self = Self(AtomicPtr::new(ptr::null_mut()));
+    const fn empty() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
 
     fn set(&self, site: Site) {
         self.0
@@ -185,12 +189,14 @@ struct Taken {
 }
 
 impl Taken {
-    const EMPTY: Self = Self {
-        lock: AtomicUsize::new(0),
-        class: AtomicU8::new(UNKNOWN),
-        site: SiteCell::EMPTY,
-        thread: AtomicU32::new(NOBODY),
-    };
+    const fn empty() -> Self {
+        Self {
+            lock: AtomicUsize::new(0),
+            class: AtomicU8::new(UNKNOWN),
+            site: SiteCell::empty(),
+            thread: AtomicU32::new(NOBODY),
+        }
+    }
 
     fn set(&self, lock: usize, class: u8, site: Site) {
         self.class.store(class, Ordering::Relaxed);
@@ -260,12 +266,14 @@ struct PerCpu {
 }
 
 impl PerCpu {
-    const EMPTY: Self = Self {
-        held: [const { Taken::EMPTY }; HELD_MAX],
-        held_count: AtomicUsize::new(0),
-        waits_for: Taken::EMPTY,
-        taken_count: AtomicUsize::new(0),
-    };
+    const fn empty() -> Self {
+        Self {
+            held: [const { Taken::empty() }; HELD_MAX],
+            held_count: AtomicUsize::new(0),
+            waits_for: Taken::empty(),
+            taken_count: AtomicUsize::new(0),
+        }
+    }
 
     fn held(&self) -> &[Taken] {
         &self.held[..self.held_count.load(Ordering::Relaxed).min(HELD_MAX)]

@@ -1,0 +1,137 @@
+//! Bugs that a kernel with checks finds: each breaks one rule, and none of them would stop a kernel without checks
+//! when it happens.
+
+use alloc::vec::Vec;
+use core::hint::black_box;
+use core::mem;
+use core::sync::atomic::Ordering;
+
+use kernel_machine::cpu::{interrupts, provoke};
+use kernel_machine::sync::{IrqLock, STACK_RESERVE_BYTES};
+
+use super::{FREE_LINE, FREE_VECTOR, Kind, Licence, SEEN, kind, spawn, wait_until};
+use crate::{interrupt, thread, time};
+
+/// All of them.
+pub(super) const KINDS: &[Kind] = &[
+    kind("lock-inversion", invert_two_locks),
+    kind("lock-inversion-of-three", invert_three_locks),
+    kind("lock-order-declared", contradict_the_text),
+    kind("locks-of-one-kind", take_two_of_one_kind),
+    kind("allocate-under-lock", allocate_under_lock),
+    kind("allocate-in-handler", |licence| {
+        handle(licence, allocate);
+    }),
+    kind("sleep-under-lock", sleep_under_lock),
+    kind("sleep-in-handler", |licence| {
+        handle(licence, sleep_a_moment);
+    }),
+    kind("interrupts-on-under-lock", turn_interrupts_on_under_lock),
+    kind("interrupts-on-in-handler", |licence| {
+        handle(licence, interrupts::enable);
+    }),
+    kind("handler-keeps-lock", |licence| handle(licence, keep_lock)),
+    kind("pad-overrun", |licence| handle(licence, use_up_pad)),
+    kind("stack-reserve", use_up_reserve),
+];
+
+const MOMENT_NS: u64 = 1_000_000;
+
+static ONE: IrqLock<()> = IrqLock::named("crash one", ());
+static TWO: IrqLock<()> = IrqLock::named("crash two", ());
+static THREE: IrqLock<()> = IrqLock::named("crash three", ());
+static OF_ONE_KIND: [IrqLock<()>; 2] = [const { IrqLock::new(()) }; 2];
+/// Of the same class as the kernel's.
+static FRAMES: IrqLock<()> = IrqLock::named("frames", ());
+static HEAP: IrqLock<()> = IrqLock::named("heap", ());
+
+/// One thread takes them in one order, and when it is long done another in the other.
+fn invert_two_locks(_: &Licence) {
+    run_in_another_thread(one_before_two);
+    let two = TWO.lock();
+    let one = ONE.lock();
+    drop((one, two));
+}
+
+extern "C" fn one_before_two(_: usize) {
+    take_both(&ONE, &TWO);
+    SEEN.store(1, Ordering::SeqCst);
+}
+
+fn take_both(outer: &IrqLock<()>, inner: &IrqLock<()>) {
+    let outer = outer.lock();
+    let inner = inner.lock();
+    drop((inner, outer));
+}
+
+fn invert_three_locks(_: &Licence) {
+    take_both(&ONE, &TWO);
+    take_both(&TWO, &THREE);
+    take_both(&THREE, &ONE);
+}
+
+fn contradict_the_text(_: &Licence) {
+    take_both(&FRAMES, &HEAP);
+}
+
+fn take_two_of_one_kind(_: &Licence) {
+    take_both(&OF_ONE_KIND[0], &OF_ONE_KIND[1]);
+}
+
+fn allocate() {
+    drop(black_box(Vec::<u8>::with_capacity(black_box(64))));
+}
+
+fn allocate_under_lock(_: &Licence) {
+    let _one = ONE.lock();
+    allocate();
+}
+
+fn sleep_a_moment() {
+    thread::sleep_until(time::monotonic_ns() + MOMENT_NS);
+}
+
+fn sleep_under_lock(_: &Licence) {
+    let _one = ONE.lock();
+    sleep_a_moment();
+}
+
+fn turn_interrupts_on_under_lock(_: &Licence) {
+    let _one = ONE.lock();
+    interrupts::enable();
+}
+
+fn keep_lock() {
+    mem::forget(ONE.lock());
+}
+
+#[inline(never)]
+fn use_up_pad() {
+    black_box([0_u64; 32 * 1024 / 8]);
+}
+
+#[inline(never)]
+fn use_up_reserve(_: &Licence) {
+    let _interrupts = interrupts::Disabled::enter();
+    take_far_below();
+}
+
+#[inline(never)]
+fn take_far_below() {
+    let room = black_box([0_u8; STACK_RESERVE_BYTES - 1024]);
+    drop(ONE.lock());
+    black_box(room);
+}
+
+/// Lets a device's handler do it.
+fn handle(licence: &Licence, handler: fn()) {
+    if interrupt::register_isa(FREE_LINE, handler) {
+        provoke::interrupt::<FREE_VECTOR>(licence);
+    }
+}
+
+fn run_in_another_thread(entry: extern "C" fn(usize)) {
+    SEEN.store(0, Ordering::SeqCst);
+    spawn(entry);
+    wait_until(|| SEEN.load(Ordering::SeqCst) != 0);
+}
