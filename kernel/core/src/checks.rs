@@ -50,6 +50,7 @@ pub(crate) fn write_state(_out: &mut dyn fmt::Write) -> fmt::Result {
 pub(crate) fn summarize() {
     #[cfg(feature = "checks")]
     {
+        crate::log::set_terminal_level(log::LevelFilter::Info);
         machine_checks::locks::for_each_undeclared(&mut |order| {
             log::warn!("checks: an order of locks that was not declared: {order}");
         });

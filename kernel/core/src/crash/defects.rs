@@ -118,9 +118,10 @@ fn use_up_reserve(_: &Licence) {
 
 #[inline(never)]
 fn take_far_below() {
-    let room = black_box([0_u8; STACK_RESERVE_BYTES - 1024]);
+    let mut room = [0_u8; STACK_RESERVE_BYTES - 1536];
+    black_box(&mut room);
     drop(ONE.lock());
-    black_box(room);
+    black_box(&mut room);
 }
 
 /// Lets a device's handler do it.

@@ -95,10 +95,16 @@ pub(crate) fn about_to_use_heap() {
     }
 }
 
+/// A thread may have to wait, now or another time.
+#[track_caller]
+pub fn about_to_wait() {
+    assert_in_thread("a thread gives up its CPU");
+}
+
 /// A thread gives up this CPU.
 #[track_caller]
 pub(crate) fn about_to_switch() {
-    assert_in_thread("a thread gives up its CPU");
+    about_to_wait();
     here().stack_base.store(0, Ordering::Relaxed);
 }
 

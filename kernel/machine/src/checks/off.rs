@@ -43,6 +43,10 @@ pub mod context {
     #[inline(always)]
     pub(crate) fn about_to_use_heap() {}
 
+    /// A thread may have to wait.
+    #[inline(always)]
+    pub fn about_to_wait() {}
+
     #[inline(always)]
     pub(crate) fn about_to_switch() {}
 
