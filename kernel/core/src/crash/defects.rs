@@ -41,9 +41,9 @@ static ONE: IrqLock<()> = IrqLock::named("crash one", ());
 static TWO: IrqLock<()> = IrqLock::named("crash two", ());
 static THREE: IrqLock<()> = IrqLock::named("crash three", ());
 static OF_ONE_KIND: [IrqLock<()>; 2] = [const { IrqLock::new(()) }; 2];
-/// Of the same class as the kernel's.
-static FRAMES: IrqLock<()> = IrqLock::named("frames", ());
-static HEAP: IrqLock<()> = IrqLock::named("heap", ());
+/// Declared to be taken in this order.
+static OUTER: IrqLock<()> = IrqLock::named("crash outer", ());
+static INNER: IrqLock<()> = IrqLock::named("crash inner", ());
 
 /// One thread takes them in one order, and when it is long done another in the other.
 fn invert_two_locks(_: &Licence) {
@@ -71,7 +71,7 @@ fn invert_three_locks(_: &Licence) {
 }
 
 fn contradict_the_text(_: &Licence) {
-    take_both(&FRAMES, &HEAP);
+    take_both(&INNER, &OUTER);
 }
 
 fn take_two_of_one_kind(_: &Licence) {

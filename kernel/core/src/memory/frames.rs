@@ -53,7 +53,8 @@ impl Exclusive<Store<'static, POOL_FRAMES>> for Shared {
     }
 }
 
-static CACHES: [Cache; CPUS_MAX] = [const { Cache(IrqLock::named("frame cache", CpuCache::EMPTY)) }; CPUS_MAX];
+static CACHES: [Cache; CPUS_MAX] =
+    [const { Cache(IrqLock::named("frame cache", CpuCache::EMPTY)) }; CPUS_MAX];
 static STORE: Shared = Shared(IrqLock::named("frames", Store::EMPTY));
 
 fn caches() -> FrameCaches<'static, Cache, Shared> {

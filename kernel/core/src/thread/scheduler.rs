@@ -8,6 +8,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use kernel_machine::checks::context;
 use kernel_machine::cpu::{self, CPUS_MAX, interrupts, mailbox, trap::Trap};
 use kernel_machine::sync::IrqLock;
 use lib_deadline_queue::DeadlineQueue;
@@ -102,6 +103,7 @@ fn is_idle_thread(thread: &Thread, state: &CpuState) -> bool {
 
 /// Lets others run, if any want to.
 pub fn yield_now() {
+    context::about_to_wait();
     let _interrupts = interrupts::Disabled::enter();
     switch(true);
 }

@@ -4,6 +4,7 @@
 //! none is lost; a park may also end without cause, so callers look again at what they wait for. From
 //! the moment a thread has said that it is parked until it has left its CPU, interrupts are off.
 
+use kernel_machine::checks::context;
 use kernel_machine::cpu::interrupts;
 
 use super::current_thread;
@@ -20,6 +21,7 @@ pub(crate) struct WaitState {
 
 /// Sleeps until unparked or until the monotonic clock reaches `deadline_ns`. May end without cause.
 pub(crate) fn park(deadline_ns: Option<u64>) {
+    context::about_to_wait();
     let me = current_thread();
     let _interrupts = interrupts::Disabled::enter();
     if !announce(me) {

@@ -463,8 +463,7 @@ pub fn for_each_undeclared(visit: &mut dyn FnMut(fmt::Arguments<'_>)) {
     for (outer, row) in WITNESSES.iter().enumerate() {
         for (inner, witness) in row.iter().enumerate() {
             let seen = witness.thread.load(Ordering::Relaxed) != NOBODY;
-            let declared = DECLARED[outer].load(Ordering::Relaxed) & 1 << inner != 0;
-            if seen && !declared {
+            if seen && !is_declared(outer, inner) {
                 visit(format_args!(
                     "{} (held since {}) before {} (taken at {})",
                     ClassName(outer),
@@ -475,6 +474,19 @@ pub fn for_each_undeclared(visit: &mut dyn FnMut(fmt::Arguments<'_>)) {
             }
         }
     }
+}
+
+/// Whether the declared orders lead from one class to the other.
+fn is_declared(outer: usize, inner: usize) -> bool {
+    let (mut reached, mut new) = (0, 1_u64 << outer);
+    while new != 0 {
+        let from = new.trailing_zeros() as usize;
+        new &= new - 1;
+        let next = DECLARED[from].load(Ordering::Relaxed) & !reached;
+        reached |= next;
+        new |= next;
+    }
+    reached & 1 << inner != 0
 }
 
 /// Nothing may be held by this CPU; `what` is about to happen.
