@@ -22,10 +22,12 @@ mod system;
 mod workspace;
 
 use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use failure::{Failure, Result};
 use paths::{Paths, Variant};
+use run::Recording;
 use setup::{Need, ensure_packages};
 
 const HELP: &str = "\
@@ -33,6 +35,10 @@ cargo xtask run [--headless] [--cpus N] [--memory MIB] [--checks] [--gdb]
     Builds everything, boots it, and gives its prompt on this terminal; --checks: a kernel that watches itself.
 cargo xtask run [OPTION…] [--dir HOST_DIR] [--out HOST_DIR] [--stdin FILE] [--jit] -- PROGRAM.wasm ARG…
     Boots, runs one component with HOST_DIR as its `/`, and exits with its exit code.
+cargo xtask trace [--trace FILE] [--events CATEGORY,CATEGORY…] [OPTION…] -- PROGRAM.wasm ARG…
+    The same, and writes what the kernel traced meanwhile: FILE, or target/kpio/trace.json, for ui.perfetto.dev.
+cargo xtask profile [--profile FILE.svg] [--hz N] [OPTION…] -- PROGRAM.wasm ARG…
+    The same, and writes what ran meanwhile: a flame graph, FILE.svg or target/kpio/profile.svg, and FILE.folded.
 cargo xtask test [SUITE…]
     Runs all test suites, or those named.
 cargo xtask check
@@ -60,6 +66,14 @@ fn dispatch(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
     let paths = Paths::find()?;
     match command.as_str() {
         "run" => run::run(&paths, &run::Options::parse(words)?),
+        "trace" => run::run(
+            &paths,
+            &recorded(&paths, "trace.json", Recording::trace, words)?,
+        ),
+        "profile" => run::run(
+            &paths,
+            &recorded(&paths, "profile.svg", Recording::profile, words)?,
+        ),
         "test" => suites::run(&paths, &words.collect::<Vec<_>>()),
         "check" => check::run(&paths),
         "bench" => bench::run(&paths, &bench::Options::parse(words)?),
@@ -71,6 +85,23 @@ fn dispatch(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
         }
         _ => Err(Failure::Usage(format!("there is no command `{command}`"))),
     }
+}
+
+/// The options of a run that is recorded, into a file of the target folder unless they name another.
+fn recorded(
+    paths: &Paths,
+    file: &str,
+    recording: fn(PathBuf) -> Recording,
+    words: impl Iterator<Item = String>,
+) -> Result<run::Options> {
+    let recording = recording(paths.out().join(file));
+    let options = run::Options::parse_with(Some(recording), words)?;
+    if options.program.is_none() {
+        return Err(Failure::Usage(
+            "what is recorded is the run of a program, `-- PROGRAM.wasm ARG…`".into(),
+        ));
+    }
+    Ok(options)
 }
 
 fn write_images(paths: &Paths, option: Option<&str>) -> Result<()> {

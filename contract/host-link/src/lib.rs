@@ -26,14 +26,16 @@
 //! 3. When the program has ended, and only if the host asked for the tree on the command line:
 //!    each entry as [`from_guest::TREE_ENTRY`], parents before children, a file followed by its
 //!    contents in [`from_guest::TREE_DATA`]; then [`from_guest::TREE_END`].
-//! 4. [`from_guest::EXIT`] is the last frame; the machine powers off.
+//! 4. Only if the host asked for a recording (a trace or a profile) on the command line: it as
+//!    [`from_guest::RECORDING_DATA`], then [`from_guest::RECORDING_END`].
+//! 5. [`from_guest::EXIT`] is the last frame; the machine powers off.
 //!
 //! [`from_guest::MESSAGE`] may come at any time before `EXIT`. A line that ends without `EXIT` means
 //! that the machine failed.
 #![no_std]
 
 /// The version of everything in this crate. Guest and host come from one build; a mismatch is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// First byte of every frame. Not ASCII and not the start of a UTF-8 sequence.
 pub const SYNC: u8 = 0xA6;
@@ -71,6 +73,11 @@ pub mod from_guest {
     pub const TREE_DATA: u8 = 0x08;
     /// The tree is complete: `entries: u32`.
     pub const TREE_END: u8 = 0x09;
+    /// The next bytes of the recording: a trace as JSON for trace viewers, or a profile as folded stacks. UTF-8 as
+    /// a whole; a frame may end within a character.
+    pub const RECORDING_DATA: u8 = 0x0A;
+    /// The recording is complete: `len_bytes: u64`, all of it.
+    pub const RECORDING_END: u8 = 0x0B;
 }
 
 /// Kinds of frames that the host sends.

@@ -1,7 +1,8 @@
 //! Walking the stack of code that has failed.
 //!
 //! Law: it only looks. Memory is read through the page tables, so a damaged stack ends the walk instead of
-//! faulting; nothing is allocated; at most [`FRAMES_MAX`] places are visited. It needs about 8 KiB of stack.
+//! faulting; nothing is allocated; at most as many places are visited
+//! as the caller says. It needs about 8 KiB of stack.
 //!
 //! Code in the kernel's text is walked by its call frame information, published code by its chain of frame pointers
 //! (`lib-unwind`). From a landing pad or an alternate stack it goes on with the registers that were saved
@@ -15,7 +16,7 @@ use lib_unwind::{Memory, Registers, Section, Tables, Unwinder};
 
 use crate::memory::code;
 
-/// The most places that one walk visits: endless recursion ends the report soon.
+/// The most places that a report's walk visits: endless recursion ends it soon.
 pub(crate) const FRAMES_MAX: usize = 64;
 
 /// One place in the chain of calls.
@@ -40,8 +41,8 @@ impl Memory for MappedMemory {
     }
 }
 
-/// Visits the places from the innermost outwards, beginning with the instruction of `frame`.
-pub(crate) fn walk(frame: &Frame, visit: &mut dyn FnMut(Place)) {
+/// Visits at most `frames_max` places from the innermost outwards, beginning with the instruction of `frame`.
+pub(crate) fn walk(frame: &Frame, frames_max: usize, visit: &mut dyn FnMut(Place)) {
     let registers = Registers::from_dwarf(frame.dwarf());
     let Some(tables) = tables() else {
         return visit(Place {
@@ -49,7 +50,7 @@ pub(crate) fn walk(frame: &Frame, visit: &mut dyn FnMut(Place)) {
             lookup_address: registers.rip,
         });
     };
-    let mut unwinder = Unwinder::new(&tables, registers, FRAMES_MAX);
+    let mut unwinder = Unwinder::new(&tables, registers, frames_max);
     let mut trapped = *frame;
     while let Some(found) = unwinder.next(&MappedMemory) {
         visit(Place {

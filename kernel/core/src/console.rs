@@ -116,7 +116,7 @@ pub(crate) fn enable_interrupts() {
             continue;
         }
         if !interrupt::register_isa(line.com().isa_irq(), handler) {
-            log::warn!("serial: {line:?} has no interrupt line: nothing can be read from it");
+            log::warn!("{line:?} has no interrupt line: nothing can be read from it");
             continue;
         }
         if let Some(serial) = line.port().state.lock().serial.as_mut() {

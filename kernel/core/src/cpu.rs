@@ -44,11 +44,11 @@ pub(crate) fn start_others(info: &BootInfo) {
     let others = platform::platform().processors.iter();
     let others = others.filter(|cpu| cpu.enabled && cpu.apic_id != own);
     if page.len_bytes == 0 || page.start >= 1 << 20 {
-        log::warn!("cpu: no page below 1 MiB was free: only one CPU runs");
+        log::warn!("no page below 1 MiB was free: only one CPU runs");
         return;
     }
     if page_table::root() >= 1 << 32 {
-        log::warn!("cpu: the page tables lie above 4 GiB, where a starting CPU cannot load them");
+        log::warn!("the page tables lie above 4 GiB, where a starting CPU cannot load them");
         return;
     }
     if page_table::set_identity_window(true).is_err() {
@@ -56,13 +56,13 @@ pub(crate) fn start_others(info: &BootInfo) {
     }
     for (index, cpu) in (1..EXPECTED.load(Ordering::Relaxed)).zip(others) {
         if !start_one(page.start, index, cpu.apic_id) {
-            log::error!("cpu: the CPU with APIC id {} does not start", cpu.apic_id);
+            log::error!("the CPU with APIC id {} does not start", cpu.apic_id);
             break;
         }
     }
     let _cannot_fail = page_table::set_identity_window(false);
     let _flushed = mailbox::flush_everywhere(None);
-    log::info!("cpu: {} running", online_count());
+    log::info!("{} running", online_count());
 }
 
 fn start_one(page: u64, index: u32, apic_id: u32) -> bool {

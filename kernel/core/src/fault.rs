@@ -116,6 +116,12 @@ pub(crate) fn init(info: &BootInfo) {
     }
 }
 
+/// The kernel's function that `address` lies in, with the names that a report uses.
+pub fn function_at(address: u64) -> Option<&'static str> {
+    let symbols = CONTEXT.get()?.symbols.as_ref()?;
+    symbols.lookup(address).map(|symbol| symbol.name)
+}
+
 /// Whether some CPU is reporting the kernel's failure.
 pub(crate) fn is_stopping() -> bool {
     REPORTER.load(Ordering::Acquire) != NOBODY
@@ -254,7 +260,7 @@ fn write_backtrace(out: &mut dyn Write, frame: &Frame, frames_max: usize) -> fmt
     let symbols = CONTEXT.get().and_then(|context| context.symbols.as_ref());
     let mut result = Ok(());
     let mut count = 0;
-    backtrace::walk(frame, &mut |place| {
+    backtrace::walk(frame, backtrace::FRAMES_MAX, &mut |place| {
         count += 1;
         if count <= frames_max && result.is_ok() {
             result = write_place(out, symbols, place);

@@ -13,6 +13,7 @@ use kernel_machine::platform::pic;
 use kernel_machine::sync::IrqLock;
 use spin::Once;
 
+use crate::trace::profile;
 use crate::{cpu, fault, platform, time};
 
 /// The vectors in use.
@@ -62,7 +63,7 @@ pub(crate) fn init() {
     start_io_apics();
     READY.store(true, Ordering::Release);
     log::info!(
-        "interrupts: {}, timer by {}",
+        "{}, timer by {}",
         if local_apic.is_x2apic() {
             "x2APIC"
         } else {
@@ -112,7 +113,7 @@ fn start_io_apics() {
     for info in &platform::platform().io_apics {
         match IoApic::start(info) {
             Ok(io_apic) => started.push(io_apic),
-            Err(error) => log::warn!("interrupts: an I/O APIC is left out: {error}"),
+            Err(error) => log::warn!("an I/O APIC is left out: {error}"),
         }
     }
     *IO_APICS.lock() = started;
@@ -195,8 +196,13 @@ pub(crate) fn stop_other_cpus() {
     }
 }
 
-/// Sets this CPU's timer to fire at `deadline_ns`; `None` stops it.
+/// Sets this CPU's timer to fire at `deadline_ns`, or earlier while the profiler samples; `None` stops it.
 pub(crate) fn arm_timer(deadline_ns: Option<u64>) {
+    program_timer(profile::with_samples(deadline_ns));
+}
+
+/// The same for exactly that time.
+pub(crate) fn program_timer(deadline_ns: Option<u64>) {
     if !is_ready() {
         return;
     }

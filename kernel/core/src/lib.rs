@@ -30,6 +30,7 @@ pub mod random;
 mod start;
 pub mod thread;
 pub mod time;
+pub mod trace;
 pub mod trap_delivery;
 mod traps;
 

@@ -2,99 +2,106 @@
 //!
 //! Law: logging works from the first instruction and from anywhere, interrupt handlers too: a line is
 //! formatted on the stack, put into the ring under its lock, and written to the terminal by polling if its level
-//! says so. Lines longer than [`LINE_BYTES`] are cut. The ring keeps the newest [`RING_BYTES`].
+//! says so. Lines longer than [`TEXT_BYTES_MAX`] are cut. The ring keeps the newest [`RING_BYTES`].
+//!
+//! Which lines count is said per area ([`Levels`]), by the command line's `log=info,memory=debug` or at run
+//! time by [`set_levels`]. A line whose level is on in no area costs one relaxed load (that of
+//! `log::max_level`); one that is on elsewhere also finds its area and loads that area's level. What the terminal
+//! shows of what counts is said apart.
+//!
+//! Readers come by ([`read`]) and are not woken: a line may be logged under any lock, those of the futexes that
+//! would wake a reader among them.
+//!
+//! Locks: the ring's is taken alone and last.
 
-use alloc::string::String;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use contract_boot::BootInfo;
 use kernel_machine::memory::direct_map;
 use kernel_machine::sync::IrqLock;
+use lib_kernel_log::{AREAS, Area, Header, HeaderKind, LogRing};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::console::{self, Line};
 use crate::time;
 
+pub use lib_kernel_log::{LevelError, Levels, Read, TEXT_BYTES_MAX};
+
 const RING_BYTES: usize = 64 * 1024;
-const LINE_BYTES: usize = 240;
+/// What counts unless somebody says otherwise.
+const LEVEL_DEFAULT: LevelFilter = LevelFilter::Info;
+/// Room for a line's time, area and level, and for its end.
+const FRAME_BYTES: usize = 48;
 
-struct Ring {
-    bytes: [u8; RING_BYTES],
-    /// Bytes ever written; the newest stands before `written % RING_BYTES`.
-    written: usize,
-}
-
-static RING: IrqLock<Ring> = IrqLock::named(
-    "log ring",
-    Ring {
-        bytes: [0; RING_BYTES],
-        written: 0,
-    },
-);
+static RING: IrqLock<LogRing<RING_BYTES>> = IrqLock::named("log ring", LogRing::new());
+/// The least severe level that counts, by area.
+static LEVELS: [AtomicU8; AREAS.len()] =
+    [const { AtomicU8::new(LEVEL_DEFAULT as u8) }; AREAS.len()];
 /// The least severe level that the terminal shows.
-static TERMINAL_LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
+static TERMINAL_LEVEL: AtomicU8 = AtomicU8::new(LEVEL_DEFAULT as u8);
+/// Whether a person chose the terminal's level.
+static TERMINAL_IS_CHOSEN: AtomicBool = AtomicBool::new(false);
 
 struct Logger;
 
 impl Log for Logger {
-    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
-        true
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let area = Area::of_target(metadata.target());
+        metadata.level() as u8 <= LEVELS[area as usize].load(Ordering::Relaxed)
     }
 
     fn log(&self, record: &Record<'_>) {
-        let mut line = TextLine::new();
-        let now_us = time::monotonic_ns() / 1000;
-        let _cut = write!(
-            line,
-            "[{:5}.{:06}] ",
-            now_us / 1_000_000,
-            now_us % 1_000_000
-        );
-        if record.level() <= Level::Warn {
-            let _cut = write!(line, "{}: ", record.level().as_str().to_ascii_lowercase());
+        if !self.enabled(record.metadata()) {
+            return;
         }
-        let _cut = line.write_fmt(*record.args());
-        line.finish();
-        append(line.as_bytes());
+        let mut text = Text::<TEXT_BYTES_MAX>::new();
+        let _cut = text.write_fmt(*record.args());
+        let header = Header {
+            kind: HeaderKind::Line(record.level()),
+            area: Area::of_target(record.target()),
+            time_us: time::monotonic_ns() / 1000,
+        };
+        RING.lock().push(&header, text.as_bytes());
         if record.level() as u8 <= TERMINAL_LEVEL.load(Ordering::Relaxed) {
+            let line = whole_line(&header, text.as_bytes());
             console::write_polled(Line::Terminal, line.as_bytes());
+            console::write_polled(Line::Terminal, b"\r\n");
         }
     }
 
     fn flush(&self) {}
 }
 
-struct TextLine {
-    bytes: [u8; LINE_BYTES],
+/// Text on the stack; what does not fit is cut.
+struct Text<const N: usize> {
+    bytes: [u8; N],
     len: usize,
 }
 
-impl TextLine {
+impl<const N: usize> Text<N> {
     fn new() -> Self {
         Self {
-            bytes: [0; LINE_BYTES],
+            bytes: [0; N],
             len: 0,
         }
-    }
-
-    fn finish(&mut self) {
-        let end = self.len.min(LINE_BYTES - 2);
-        self.bytes[end..end + 2].copy_from_slice(b"\r\n");
-        self.len = end + 2;
     }
 
     fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
+
+    fn push_bytes(&mut self, bytes: &[u8]) {
+        let part = &bytes[..bytes.len().min(N - self.len)];
+        self.bytes[self.len..self.len + part.len()].copy_from_slice(part);
+        self.len += part.len();
+    }
 }
 
-impl Write for TextLine {
+impl<const N: usize> Write for Text<N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = LINE_BYTES - 2 - self.len.min(LINE_BYTES - 2);
-        let part = &text[..text.floor_char_boundary(room)];
-        self.bytes[self.len..self.len + part.len()].copy_from_slice(part.as_bytes());
-        self.len += part.len();
+        let part = &text[..text.floor_char_boundary(N - self.len)];
+        self.push_bytes(part.as_bytes());
         if part.len() == text.len() {
             Ok(())
         } else {
@@ -103,32 +110,49 @@ impl Write for TextLine {
     }
 }
 
-fn append(bytes: &[u8]) {
-    let mut ring = RING.lock();
-    for byte in bytes.iter().filter(|byte| **byte != b'\r') {
-        let at = ring.written % RING_BYTES;
-        ring.bytes[at] = *byte;
-        ring.written += 1;
+/// What stands before a line's text: when, what about, and how severe if it is not mere information.
+pub fn write_prefix(out: &mut dyn Write, header: &Header) -> fmt::Result {
+    let HeaderKind::Line(level) = header.kind else {
+        return Ok(());
+    };
+    let (seconds, micros) = (header.time_us / 1_000_000, header.time_us % 1_000_000);
+    write!(out, "[{seconds:5}.{micros:06}] {}: ", header.area.name())?;
+    match level {
+        Level::Error => out.write_str("error: "),
+        Level::Warn => out.write_str("warn: "),
+        Level::Info => Ok(()),
+        Level::Debug => out.write_str("debug: "),
+        Level::Trace => out.write_str("trace: "),
     }
+}
+
+fn whole_line(header: &Header, text: &[u8]) -> Text<{ TEXT_BYTES_MAX + FRAME_BYTES }> {
+    let mut line = Text::new();
+    let _cut = write_prefix(&mut line, header);
+    line.push_bytes(text);
+    line
 }
 
 /// Makes the `log` crate's macros work.
 pub(crate) fn init() {
     // Fails only if it was set before: then it works already.
     let _was_set = log::set_logger(&Logger);
-    log::set_max_level(LevelFilter::Info);
+    set_levels(&Levels::all(LEVEL_DEFAULT));
 }
 
-/// Obeys the command line's `log=LEVEL` (error, warn, info, debug, trace).
+/// Obeys the command line's `log=LEVEL,AREA=LEVEL,…`; of a wrong one nothing counts.
 pub(crate) fn configure(info: &BootInfo) {
-    let Some(level) = command_line_value(info, "log=") else {
+    let Some(words) = command_line_value(info, "log=") else {
         return;
     };
-    if let Ok(filter) = level.parse::<LevelFilter>() {
-        log::set_max_level(filter.max(LevelFilter::Info));
-        set_terminal_level(filter);
-    } else {
-        log::warn!("command line: log={level} is none of error, warn, info, debug, trace");
+    match levels().changed_by(words) {
+        Ok(mut levels) => {
+            // The terminal shows at boot what counts anywhere, unless it is told otherwise.
+            TERMINAL_IS_CHOSEN.store(levels.terminal.is_some(), Ordering::Relaxed);
+            levels.terminal = levels.terminal.or(Some(levels.loosest()));
+            set_levels(&levels);
+        }
+        Err(error) => log::warn!("command line, log=: {error}"),
     }
 }
 
@@ -146,20 +170,52 @@ pub fn command_line(info: &BootInfo) -> &'static str {
     core::str::from_utf8(bytes).unwrap_or("").trim_end()
 }
 
-/// Sets from which level on lines are shown on the terminal, besides being kept.
-pub fn set_terminal_level(filter: LevelFilter) {
-    TERMINAL_LEVEL.store(filter as u8, Ordering::Relaxed);
+/// Which lines count, and what the terminal shows.
+pub fn levels() -> Levels {
+    let mut levels = Levels::all(LevelFilter::Off);
+    for ((area, _), level) in AREAS.iter().zip(&LEVELS) {
+        levels.set(*area, filter_of(level.load(Ordering::Relaxed)));
+    }
+    levels.terminal = Some(filter_of(TERMINAL_LEVEL.load(Ordering::Relaxed)));
+    levels
+}
+
+/// Says which lines count from now on, and what the terminal shows of them where that is said.
+pub fn set_levels(levels: &Levels) {
+    for ((area, _), level) in AREAS.iter().zip(&LEVELS) {
+        level.store(levels.of(*area) as u8, Ordering::Relaxed);
+    }
+    log::set_max_level(levels.loosest());
+    if let Some(terminal) = levels.terminal {
+        TERMINAL_LEVEL.store(terminal as u8, Ordering::Relaxed);
+    }
+}
+
+/// From here on the terminal is the person's: it shows warnings only, unless the command line chose.
+pub fn quiet_terminal() {
+    if !TERMINAL_IS_CHOSEN.load(Ordering::Relaxed) {
+        TERMINAL_LEVEL.store(LevelFilter::Warn as u8, Ordering::Relaxed);
+    }
+}
+
+fn filter_of(number: u8) -> LevelFilter {
+    let found = LevelFilter::iter().find(|filter| *filter as u8 == number);
+    found.unwrap_or(LEVEL_DEFAULT)
 }
 
 /// What the runtime printed with `println!` and the like: goes to log and terminal as it is.
 pub fn write_stdio(bytes: &[u8]) {
-    for part in bytes.chunks(LINE_BYTES) {
+    for part in bytes.chunks(TEXT_BYTES_MAX) {
         // The caller's memory may fault; under the locks nothing may.
-        let mut copy = [0; LINE_BYTES];
-        copy[..part.len()].copy_from_slice(part);
-        let part = &copy[..part.len()];
-        append(part);
-        for line in part.split_inclusive(|byte| *byte == b'\n') {
+        let mut copy = Text::<TEXT_BYTES_MAX>::new();
+        copy.push_bytes(part);
+        let header = Header {
+            kind: HeaderKind::Raw,
+            area: Area::Stdio,
+            time_us: time::monotonic_ns() / 1000,
+        };
+        RING.lock().push(&header, copy.as_bytes());
+        for line in copy.as_bytes().split_inclusive(|byte| *byte == b'\n') {
             let (text, newline) = match line.split_last() {
                 Some((b'\n', text)) => (text, true),
                 _ => (line, false),
@@ -172,41 +228,38 @@ pub fn write_stdio(bytes: &[u8]) {
     }
 }
 
-/// The log as it stands, oldest line first; bytes that are not UTF-8 are replaced.
-pub fn snapshot() -> String {
-    let mut bytes = alloc::vec![0; RING_BYTES];
-    let mut len = 0;
-    // Copied in steps, so that the lock is held shortly; lines written meanwhile may be missing.
-    let (start, end) = {
-        let ring = RING.lock();
-        (ring.written.saturating_sub(RING_BYTES), ring.written)
-    };
-    for at in (start..end).step_by(1024) {
-        let step = (end - at).min(1024);
-        let mut part = [0; 1024];
-        copy_from_ring(at, &mut part[..step]);
-        bytes[len..len + step].copy_from_slice(&part[..step]);
-        len += step;
-    }
-    String::from_utf8_lossy(&bytes[..len]).into_owned()
+/// Where the log ends now: the position of the next record.
+pub fn end() -> u64 {
+    RING.lock().end()
 }
 
-fn copy_from_ring(at: usize, output: &mut [u8]) {
-    let ring = RING.lock();
-    for (offset, byte) in output.iter_mut().enumerate() {
-        *byte = ring.bytes[(at + offset) % RING_BYTES];
-    }
+/// The record at `position`, or the oldest that there is if that one is gone, with its text at the start of
+/// `text`; `None` at the end. Positions come from [`end`] and [`Read::next`]; 0 is the oldest.
+pub fn read(position: u64, text: &mut [u8; TEXT_BYTES_MAX]) -> Option<Read> {
+    // The caller's memory may fault; under the lock nothing may.
+    let mut copy = [0; TEXT_BYTES_MAX];
+    let read = RING.lock().read(position, &mut copy)?;
+    text[..read.len_bytes].copy_from_slice(&copy[..read.len_bytes]);
+    Some(read)
 }
 
-/// Shows the last `len_bytes` of the log to `sink` without waiting for its lock: for a machine that is
-/// stopping. False if the lock is held.
+/// Shows the last records of the log, about `len_bytes` of them, to `sink` without waiting for its lock: for a machine
+/// that is stopping. False if the lock is held.
 pub(crate) fn tail(len_bytes: usize, sink: &mut dyn FnMut(&[u8])) -> bool {
     let Some(ring) = RING.try_lock() else {
         return false;
     };
-    let start = ring.written.saturating_sub(len_bytes.min(RING_BYTES));
-    for at in start..ring.written {
-        sink(&ring.bytes[at % RING_BYTES..][..1]);
+    let mut text = [0; TEXT_BYTES_MAX];
+    let first = ring.end().saturating_sub(len_bytes as u64);
+    let mut position = ring.start();
+    while let Some(read) = ring.read(position, &mut text) {
+        if position >= first {
+            sink(whole_line(&read.header, &text[..read.len_bytes]).as_bytes());
+            if read.header.kind != HeaderKind::Raw {
+                sink(b"\n");
+            }
+        }
+        position = read.next;
     }
     true
 }

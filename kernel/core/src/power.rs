@@ -9,7 +9,7 @@ use crate::{checks, platform};
 pub fn power_off() -> ! {
     checks::summarize();
     machine_power::power_off(platform::platform());
-    log::error!("power: this machine does not switch off by itself: it is safe to do so by hand");
+    log::error!("this machine does not switch off by itself: it is safe to do so by hand");
     cpu::halt_forever()
 }
 

@@ -32,13 +32,13 @@ pub(crate) fn init() {
     CLOCK.call_once(|| MonotonicClock::new(tsc::read(), scale));
     TSC_HZ.call_once(|| frequency.hz);
     log::info!(
-        "time: counter at {} kHz by {:?}, spread {} ppm",
+        "counter at {} kHz by {:?}, spread {} ppm",
         frequency.hz / 1000,
         frequency.source,
         frequency.spread_ppm
     );
     if let Some((source, hz)) = frequency.contradicted_by {
-        log::warn!("time: {source:?} says {} kHz instead", hz / 1000);
+        log::warn!("{source:?} says {} kHz instead", hz / 1000);
     }
     read_real_time(found.rtc_century_register);
 }
@@ -47,7 +47,7 @@ fn read_real_time(century_register: Option<u8>) {
     let seconds = match Rtc::new(century_register).read_unix_seconds() {
         Ok(seconds) => u64::try_from(seconds).unwrap_or(0),
         Err(error) => {
-            log::warn!("time: the clock is taken as 1970-01-01: {error}");
+            log::warn!("the clock is taken as 1970-01-01: {error}");
             0
         }
     };

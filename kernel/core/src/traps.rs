@@ -12,6 +12,7 @@ use kernel_machine::platform::pic;
 use crate::interrupt::{self, vector as interrupt_vector};
 use crate::memory::{FaultAccess, FaultOutcome, resolve_fault};
 use crate::thread::scheduler;
+use crate::trace::{self, Kind, profile};
 use crate::{fault, thread, trap_delivery};
 
 pub(crate) fn handle(trap: &mut Trap<'_>) {
@@ -34,8 +35,11 @@ fn handle_page_fault(trap: &mut Trap<'_>) {
     if !trap.interrupts_were_enabled() {
         fault::stop_at(trap, format_args!("page fault with interrupts off"));
     }
-    let outcome = resolve_fault(trap.fault_address() as usize, access);
-    if outcome == FaultOutcome::Resolved || trap_delivery::deliver(trap) {
+    let address = trap.fault_address();
+    trace::point(Kind::FaultBegin, 0, address, access as u64);
+    let outcome = resolve_fault(address as usize, access);
+    trace::point(Kind::FaultEnd, 0, address, outcome as u64);
+    if outcome == FaultOutcome::Resolved || deliver(trap) {
         return;
     }
     fault::stop_at(trap, format_args!("{}", page_fault_sentence(trap, outcome)));
@@ -57,8 +61,18 @@ fn page_fault_sentence(trap: &Trap<'_>, outcome: FaultOutcome) -> &'static str {
     }
 }
 
+/// True if the interrupted thread will continue in the runtime's handler.
+fn deliver(trap: &mut Trap<'_>) -> bool {
+    let (vector, instruction) = (trap.vector(), trap.instruction_pointer());
+    let is_delivered = trap_delivery::deliver(trap);
+    if is_delivered {
+        trace::point(Kind::Trap, u16::from(vector), instruction, 0);
+    }
+    is_delivered
+}
+
 fn handle_exception(trap: &mut Trap<'_>) {
-    if !trap_delivery::deliver(trap) {
+    if !deliver(trap) {
         let name = exception_name(trap.vector());
         fault::stop_at(trap, format_args!("{name}"));
     }
@@ -91,14 +105,29 @@ fn handle_nmi(trap: &mut Trap<'_>) {
 fn handle_interrupt(trap: &mut Trap<'_>) {
     let vector = trap.vector();
     let top_half = TopHalf::enter(vector);
+    if vector == interrupt_vector::TIMER {
+        trace::point(Kind::TimerBegin, 0, 0, 0);
+        interrupt::local_apic().end_of_interrupt();
+        scheduler::on_timer();
+        profile::on_timer(trap);
+        trace::point(Kind::TimerEnd, 0, 0, 0);
+    } else {
+        trace::point(Kind::InterruptBegin, u16::from(vector), 0, 0);
+        handle_other_interrupt(vector);
+        trace::point(Kind::InterruptEnd, u16::from(vector), 0, 0);
+    }
+    drop(top_half);
+    if trap.interrupts_were_enabled() {
+        scheduler::preempt(trap);
+    }
+}
+
+fn handle_other_interrupt(vector: u8) {
     match vector {
-        interrupt_vector::TIMER => {
-            interrupt::local_apic().end_of_interrupt();
-            scheduler::on_timer();
-        }
         interrupt_vector::RESCHEDULE => {
             interrupt::local_apic().end_of_interrupt();
             scheduler::note_waiting_thread();
+            profile::begin_here();
         }
         interrupt_vector::SHOOT_DOWN => {
             mailbox::answer();
@@ -106,7 +135,7 @@ fn handle_interrupt(trap: &mut Trap<'_>) {
         }
         interrupt_vector::APIC_ERROR => {
             let errors = interrupt::local_apic().take_errors();
-            log::warn!("interrupts: the local APIC reports errors {errors:#x}");
+            log::warn!("the local APIC reports errors {errors:#x}");
             interrupt::local_apic().end_of_interrupt();
         }
         _ if interrupt_vector::ISA.contains(&vector) => interrupt::handle_isa(vector),
@@ -120,9 +149,5 @@ fn handle_interrupt(trap: &mut Trap<'_>) {
             interrupt::count_spurious();
             interrupt::local_apic().end_of_interrupt();
         }
-    }
-    drop(top_half);
-    if trap.interrupts_were_enabled() {
-        scheduler::preempt(trap);
     }
 }

@@ -44,6 +44,13 @@ pub enum Message<'a> {
         /// How many entries were sent.
         entries: u32,
     },
+    /// Guest: the next bytes of the recording.
+    RecordingData(&'a [u8]),
+    /// Guest: the recording is complete.
+    RecordingEnd {
+        /// Its length.
+        len_bytes: u64,
+    },
     /// Host: standard input, within the credit.
     Stdin(&'a [u8]),
     /// Host: standard input has ended.
@@ -97,6 +104,10 @@ impl Message<'_> {
             Self::TreeEntry(entry) => push(frames, from_guest::TREE_ENTRY, &entry.to_payload()?),
             Self::TreeData(bytes) => push(frames, from_guest::TREE_DATA, bytes),
             Self::TreeEnd { entries } => push(frames, from_guest::TREE_END, &entries.to_le_bytes()),
+            Self::RecordingData(bytes) => push(frames, from_guest::RECORDING_DATA, bytes),
+            Self::RecordingEnd { len_bytes } => {
+                push(frames, from_guest::RECORDING_END, &len_bytes.to_le_bytes())
+            }
             Self::Stdin(bytes) => push(frames, from_host::STDIN, bytes),
             Self::StdinEnd => push(frames, from_host::STDIN_END, &[]),
             Self::Kill => push(frames, from_host::KILL, &[]),
@@ -131,6 +142,10 @@ pub(crate) fn parse(kind: u8, payload: &[u8]) -> Result<Message<'_>, DecodeError
         from_guest::TREE_DATA => Some(Message::TreeData(payload)),
         from_guest::TREE_END => word(payload).map(|word| Message::TreeEnd {
             entries: u32::from_le_bytes(word),
+        }),
+        from_guest::RECORDING_DATA => Some(Message::RecordingData(payload)),
+        from_guest::RECORDING_END => payload.try_into().ok().map(|len| Message::RecordingEnd {
+            len_bytes: u64::from_le_bytes(len),
         }),
         from_host::STDIN => Some(Message::Stdin(payload)),
         from_host::STDIN_END => payload.is_empty().then_some(Message::StdinEnd),

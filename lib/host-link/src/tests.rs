@@ -61,6 +61,8 @@ fn one_of_each() -> Vec<Message<'static>> {
         Message::TreeData(&[0xA6; 300]),
         entry("/l", TreeKind::SymbolicLink { target: "../x" }),
         Message::TreeEnd { entries: 3 },
+        Message::RecordingData(b"{}"),
+        Message::RecordingEnd { len_bytes: 1 << 40 },
         Message::Exit { code: -1 },
         Message::Stdin(b"in"),
         Message::StdinEnd,

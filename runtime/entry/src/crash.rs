@@ -16,6 +16,8 @@ use runtime_prompt::{Job, StartError};
 pub const NAME: &str = "crash";
 /// What `crash leak` loses of the heap.
 const LEAK_BYTES: usize = 32 << 10;
+/// Lines that `crash storm` logs, at level debug.
+const STORM_LINES: u32 = 100_000;
 /// The program beneath which host calls fail: it reads its input.
 pub const VICTIM: &str = "cat";
 
@@ -52,6 +54,7 @@ impl CrashCommand {
                 std::mem::forget(std::hint::black_box(vec![1_u8; LEAK_BYTES]));
                 Ok(Request::Say(format!("{LEAK_BYTES} bytes are lost")))
             }
+            "storm" => storm(),
             "abort" => {
                 log::info!("crash: abort");
                 std::process::abort()
@@ -83,6 +86,16 @@ impl CrashCommand {
     }
 }
 
+/// Logs faster than anybody reads, on a thread of its own, for a while.
+fn storm() -> Result<Request, StartError> {
+    let lines = || (1..=STORM_LINES).for_each(|line| log::debug!("storm line {line}"));
+    let storming = thread::Builder::new().name("storm".to_owned()).spawn(lines);
+    match storming {
+        Ok(_detached) => Ok(Request::Say(format!("{STORM_LINES} lines are coming"))),
+        Err(error) => Err(StartError::Refused(error.to_string())),
+    }
+}
+
 fn find(name: &str) -> Option<Kind> {
     crash::kinds().find(|kind| kind.name == name).copied()
 }
@@ -90,7 +103,7 @@ fn find(name: &str) -> Option<Kind> {
 fn usage() -> String {
     let names: Vec<&str> = crash::kinds().map(|kind| kind.name).collect();
     format!(
-        "say which: protections, panic-runtime, host-call, leak, abort, {}",
+        "say which: protections, panic-runtime, host-call, leak, storm, abort, {}",
         names.join(", ")
     )
 }

@@ -3,6 +3,7 @@
 //! Law: the conversation is `contract/host-link`'s. Everything that the program writes is sent as it comes; its
 //! exit code is the last frame. Whatever goes wrong ends as a message and a code: there is always a last frame.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -20,6 +21,7 @@ use runtime_supervisor::{Exit, Launch, Process, ProgramImage, Rights, WasmBytes}
 
 use crate::image;
 use crate::system::{RunningSystem, tree_budget};
+use crate::{Options, tracing};
 
 /// Standard input that the host may send ahead, in bytes.
 const CREDIT_BYTES: usize = 64 << 10;
@@ -30,10 +32,10 @@ const UNUSABLE: i32 = 126;
 const RECEIVER_STACK_BYTES: usize = 128 * 1024;
 
 /// Runs the job and switches the machine off.
-pub fn run(info: &BootInfo, system: &RunningSystem, send_tree: bool) -> ! {
+pub fn run(info: &BootInfo, system: &RunningSystem, options: &Options) -> ! {
     let link = Arc::new(Link::default());
     link.send(&Message::Hello { version: VERSION });
-    let code = match run_program(info, system, &link, send_tree) {
+    let code = match run_program(info, system, &link, options) {
         Ok(exit) => report(&link, &exit.0, &exit.1),
         Err(sentence) => {
             link.send_text(&sentence);
@@ -56,7 +58,7 @@ fn run_program(
     info: &BootInfo,
     system: &RunningSystem,
     link: &Arc<Link>,
-    send_tree: bool,
+    options: &Options,
 ) -> Result<(String, Exit), String> {
     let bundle = image::open("job", &info.job)?.ok_or("the host sent no job")?;
     let (name, arguments) = arguments(bundle)?;
@@ -67,6 +69,8 @@ fn run_program(
         reader,
         link: Arc::clone(link),
     });
+    let recording = options.recording.clone().transpose()?;
+    recording.map(tracing::start).transpose()?;
     let process = system
         .supervisor()
         .spawn(Launch {
@@ -88,7 +92,11 @@ fn run_program(
         len_bytes: CREDIT_BYTES as u32,
     });
     let exit = process.wait();
-    if send_tree {
+    if let Some(what) = recording {
+        tracing::stop();
+        Recording::new(link).send(what);
+    }
+    if options.job_tree {
         TreeSender::new(link, &tree).send();
     }
     Ok((name, exit))
@@ -264,6 +272,53 @@ impl Receiver {
             // Closed: the program reads no more.
             Ok(_) | Err(_) => {}
         }
+    }
+}
+
+/// Sends what was recorded, in frames as full as they may be.
+struct Recording<'a> {
+    link: &'a Link,
+    text: String,
+    len_bytes: u64,
+}
+
+impl<'a> Recording<'a> {
+    fn new(link: &'a Link) -> Self {
+        Self {
+            link,
+            text: String::new(),
+            len_bytes: 0,
+        }
+    }
+
+    fn send(mut self, what: tracing::What) {
+        // It cannot fail: what is lost on the line is seen by the host, which is told the length.
+        let _ = tracing::write_recording(what, &mut self);
+        self.flush();
+        self.link.send(&Message::RecordingEnd {
+            len_bytes: self.len_bytes,
+        });
+    }
+
+    fn flush(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        for part in text
+            .as_bytes()
+            .chunks(contract_host_link::PAYLOAD_LEN_BYTES_MAX)
+        {
+            self.link.send(&Message::RecordingData(part));
+        }
+        self.len_bytes += text.len() as u64;
+    }
+}
+
+impl fmt::Write for Recording<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.text.push_str(text);
+        if self.text.len() >= contract_host_link::PAYLOAD_LEN_BYTES_MAX {
+            self.flush();
+        }
+        Ok(())
     }
 }
 

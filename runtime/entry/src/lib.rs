@@ -8,8 +8,10 @@ mod crash;
 mod image;
 mod job;
 mod lines;
+mod log_view;
 mod system;
 mod terminal;
+mod tracing;
 
 use std::thread;
 
@@ -45,9 +47,10 @@ fn serve(info: &BootInfo) -> ! {
     let options = Options::parse(kernel_core::log::command_line(info));
     let system =
         RunningSystem::start(info).unwrap_or_else(|error| kernel_core::fault::stop(&error));
+    tracing::init();
     report_start(info);
     if options.job {
-        job::run(info, &system, options.job_tree)
+        job::run(info, &system, &options)
     } else {
         terminal::serve(system)
     }
@@ -59,6 +62,8 @@ struct Options {
     job: bool,
     /// Send the job's tree back.
     job_tree: bool,
+    /// Record this while the job runs, and send it; an error is a sentence.
+    recording: Option<Result<tracing::What, String>>,
 }
 
 impl Options {
@@ -67,6 +72,7 @@ impl Options {
         Self {
             job: has("job"),
             job_tree: has("job-tree"),
+            recording: tracing::recording(command_line),
         }
     }
 }

@@ -21,6 +21,8 @@ use runtime_supervisor::{
 
 use crate::crash::{self, CrashCommand, Request, Saying};
 use crate::image::{self, Programs};
+use crate::log_view;
+use crate::tracing;
 
 /// Processes at a time, at most.
 const PROCESSES_MAX: usize = 256;
@@ -217,8 +219,20 @@ impl System for PromptSystem {
         Duration::from_nanos(kernel_core::time::monotonic_ns())
     }
 
-    fn log(&self) -> String {
-        kernel_core::log::snapshot()
+    fn log(&self, words: &[String]) -> Result<String, String> {
+        log_view::text(words)
+    }
+
+    fn follow_log(&self, words: &[String]) -> Result<Box<dyn Job>, String> {
+        log_view::follow(words, self.output.clone())
+    }
+
+    fn trace(&self, words: &[String]) -> Result<String, String> {
+        tracing::command(words, &self.system.root)
+    }
+
+    fn log_levels(&self, words: &[String]) -> Result<String, String> {
+        log_view::levels(words)
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use kernel_core::console::Line;
 use kernel_core::{fault, log as kernel_log, power};
-use log::LevelFilter;
 use runtime_prompt::{Parting, Prompt, TerminalOutput};
 
 use crate::lines::{self, LineOutput};
@@ -17,7 +16,7 @@ pub fn serve(system: RunningSystem) -> ! {
         .unwrap_or_else(|error| fault::stop(&error.to_string()));
     let output = TerminalOutput::new(Arc::new(LineOutput(Line::Terminal)));
     // From here on the terminal is the person's; the rest of the log is read by `dmesg`.
-    kernel_log::set_terminal_level(LevelFilter::Warn);
+    kernel_log::quiet_terminal();
     let prompt_system = PromptSystem::new(system, output.clone());
     let mut prompt = Prompt::new(prompt_system, Arc::new(input), output, budget);
     match prompt.run() {

@@ -21,6 +21,7 @@ mod ending;
 mod entropy;
 mod file_tree;
 mod notify;
+pub mod observe;
 mod pipe;
 mod stream;
 mod terminal;

@@ -7,21 +7,37 @@ pub(crate) enum BuiltIn {
     Dmesg,
     Free,
     Help,
+    Log,
     PowerOff,
     Ps,
     Reboot,
+    Trace,
     Uptime,
 }
 
 /// Every built-in: its name, and what it does in a few words.
-pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 8] = [
+pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 10] = [
     (BuiltIn::Clear, "clear", "clear the screen"),
-    (BuiltIn::Dmesg, "dmesg", "show the kernel's log"),
+    (
+        BuiltIn::Dmesg,
+        "dmesg",
+        "show the kernel's log: dmesg [-f] [LEVEL] [AREA[=LEVEL]…]",
+    ),
     (BuiltIn::Free, "free", "show who uses how much memory"),
     (BuiltIn::Help, "help", "show this list"),
+    (
+        BuiltIn::Log,
+        "log",
+        "show or set what is logged: log [AREA=LEVEL…]",
+    ),
     (BuiltIn::PowerOff, "poweroff", "switch the machine off"),
     (BuiltIn::Ps, "ps", "list the processes"),
     (BuiltIn::Reboot, "reboot", "start the machine anew"),
+    (
+        BuiltIn::Trace,
+        "trace",
+        "trace the kernel: trace start [CATEGORY…] | stop | status | save PATH",
+    ),
     (
         BuiltIn::Uptime,
         "uptime",
@@ -34,6 +50,11 @@ pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 8] = [
 pub(crate) enum Command {
     Nothing,
     BuiltIn(BuiltIn),
+    /// A built-in that takes words.
+    Worded {
+        built_in: BuiltIn,
+        arguments: Vec<String>,
+    },
     Program {
         name: String,
         arguments: Vec<String>,
@@ -47,6 +68,12 @@ pub(crate) fn parse(words: Vec<String>) -> Result<Command, String> {
         return Ok(Command::Nothing);
     };
     match BUILT_INS.iter().find(|(_, known, _)| *known == name) {
+        Some((built_in @ (BuiltIn::Dmesg | BuiltIn::Log | BuiltIn::Trace), ..)) => {
+            Ok(Command::Worded {
+                built_in: *built_in,
+                arguments: words.collect(),
+            })
+        }
         Some(_) if words.len() > 0 => Err(format!("'{name}' takes no arguments.")),
         Some((built_in, ..)) => Ok(Command::BuiltIn(*built_in)),
         None => Ok(Command::Program {
@@ -72,6 +99,11 @@ mod tests {
             parse(words("ps -l")),
             Err("'ps' takes no arguments.".into())
         );
+        let log = Command::Worded {
+            built_in: BuiltIn::Log,
+            arguments: words("memory=debug"),
+        };
+        assert_eq!(parse(words("log memory=debug")), Ok(log));
         let program = Command::Program {
             name: "ls".into(),
             arguments: words("-l /"),

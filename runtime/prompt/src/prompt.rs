@@ -174,6 +174,10 @@ impl<S: System> Prompt<S> {
             Ok(Command::BuiltIn(BuiltIn::Reboot)) => return Some(Parting::Reboot),
             Ok(Command::BuiltIn(BuiltIn::Clear)) => self.output.echo(b"\x1b[H\x1b[2J\r"),
             Ok(Command::BuiltIn(built_in)) => self.output.say(&self.answer(built_in)),
+            Ok(Command::Worded {
+                built_in,
+                arguments,
+            }) => self.run_worded(built_in, &arguments),
             Ok(Command::Program { name, arguments }) => self.run_program(&name, &arguments),
             Err(sentence) => self.output.say(&format!("{sentence}\n")),
         }
@@ -183,12 +187,42 @@ impl<S: System> Prompt<S> {
     /// The text that a built-in command shows; nothing for those that do something else.
     fn answer(&self, built_in: BuiltIn) -> String {
         match built_in {
-            BuiltIn::Dmesg => self.system.log(),
             BuiltIn::Free => report::memory(&self.system.memory()),
             BuiltIn::Help => report::help(&self.system.programs()),
             BuiltIn::Ps => report::processes(&self.system.processes()),
             BuiltIn::Uptime => report::uptime(self.system.uptime()),
-            BuiltIn::Clear | BuiltIn::PowerOff | BuiltIn::Reboot => String::new(),
+            BuiltIn::Clear
+            | BuiltIn::Dmesg
+            | BuiltIn::Log
+            | BuiltIn::PowerOff
+            | BuiltIn::Reboot
+            | BuiltIn::Trace => String::new(),
+        }
+    }
+
+    /// Does what a built-in command with words asks for.
+    fn run_worded(&mut self, built_in: BuiltIn, arguments: &[String]) {
+        let answer = match (built_in, arguments) {
+            (BuiltIn::Dmesg, [first, rest @ ..]) if first == "-f" => return self.follow_log(rest),
+            (BuiltIn::Dmesg, _) => self.system.log(arguments),
+            (BuiltIn::Log, _) => self.system.log_levels(arguments),
+            (BuiltIn::Trace, _) => self.system.trace(arguments),
+            _ => Ok(String::new()),
+        };
+        match answer {
+            Ok(text) => self.output.say(&text),
+            Err(sentence) => self.output.say(&format!("{sentence}\n")),
+        }
+    }
+
+    /// Shows the log as it grows, until Ctrl-C.
+    fn follow_log(&mut self, words: &[String]) {
+        let started = Stdin::new(&self.budget).map_err(|error| error.to_string());
+        match started.and_then(|(stdin, _)| Ok((stdin, self.system.follow_log(words)?))) {
+            Ok((stdin, job)) => {
+                serve(&*job, stdin, &mut self.keys, &self.output);
+            }
+            Err(sentence) => self.complain("dmesg", &sentence),
         }
     }
 

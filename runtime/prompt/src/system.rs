@@ -23,8 +23,16 @@ pub trait System {
     fn memory(&self) -> Vec<MemoryUse>;
     /// Time since the machine started.
     fn uptime(&self) -> Duration;
-    /// What is left of the kernel's log, oldest line first.
-    fn log(&self) -> String;
+    /// What is left of the kernel's log, oldest line first, as far as the words choose it. An error is a sentence.
+    fn log(&self, words: &[String]) -> Result<String, String>;
+    /// Starts to show the kernel's log on the prompt's terminal, as far as the words choose it, and goes on until
+    /// it is killed. An error is a sentence.
+    fn follow_log(&self, words: &[String]) -> Result<Box<dyn Job>, String>;
+    /// Changes what is logged as the words say, if there are any, and tells what is logged then. An error is a
+    /// sentence.
+    fn log_levels(&self, words: &[String]) -> Result<String, String>;
+    /// Switches tracing on or off, or saves what was traced, as the words say. An error is a sentence.
+    fn trace(&self, words: &[String]) -> Result<String, String>;
 }
 
 /// A program that was started and holds the terminal.

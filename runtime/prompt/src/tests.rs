@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use runtime_host::{
-    Budget, ByteSink, ByteSource, Cancellation, Notifier, PipeWriter, StreamFailure, Subscribers,
-    pipe, read_blocking, write_all_blocking,
+    Budget, ByteSink, ByteSource, Cancellation, NoInput, Notifier, PipeWriter, StreamFailure,
+    Subscribers, pipe, read_blocking, write_all_blocking,
 };
 
 use crate::{Job, MemoryUse, Parting, ProcessRow, Prompt, StartError, System, TerminalOutput};
@@ -171,8 +171,24 @@ impl System for Fake {
         Duration::from_secs(3661)
     }
 
-    fn log(&self) -> String {
-        "[0.1] one\n[0.2] two\n".into()
+    fn log(&self, words: &[String]) -> Result<String, String> {
+        match words {
+            [] => Ok("[0.1] one\n[0.2] two\n".into()),
+            words => Err(format!("no line is about {words:?}")),
+        }
+    }
+
+    fn follow_log(&self, words: &[String]) -> Result<Box<dyn Job>, String> {
+        let job = self.start("deaf", words, Arc::new(NoInput));
+        job.map_err(|error| format!("{error:?}"))
+    }
+
+    fn log_levels(&self, words: &[String]) -> Result<String, String> {
+        Ok(format!("levels {words:?}\n"))
+    }
+
+    fn trace(&self, words: &[String]) -> Result<String, String> {
+        Ok(format!("trace {words:?}\n"))
     }
 }
 
@@ -229,6 +245,15 @@ fn built_in_commands_answer() {
     let person = Person::sits_down();
     assert_eq!(person.asks("uptime"), "Up for 1:01:01.\r\n");
     assert_eq!(person.asks("dmesg"), "[0.1] one\r\n[0.2] two\r\n");
+    assert_eq!(person.asks("dmesg x"), "no line is about [\"x\"]\r\n");
+    assert_eq!(
+        person.asks("log memory=debug"),
+        "levels [\"memory=debug\"]\r\n"
+    );
+    assert_eq!(
+        person.asks("trace start switch"),
+        "trace [\"start\", \"switch\"]\r\n"
+    );
     assert!(
         person
             .asks("ps")
@@ -300,6 +325,16 @@ fn ctrl_c_ends_a_program_that_reads_and_one_that_does_not() {
         person.types(b"half a line\x03");
         person.screen.expect("was told to end\r\n\rkpio> ");
     }
+}
+
+#[test]
+fn the_log_is_followed_until_ctrl_c() {
+    let person = Person::sits_down();
+    person.types(b"dmesg -f\r");
+    person.screen.expect("waiting\r\n");
+    person.types(b"\x03");
+    person.screen.expect("\rkpio> ");
+    assert_eq!(person.asks("uptime"), "Up for 1:01:01.\r\n");
 }
 
 #[test]

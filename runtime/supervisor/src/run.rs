@@ -5,6 +5,7 @@ use crate::process::Shared;
 use crate::{Exit, Launch, ProcessState, ProgramImage};
 use runtime_engine::interrupt::{self, Running};
 use runtime_engine::{Engine, LoadError, LoadProblem, Program};
+use runtime_host::observe::{self, ProgramCode};
 use runtime_host::{Cancelled, Reservation};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,12 +46,32 @@ pub(crate) fn run(job: Job) -> Exit {
     }
 }
 
+/// A program's code, for whoever watches.
+struct Code<'a>(&'a Component);
+
+impl ProgramCode for Code<'_> {
+    fn text(&self) -> &[u8] {
+        self.0.text()
+    }
+
+    fn for_each_function(&self, visit: &mut dyn FnMut(usize, usize, &str)) {
+        for function in self.0.functions() {
+            let unnamed = || format!("function {}", function.index.as_u32());
+            let name = function.name.clone().unwrap_or_else(unnamed);
+            visit(function.offset, function.len, &name);
+        }
+    }
+}
+
 fn run_job(mut job: Job) -> Result<Exit, Exit> {
     let engine = job.shared.engine.clone();
     let program = load(&engine, &mut job)?;
     job.launch.limits.instances = job.launch.limits.instances.min(program.instances_max);
     if !job.shared.begin_running() {
         return Ok(Exit::Killed);
+    }
+    if let Some(observer) = observe::observer() {
+        observer.program_loaded(&Code(&program.component));
     }
     let name = job.launch.program.name.clone();
     let mut store = new_store(&engine, job.launch, job.reserved, &job.shared)?;

@@ -5,6 +5,7 @@ use crate::run::{self, Job};
 use crate::{Launch, LaunchError, Process, ProcessId, ProcessState, ProcessStatus};
 use runtime_engine::interrupt::Running;
 use runtime_engine::{Engine, settings};
+use runtime_host::observe::{self, Observer};
 use runtime_host::{Budget, Cancellation};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,7 +121,16 @@ impl Supervisor {
             .stack_size(STACK_BYTES)
             .spawn(move || {
                 shared.set_cpu_clock(inner.cpu_clock.map(|clock| clock()));
+                watched(|observer| observer.process_starts(shared.id.0, &shared.name));
+                log::debug!(
+                    "process {} starts: {}",
+                    shared.id,
+                    shared.name.escape_debug()
+                );
                 let exit = run::run(job);
+                let code = exit.exit_code();
+                log::debug!("process {} has ended with {code}", shared.id);
+                watched(|observer| observer.process_ends(shared.id.0, code));
                 inner.processes().remove(&shared.id);
                 shared.finish(exit);
             })
@@ -165,6 +175,13 @@ impl Inner {
         }
         processes.insert(shared.id, Arc::clone(shared));
         Ok(())
+    }
+}
+
+/// Tells whoever watches, if anybody does.
+fn watched(tell: impl FnOnce(&dyn Observer)) {
+    if let Some(observer) = observe::observer() {
+        tell(observer);
     }
 }
 

@@ -7,7 +7,7 @@ include!(concat!(env!("OUT_DIR"), "/wit.rs"));
 
 wit_bindgen! {
     world: "wasi:cli/command",
-    imports: { default: trappable },
+    imports: { default: trappable | tracing },
     require_store_data_send: true,
     trappable_error_type: {
         "wasi:filesystem/types.error-code" => crate::filesystem::FilesystemError,

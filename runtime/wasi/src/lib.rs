@@ -16,11 +16,15 @@
 //!
 //! Not here: threads, signals, processes (WASI 0.2 has none), and any network.
 
+// `bindgen!` marks each call by macros of a crate `tracing`: here they are, see `host_call`.
+extern crate self as tracing;
+
 mod bindings;
 pub mod cli;
 pub mod clocks;
 mod context;
 pub mod filesystem;
+mod host_call;
 pub mod io;
 pub mod random;
 pub mod sockets;

@@ -6,7 +6,7 @@ mod options;
 mod terminal;
 
 pub use interactive::PROMPT;
-pub use options::Options;
+pub use options::{Options, Recording};
 
 use std::process::ExitCode;
 

@@ -25,10 +25,62 @@ pub struct Options {
     pub jit: bool,
     /// Which kernel boots.
     pub variant: Variant,
+    /// What to record while the program runs, and where to.
+    pub recording: Option<Recording>,
     /// The machine waits for a debugger.
     pub gdb: bool,
     /// The component to run and its arguments; without it, a prompt.
     pub program: Option<(PathBuf, Vec<String>)>,
+}
+
+/// What is recorded of a program's run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// What happens, as JSON for trace viewers.
+    Trace {
+        /// Where to.
+        file: PathBuf,
+        /// Categories, divided by commas; `all` for all.
+        events: String,
+    },
+    /// What runs, as a flame graph, with the stacks as text beside it.
+    Profile {
+        /// Where the picture goes.
+        file: PathBuf,
+        /// Samples a second.
+        hz: u32,
+    },
+}
+
+/// Every category.
+const EVENTS_ALL: &str = "all";
+/// Samples a second: no multiple of what machines do by themselves.
+const HZ_DEFAULT: u32 = 199;
+
+impl Recording {
+    /// A trace of everything.
+    pub fn trace(file: PathBuf) -> Self {
+        Self::Trace {
+            file,
+            events: EVENTS_ALL.into(),
+        }
+    }
+
+    /// A profile at the usual rate.
+    pub fn profile(file: PathBuf) -> Self {
+        Self::Profile {
+            file,
+            hz: HZ_DEFAULT,
+        }
+    }
+
+    /// The word of the command line by which the kernel is asked for it.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Trace { events, .. } => format!("trace={events}"),
+            Self::Profile { hz, .. } => format!("profile={hz}"),
+        }
+    }
 }
 
 impl Default for Options {
@@ -41,6 +93,7 @@ impl Default for Options {
             tree_out: None,
             stdin: None,
             jit: false,
+            recording: None,
             variant: Variant::Plain,
             gdb: false,
             program: None,
@@ -51,8 +104,19 @@ impl Default for Options {
 impl Options {
     /// Reads the words behind `run`.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self> {
+        Self::parse_with(None, words)
+    }
+
+    /// The same where something is recorded unless the words say otherwise.
+    pub fn parse_with(
+        recording: Option<Recording>,
+        words: impl IntoIterator<Item = String>,
+    ) -> Result<Self> {
         let mut words = words.into_iter();
-        let mut options = Self::default();
+        let mut options = Self {
+            recording,
+            ..Self::default()
+        };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--headless" => options.headless = true,
@@ -64,6 +128,12 @@ impl Options {
                 "--dir" => options.tree_in = Some(path(&word, words.next())?),
                 "--out" => options.tree_out = Some(path(&word, words.next())?),
                 "--stdin" => options.stdin = Some(path(&word, words.next())?),
+                "--trace" => options.recording = Some(Recording::trace(path(&word, words.next())?)),
+                "--profile" => {
+                    options.recording = Some(Recording::profile(path(&word, words.next())?));
+                }
+                "--events" => options.set_events(words.next())?,
+                "--hz" => options.set_hz(number(&word, words.next())?)?,
                 "--" => options.program = program(&mut words),
                 _ => {
                     return Err(Failure::Usage(format!(
@@ -75,17 +145,44 @@ impl Options {
         options.check()
     }
 
+    fn set_events(&mut self, word: Option<String>) -> Result<()> {
+        match (&mut self.recording, word) {
+            (Some(Recording::Trace { events, .. }), Some(word))
+                if !word.contains(char::is_whitespace) =>
+            {
+                *events = word;
+                Ok(())
+            }
+            _ => Err(Failure::Usage(
+                "--events needs categories divided by commas, behind --trace FILE".into(),
+            )),
+        }
+    }
+
+    fn set_hz(&mut self, wanted: u32) -> Result<()> {
+        match &mut self.recording {
+            Some(Recording::Profile { hz, .. }) => {
+                *hz = wanted;
+                Ok(())
+            }
+            _ => Err(Failure::Usage("--hz belongs behind --profile FILE".into())),
+        }
+    }
+
     fn check(self) -> Result<Self> {
         if self.cpus == 0 || self.memory_mib == 0 {
             return Err(Failure::Usage(
                 "a machine has at least one CPU and some memory".into(),
             ));
         }
-        let for_programs =
-            self.tree_in.is_some() || self.tree_out.is_some() || self.stdin.is_some() || self.jit;
+        let for_programs = self.tree_in.is_some()
+            || self.tree_out.is_some()
+            || self.stdin.is_some()
+            || self.jit
+            || self.recording.is_some();
         if for_programs && self.program.is_none() {
             return Err(Failure::Usage(
-                "--dir, --out, --stdin and --jit are for a program, `-- PROGRAM.wasm ARG…`".into(),
+                "--dir, --out, --stdin, --jit, --trace and --profile are for a program, `-- PROGRAM.wasm ARG…`".into(),
             ));
         }
         Ok(self)
@@ -138,6 +235,11 @@ mod tests {
             ("--cpus", "--cpus"),
             ("a.wasm", "a.wasm"),
             ("--jit", "--jit"),
+            ("--trace t.json", "--trace"),
+            ("--trace", "--trace"),
+            ("--events switch", "--events"),
+            ("--profile x --events switch", "--events"),
+            ("--trace x --hz 5", "--hz"),
         ] {
             let sentence = parse(line).unwrap_err().to_string();
             assert!(sentence.contains(named), "{line}: {sentence}");

@@ -36,6 +36,11 @@ pub fn prepare(cpu: u32) -> bool {
     true
 }
 
+/// Whether this CPU runs its idle thread. Interrupts are off.
+pub(super) fn is_running() -> bool {
+    SLOTS[cpu::index() as usize].load(Ordering::Acquire) == cpu::current_thread_slot()
+}
+
 /// Where the stack of a CPU's idle thread ends, and its thread pointer.
 pub fn stack_end(cpu: u32) -> (usize, u64) {
     let thread = slot::by_slot(SLOTS[cpu as usize].load(Ordering::Acquire));

@@ -38,6 +38,11 @@ impl ThreadId {
         self.0
     }
 
+    /// The same as a wider number, for traces.
+    pub(crate) fn as_u64(self) -> u64 {
+        u64::from(self.0)
+    }
+
     /// The id behind a number, which may name nobody.
     pub fn from_u32(number: u32) -> Self {
         Self(number)
@@ -195,6 +200,7 @@ extern "C" fn run_thread(slot: usize) -> ! {
 
 /// Ends the calling thread.
 pub fn exit() -> ! {
+    crate::trace::note_thread_end();
     // Once joiners can see the end, only `leave_for_ever` may take the CPU away: whoever cleans up relies
     // on a thread that has ended being on its CPU until it has left its stack.
     let _interrupts = interrupts::Disabled::enter();
@@ -266,6 +272,11 @@ pub fn cpu_time_ns(id: ThreadId) -> Option<u64> {
 /// Visits every thread that exists.
 pub fn for_each(visit: &mut dyn FnMut(ThreadRow)) {
     slot::for_each_used(&mut |thread| visit(thread.row()));
+}
+
+/// Whether this CPU runs its idle thread. Interrupts are off.
+pub(crate) fn is_idle() -> bool {
+    idle::is_running()
 }
 
 pub(crate) fn current_thread() -> &'static Thread {

@@ -18,6 +18,7 @@ use spin::Once;
 use super::current_thread;
 use super::slot::{THREADS_MAX, Thread, by_slot};
 use super::wait::unpark;
+use crate::trace::{self, Kind};
 use crate::{interrupt, time};
 
 /// How long a thread runs while others wait for its CPU, in nanoseconds.
@@ -190,6 +191,7 @@ fn begin(from: &Thread, to: &Thread) {
         .slice_end_ns
         .store(now_ns + SLICE_NS, Ordering::Relaxed);
     SWITCHES.fetch_add(1, Ordering::Relaxed);
+    trace::point(Kind::Switch, 0, from.id().as_u64(), to.id().as_u64());
     to.cpu.store(cpu::index(), Ordering::Release);
     to.context.set_on_cpu();
     if !is_idle_thread(to, state) {
@@ -238,6 +240,7 @@ fn offer_work() {
 }
 
 fn enqueue_on(cpu: u32, thread: &Thread) {
+    trace::point(Kind::Wake, 0, thread.id().as_u64(), u64::from(cpu));
     let state = &CPUS[cpu as usize];
     let pushed = state.queue.lock().push_back(links(), thread.slot);
     assert!(pushed.is_ok(), "a thread is made runnable twice");

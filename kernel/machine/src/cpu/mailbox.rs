@@ -16,6 +16,10 @@ pub type Sender = fn(cpu: u32);
 /// Up to this many pages are forgotten one by one; for more, everything is.
 pub const FLUSH_PAGES_MAX: usize = 32;
 
+/// Is told when a shoot-down on several CPUs begins and ends, and how many pages it is about (0: all).
+pub type Observer = fn(begins: bool, pages: usize);
+
+static OBSERVER: AtomicUsize = AtomicUsize::new(0);
 static SENDER: AtomicUsize = AtomicUsize::new(0);
 static ONLINE: AtomicU64 = AtomicU64::new(1);
 static ASKED: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
@@ -29,6 +33,20 @@ pub struct Flushed(());
 /// Tells how the interrupt is sent. Called before a second CPU starts.
 pub fn init(sender: Sender) {
     SENDER.store(sender as usize, Ordering::Release);
+}
+
+/// From now on `observer` is told of shoot-downs. It runs with interrupts off, possibly under locks.
+pub fn set_observer(observer: Observer) {
+    OBSERVER.store(observer as usize, Ordering::Release);
+}
+
+fn observe(begins: bool, pages: Option<&[u64]>) {
+    let observer = OBSERVER.load(Ordering::Acquire);
+    if observer != 0 {
+        // SAFETY: only `set_observer` stores here, and it stores an `Observer`.
+        let observer: Observer = unsafe { core::mem::transmute(observer) };
+        observer(begins, pages.map_or(0, <[u64]>::len));
+    }
 }
 
 /// Counts this CPU in: from now on it answers.
@@ -55,8 +73,10 @@ pub fn flush_everywhere(pages: Option<&[u64]>) -> Flushed {
     let others = online_mask() & !(1 << index());
     if others != 0 {
         ROUNDS.fetch_add(1, Ordering::Relaxed);
+        observe(true, pages);
         ask(others);
         await_answers(others);
+        observe(false, pages);
     }
     Flushed(())
 }

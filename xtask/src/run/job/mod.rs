@@ -8,13 +8,14 @@
 
 mod input;
 mod output;
+mod recording;
 mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{NEEDS, Options, interactive, terminal};
+use super::{NEEDS, Options, Recording, interactive, terminal};
 use crate::build;
 use crate::failure::{Failure, Result};
 use crate::image::{self, Job, Parts};
@@ -129,9 +130,16 @@ impl JobImage {
         } else {
             ""
         };
-        parts.command_line = format!("{} {WORD_EXIT} {WORD_JOB} {tree}", parts.command_line)
-            .trim()
-            .to_owned();
+        let recording = options
+            .recording
+            .as_ref()
+            .map_or(String::new(), Recording::word);
+        parts.command_line = format!(
+            "{} {WORD_EXIT} {WORD_JOB} {tree} {recording}",
+            parts.command_line
+        )
+        .trim()
+        .to_owned();
         let file = paths
             .out()
             .join("jobs")
@@ -167,8 +175,7 @@ fn converse(paths: &Paths, options: &Options, machine: &Machine) -> Result<ExitC
         .try_clone()
         .map_err(|e| Failure::io("share", "the host link", e))?;
     let input = input::Sender::start(options, to_guest)?;
-    let tree_out = options.tree_out.as_deref();
-    let code = output::receive(link, &input, tree_out, || {
+    let code = output::receive(link, &input, options, || {
         guest.line_with(&GIVEN_UP).is_some()
     })?;
     let Some(code) = code else {

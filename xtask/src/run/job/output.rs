@@ -2,15 +2,16 @@
 
 use std::io::{ErrorKind, Read, Write, stderr, stdout};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 
 use contract_host_link::VERSION;
 use lib_host_link::{DecodeError, Decoder, Message};
 
 use super::input::Sender;
+use super::recording::Received;
 use super::tree::Tree;
 use crate::failure::{Failure, Result};
+use crate::run::Options;
 
 /// How often a guest that has said nothing yet is asked whether it gave up.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -20,12 +21,13 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub fn receive(
     mut link: UnixStream,
     input: &Sender,
-    tree_out: Option<&Path>,
+    options: &Options,
     has_given_up: impl Fn() -> bool,
 ) -> Result<Option<i32>> {
     let mut receiver = Receiver {
         input,
-        tree: tree_out.map(Tree::new).transpose()?,
+        tree: options.tree_out.as_deref().map(Tree::new).transpose()?,
+        recording: options.recording.as_ref().map(Received::new),
         is_greeted: false,
         exit: None,
     };
@@ -63,12 +65,13 @@ pub fn receive(
 struct Receiver<'a> {
     input: &'a Sender,
     tree: Option<Tree>,
+    recording: Option<Received<'a>>,
     /// The kernel runs and has said so.
     is_greeted: bool,
     exit: Option<i32>,
 }
 
-impl Receiver<'_> {
+impl<'a> Receiver<'a> {
     fn take(&mut self, message: std::result::Result<Message<'_>, DecodeError>) -> Result<()> {
         match message.map_err(|e| Failure::Guest(format!("the host link is damaged: {e}")))? {
             Message::Hello { version } => {
@@ -82,6 +85,8 @@ impl Receiver<'_> {
             Message::TreeEntry(entry) => self.tree()?.entry(&entry)?,
             Message::TreeData(bytes) => self.tree()?.data(bytes)?,
             Message::TreeEnd { entries } => self.tree()?.end(entries)?,
+            Message::RecordingData(bytes) => self.recording()?.data(bytes)?,
+            Message::RecordingEnd { len_bytes } => self.recording()?.end(len_bytes)?,
             Message::Exit { code } => self.exit = Some(code),
             Message::Stdin(_) | Message::StdinEnd | Message::Kill => {
                 return Err(Failure::Guest(
@@ -97,6 +102,12 @@ impl Receiver<'_> {
         if to.write_all(bytes).and_then(|()| to.flush()).is_err() {
             self.input.kill();
         }
+    }
+
+    fn recording(&mut self) -> Result<&mut Received<'a>> {
+        self.recording.as_mut().ok_or_else(|| {
+            Failure::Guest("the guest sent a recording that nobody asked for".into())
+        })
     }
 
     fn tree(&mut self) -> Result<&mut Tree> {
