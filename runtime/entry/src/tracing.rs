@@ -315,7 +315,8 @@ fn now() -> Timestamp {
 
 fn open(tree: &FileTree, path: &str) -> Result<NodeId, lib_tmpfs::Error> {
     let mut tree = tree.write();
-    let resolved = tree.resolve(tree.root(), path, Follow::Last)?;
+    let below_root = path.trim_start_matches('/');
+    let resolved = tree.resolve(tree.root(), below_root, Follow::Last)?;
     if let Ok(file) = resolved.node() {
         return tree.set_len(file, 0, now()).map(|()| file);
     }

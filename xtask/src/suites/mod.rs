@@ -18,6 +18,7 @@ mod loader;
 mod report;
 mod spec;
 mod sysroot;
+mod trace;
 
 pub use report::Report;
 
@@ -87,6 +88,11 @@ pub const SUITES: &[Suite] = &[
         name: "jobs",
         about: "one program in a machine of its own: output, exit code, input, tree",
         run: jobs::run,
+    },
+    Suite {
+        name: "trace",
+        about: "the log's levels, traces and profiles, at the prompt and of recorded runs",
+        run: trace::run,
     },
     Suite {
         name: "spec",
