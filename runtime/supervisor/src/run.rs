@@ -56,8 +56,10 @@ impl ProgramCode for Code<'_> {
 
     fn for_each_function(&self, visit: &mut dyn FnMut(usize, usize, &str)) {
         for function in self.0.functions() {
-            let unnamed = || format!("function {}", function.index.as_u32());
-            let name = function.name.clone().unwrap_or_else(unnamed);
+            let name = match &function.name {
+                Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+                None => format!("function {}", function.index.as_u32()),
+            };
             visit(function.offset, function.len, &name);
         }
     }

@@ -366,35 +366,33 @@ fn has_named_process(events: &[Value]) -> Result<()> {
 
 /// Each defect must make the judge fail for its own reason.
 fn trace_defects(file: &Path) -> Result<()> {
-    let defects: [(&str, fn(&mut Vec<Value>)); 4] = [
-        ("switches were traced", |events| {
-            remove(events, |event| {
-                event["cat"] == "switch" && event["ph"] == "B"
-            })
+    let defects: [(&str, fn(&mut Value)); 5] = [
+        ("switches were traced", |trace| {
+            trace["otherData"]["records"]["Switch"] = 1.into();
         }),
-        ("have no end", |events| {
-            remove(events, |event| event["ph"] == "E")
+        ("no Trap was traced", |trace| {
+            trace["otherData"]["records"]["Trap"] = 0.into();
         }),
-        ("time falls", |events| {
-            if let Some(last) = events.iter_mut().rev().find(|event| event["ph"] == "E") {
+        ("have no end", |trace| {
+            if let Some(events) = trace["traceEvents"].as_array_mut() {
+                let last_end = events.iter().rposition(|event| event["ph"] == "E");
+                last_end.map(|at| events.remove(at));
+            }
+        }),
+        ("time falls", |trace| {
+            if let Some(last) = last_of(trace, |event| event["ph"] == "E") {
                 last["ts"] = 0.into();
             }
         }),
-        ("do not pair up", |events| {
-            if let Some(some) = events
-                .iter_mut()
-                .rev()
-                .find(|event| event["cat"] == "switch")
-            {
-                some["args"]["from"] = u64::MAX.into();
+        ("do not pair up", |trace| {
+            if let Some(switch) = last_of(trace, |event| event["cat"] == "switch") {
+                switch["args"]["from"] = u64::MAX.into();
             }
         }),
     ];
     for (reason, damage) in defects {
         let mut trace = read(file)?;
-        if let Some(events) = trace["traceEvents"].as_array_mut() {
-            damage(events);
-        }
+        damage(&mut trace);
         match judge(&trace) {
             Err(failure) if failure.to_string().contains(reason) => {}
             Err(failure) => return Err(failure),
@@ -404,9 +402,7 @@ fn trace_defects(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the last event of its kind: its track then ends differently.
-fn remove(events: &mut Vec<Value>, which: fn(&Value) -> bool) {
-    if let Some(at) = events.iter().rposition(which) {
-        events.remove(at);
-    }
+fn last_of(trace: &mut Value, which: fn(&Value) -> bool) -> Option<&mut Value> {
+    let events = trace["traceEvents"].as_array_mut()?;
+    events.iter_mut().rev().find(|event| which(event))
 }
