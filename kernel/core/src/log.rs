@@ -47,19 +47,19 @@ struct Logger;
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let area = Area::of_target(metadata.target());
-        metadata.level() as u8 <= LEVELS[area as usize].load(Ordering::Relaxed)
+        is_logged(Area::of_target(metadata.target()), metadata.level())
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
+        let area = Area::of_target(record.target());
+        if !is_logged(area, record.level()) {
             return;
         }
         let mut text = Text::<TEXT_BYTES_MAX>::new();
         let _cut = text.write_fmt(*record.args());
         let header = Header {
             kind: HeaderKind::Line(record.level()),
-            area: Area::of_target(record.target()),
+            area,
             time_us: time::monotonic_ns() / 1000,
         };
         RING.lock().push(&header, text.as_bytes());
@@ -71,6 +71,10 @@ impl Log for Logger {
     }
 
     fn flush(&self) {}
+}
+
+fn is_logged(area: Area, level: Level) -> bool {
+    level as u8 <= LEVELS[area as usize].load(Ordering::Relaxed)
 }
 
 /// Text on the stack; what does not fit is cut.
@@ -187,14 +191,19 @@ pub fn set_levels(levels: &Levels) {
     }
     log::set_max_level(levels.loosest());
     if let Some(terminal) = levels.terminal {
-        TERMINAL_LEVEL.store(terminal as u8, Ordering::Relaxed);
+        set_terminal_level(terminal);
     }
+}
+
+/// Says from which level on lines are shown on the terminal, besides being kept.
+pub fn set_terminal_level(filter: LevelFilter) {
+    TERMINAL_LEVEL.store(filter as u8, Ordering::Relaxed);
 }
 
 /// From here on the terminal is the person's: it shows warnings only, unless the command line chose.
 pub fn quiet_terminal() {
     if !TERMINAL_IS_CHOSEN.load(Ordering::Relaxed) {
-        TERMINAL_LEVEL.store(LevelFilter::Warn as u8, Ordering::Relaxed);
+        set_terminal_level(LevelFilter::Warn);
     }
 }
 

@@ -180,12 +180,16 @@ fn name_in(programs: &BTreeMap<usize, ProgramNames>, address: usize) -> Option<S
     (offset < program.len_bytes).then(|| program.name_at(offset).to_owned())
 }
 
-/// `io/streams#…` of the path of the module that declares a host function.
+/// `clocks/wall-clock#…` of the path of the module that declares a host function: WIT's names, as far as paths have
+/// them.
 fn short_name(path: &str) -> String {
     let (module, function) = path.split_once('#').unwrap_or(("", path));
     let mut parts = module.rsplit("::");
     match (parts.next(), parts.next()) {
-        (Some(interface), Some(package)) => format!("{package}/{interface}#{function}"),
+        (Some(interface), Some(package)) => {
+            let declared_in = format!("{package}/{interface}").replace('_', "-");
+            format!("{declared_in}#{function}")
+        }
         _ => function.to_owned(),
     }
 }
