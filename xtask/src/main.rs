@@ -43,8 +43,8 @@ cargo xtask test [SUITE…]
     Runs all test suites, or those named.
 cargo xtask check
     Formatting, lints, layers, unsafe code, and what the linked kernel may hold.
-cargo xtask bench [SUITE…] [--filter TEXT] [--rounds N]
-    Measures: one line of JSON per figure.
+cargo xtask bench [SUITE…] [--filter TEXT] [--rounds N] [--peer DIR [--large] [--write-docs]]
+    Measures boot, memory, native, wasm and wasi: one line of JSON per figure. With a Linux guest in DIR, both.
 cargo xtask build
     Builds kernel and loader.
 cargo xtask image [--checks]

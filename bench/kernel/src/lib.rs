@@ -12,9 +12,13 @@
 //! `count` reads the time-stamp counter instead of the clock: on a machine whose counter counts instructions, so do
 //! the figures.
 
+mod bundle;
 mod native;
 mod options;
 mod placement;
+mod programs;
+mod wasi;
+mod wasm;
 
 use std::thread;
 
@@ -23,6 +27,7 @@ use kernel_core::{fault, log as kernel_log, power};
 use kernel_machine::cpu::entry::HandOver;
 use runtime_platform::failure;
 
+use bundle::Files;
 use options::Options;
 
 kernel_machine::entry_point!(main);
@@ -35,10 +40,11 @@ fn main(hand_over: HandOver) -> ! {
     failure::install_panic_hook();
     let info = kernel_core::start(&hand_over);
     let options = Options::parse(kernel_log::command_line(&info));
+    let files = Files::open(&info).unwrap_or_else(|sentence| fault::stop(&sentence));
     let measuring = thread::Builder::new()
         .name("bench".to_owned())
         .stack_size(STACK_BYTES)
-        .spawn(move || measure(&options));
+        .spawn(move || measure(&options, &files));
     match measuring.map(thread::JoinHandle::join) {
         Ok(Ok(results)) => println!("bench: end {results}"),
         Ok(Err(_)) => fault::stop("the measuring thread has panicked"),
@@ -48,12 +54,16 @@ fn main(hand_over: HandOver) -> ! {
 }
 
 /// One suite: its name, and what runs it.
-type Suite = (&'static str, fn(&mut Meter<'_>));
+type Suite = (&'static str, fn(&mut Meter<'_>, &Files));
 
-const SUITES: [Suite; 1] = [("native", native::run)];
+const SUITES: [Suite; 3] = [
+    ("native", |meter, _| native::run(meter)),
+    ("wasm", wasm::run),
+    ("wasi", wasi::run),
+];
 
 /// Runs the suites that are asked for; returns how many results there were.
-fn measure(options: &Options) -> usize {
+fn measure(options: &Options, files: &Files) -> usize {
     let mut results = 0;
     let mut output = |line: &str| {
         results += 1;
@@ -63,7 +73,7 @@ fn measure(options: &Options) -> usize {
         if options.wants(name) {
             let clock = clock_of(options.plan);
             let mut meter = Meter::new(name, &options.filter, options.plan, clock, &mut output);
-            run(&mut meter);
+            run(&mut meter, files);
         }
     }
     results

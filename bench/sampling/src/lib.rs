@@ -110,6 +110,11 @@ impl<'a> Meter<'a> {
         name.contains(self.filter)
     }
 
+    /// What the names of figures contain.
+    pub fn filter(&self) -> &'a str {
+        self.filter
+    }
+
     /// How samples are taken.
     pub fn plan(&self) -> Plan {
         self.plan
@@ -245,6 +250,11 @@ impl<'a> Meter<'a> {
             self.suite
         );
         (self.output)(&line);
+    }
+
+    /// A line that a program has printed.
+    pub fn pass_on(&mut self, line: &str) {
+        (self.output)(line);
     }
 
     fn result(&mut self, name: &str, unit: &str, better: &str, count: u64, samples: &[f64]) {

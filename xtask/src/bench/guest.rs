@@ -7,18 +7,24 @@ use super::record::Record;
 use crate::failure::{Failure, Result};
 use crate::qemu::{Ending, Guest, Machine};
 
-/// What begins the last line.
+/// What begins the last line, and the one with the engine's settings.
 const END: &str = "bench: end ";
+const SETTINGS: &str = "bench: settings ";
 /// What loader and kernel say when they give up.
 const GIVEN_UP: [&str; 2] = ["KPIO cannot start", "*** end of report ***"];
 
 /// Boots the machine and shows each result to `visit`, with what the host did meanwhile.
 ///
-/// The guest counts its results; an error if some were lost, or if it did not come to its end.
-pub fn follow(machine: &Machine, log: &Path, mut visit: impl FnMut(Record)) -> Result<()> {
+/// Returns the engine's settings, where the guest said them. The guest counts its results; an error if some were lost, or
+/// if it did not come to its end.
+pub fn follow(
+    machine: &Machine,
+    log: &Path,
+    mut visit: impl FnMut(Record),
+) -> Result<Option<String>> {
     let mut guest = Guest::boot(machine, log)?;
     let mut watch = Watch::start(guest.process_id());
-    let mut seen = 0;
+    let (mut seen, mut settings) = (0, None);
     loop {
         let line = next_line(&mut guest)?;
         if let Some(mut record) = Record::parse(&line) {
@@ -26,7 +32,9 @@ pub fn follow(machine: &Machine, log: &Path, mut visit: impl FnMut(Record)) -> R
             seen += 1;
             visit(record);
         } else if let Some((_, count)) = line.split_once(END) {
-            return end(&mut guest, count, seen);
+            return end(&mut guest, count, seen).map(|()| settings);
+        } else if let Some((_, text)) = line.split_once(SETTINGS) {
+            settings = Some(text.trim().to_owned());
         }
     }
 }

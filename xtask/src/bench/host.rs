@@ -41,6 +41,11 @@ impl Watch {
         }
     }
 
+    /// What has happened since the start, or the last lap.
+    pub fn since_start(&self) -> HostState {
+        self.between(&self.begun, &Reading::take(&self.threads))
+    }
+
     /// What has happened since the last lap, or the start; a new lap begins.
     pub fn lap(&mut self) -> HostState {
         let now = Reading::take(&self.threads);

@@ -2,64 +2,164 @@
 //!
 //! Law: results are lines of JSON on stdout, under the names and in the form of the Linux peer; talk goes to stderr.
 //! Times are the guest's own. What the host did meanwhile stands beside each result, because a time that was
-//! taken on a busy host says little.
+//! taken on a busy host says little. With a peer, both sides run in turn, within seconds of each other, and the
+//! order alternates from round to round; the table of ratios comes last.
 
+mod aims;
+mod compare;
 mod guest;
 mod host;
+mod kpio;
 mod options;
+mod peer;
+mod programs;
 mod record;
+mod statistics;
+mod table;
 
 pub use options::Options;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use crate::build;
-use crate::failure::Result;
-use crate::image::Parts;
-use crate::paths::{Paths, Variant};
+use crate::command;
+use crate::failure::{Failure, Result};
+use crate::paths::{self, Paths};
 use crate::progress;
-use crate::qemu::{Machine, accelerator};
+use crate::qemu::accelerator::{self, Accelerator};
 use crate::run::NEEDS;
 use crate::setup::ensure_packages;
+use compare::{Results, Side};
+use kpio::Kpio;
+use peer::Peer;
+use programs::Contents;
+use record::Record;
 
-/// The image, and the package at the top of its kernel.
-const SYSTEM: &str = "bench";
-const KERNEL: &str = "bench-kernel";
-/// What results call this side.
-const GUEST: &str = "kpio";
+/// The document that has the figures.
+const DOCUMENT: &str = "docs/performance.md";
+/// Rounds of a comparison, where nobody says how many.
+const ROUNDS: u32 = 3;
 
 /// Measures what the options say.
 pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
     ensure_packages(&NEEDS)?;
-    build::build_kernel_of(paths, KERNEL, Variant::Plain)?;
-    build::build_loader(paths)?;
-    for round in 0..options.rounds.unwrap_or(1) {
-        measure(paths, options, round)?;
+    match &options.peer {
+        Some(folder) => compare_with(paths, options, &Peer::build(paths, folder)?)?,
+        None => measure(paths, options)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(paths: &Paths, options: &Options, round: u32) -> Result<()> {
-    let mut parts = Parts::collect(paths, SYSTEM, Variant::Plain)?;
-    let suites: Vec<&str> = options::SUITES
-        .into_iter()
-        .filter(|suite| options.wants(suite))
-        .collect();
-    parts.command_line = format!(
-        "{} suites={} filter={}",
-        parts.command_line,
-        suites.join(","),
-        options.filter
-    );
-    let image = paths.out().join(format!("{SYSTEM}.img"));
-    parts.write_disk(&image)?;
-    let machine = Machine::new(accelerator::choose(paths)?, image);
-    let log = paths.out().join("logs").join("bench.log");
-    progress::step(&format!("Measuring KPIO: {}", suites.join(", ")), || {
-        guest::follow(&machine, &log, |mut record| {
-            record.run = Some(round);
-            record.guest = Some(GUEST.into());
-            println!("{}", record.to_line());
-        })
+fn measure(paths: &Paths, options: &Options) -> Result<()> {
+    let kpio = Kpio::build(paths, &Contents::own(paths)?, accelerator::choose(paths)?)?;
+    for round in 0..options.rounds.unwrap_or(1) {
+        for suite in options.suites() {
+            run_kpio(&kpio, suite, options, round, &mut |_| ())?;
+        }
+    }
+    Ok(())
+}
+
+fn run_kpio(
+    kpio: &Kpio,
+    suite: &str,
+    options: &Options,
+    round: u32,
+    visit: &mut dyn FnMut(&Record),
+) -> Result<()> {
+    progress::step(&format!("Round {}, KPIO: {suite}", round + 1), || {
+        kpio.run(suite, options, &mut |record| visit(&print(record, round)))
     })
+}
+
+fn run_peer(
+    peer: &Peer,
+    suite: &str,
+    options: &Options,
+    round: u32,
+    visit: &mut dyn FnMut(&Record),
+) -> Result<()> {
+    progress::step(&format!("Round {}, Linux: {suite}", round + 1), || {
+        peer.run(suite, options, &mut |record| visit(&print(record, round)))
+    })
+}
+
+fn print(mut record: Record, round: u32) -> Record {
+    record.run = Some(round);
+    println!("{}", record.to_line());
+    record
+}
+
+/// Both sides under translation, which is what the peer's driver asks QEMU for.
+fn compare_with(paths: &Paths, options: &Options, peer: &Peer) -> Result<()> {
+    let contents = Contents::of_peer(paths, &peer.wasm(), options.large)?;
+    let kpio = Kpio::build(paths, &contents, Accelerator::Tcg)?;
+    let mut results = Results::default();
+    for round in 0..options.rounds.unwrap_or(ROUNDS) {
+        for suite in options.suites() {
+            for side in order(round) {
+                let mut visit = |record: &Record| results.add(side, round, record);
+                match side {
+                    Side::Linux => run_peer(peer, suite, options, round, &mut visit)?,
+                    Side::Kpio => run_kpio(&kpio, suite, options, round, &mut visit)?,
+                }
+            }
+        }
+    }
+    results.add_difference("boot.loader_to_prompt", "boot.prompt", "boot.loader");
+    let table = table::markdown(&results, &settings(peer, kpio.settings())?);
+    eprintln!("{table}");
+    if options.write_docs {
+        write_document(paths, &table)?;
+    }
+    Ok(())
+}
+
+/// Who comes second profits from what the first has warmed up on the host, so they take turns.
+fn order(round: u32) -> [Side; 2] {
+    if round.is_multiple_of(2) {
+        [Side::Linux, Side::Kpio]
+    } else {
+        [Side::Kpio, Side::Linux]
+    }
+}
+
+/// What was compared, and on what.
+fn settings(peer: &Peer, engine: Option<String>) -> Result<Vec<String>> {
+    let qemu = command::capture(Command::new("qemu-system-x86_64").arg("--version"))?;
+    let qemu = qemu.lines().next().unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+    Ok(vec![
+        format!(
+            "Host: {processors} processors, {qemu}, `-accel {} -cpu max -smp 2 -m 1024`, q35",
+            Accelerator::Tcg.option()
+        ),
+        format!(
+            "Linux: {}, with Wasmtime's defaults for the host's processor: no epoch interruption, copy-on-write memory images",
+            peer.versions().join(", ")
+        ),
+        format!("KPIO: {}", engine.unwrap_or_default()),
+        "A round's value is its best sample; the columns show the median of the rounds. A ratio is taken within a round; \
+         below 1 KPIO is ahead, whichever way the unit counts. A boot's time is without the time for which \
+         virtual CPU 0 was ready and had no processor of the host."
+            .into(),
+    ])
+}
+
+fn write_document(paths: &Paths, table: &str) -> Result<()> {
+    let file = paths.source(DOCUMENT);
+    let document = paths::read_text(&file)?;
+    let written = table::replaced(&document, table)
+        .ok_or_else(|| Failure::input(file.display(), "it has no place for the figures"))?;
+    paths::write(&file, written.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sides_take_turns_in_coming_first() {
+        assert_eq!(order(0)[0], order(1)[1]);
+        assert_ne!(order(0)[0], order(1)[0]);
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::failure::{Failure, Result};
 
 /// All suites, in the order in which they run.
-pub const SUITES: [&str; 1] = ["native"];
+pub const SUITES: [&str; 5] = ["boot", "memory", "native", "wasm", "wasi"];
 
 /// What a person asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub struct Options {
     pub filter: String,
     /// How often everything is run; once, or as often as makes a spread.
     pub rounds: Option<u32>,
+    /// Modules that take minutes to compile are measured, too.
+    pub large: bool,
+    /// Write the comparison into the documents.
+    pub write_docs: bool,
     /// The folder of the Linux guest to compare with.
     pub peer: Option<PathBuf>,
 }
@@ -29,6 +33,8 @@ impl Options {
             match word.as_str() {
                 "--filter" => options.filter = value(&word, words.next())?,
                 "--rounds" => options.rounds = Some(number(&word, words.next())?),
+                "--large" => options.large = true,
+                "--write-docs" => options.write_docs = true,
                 "--peer" => options.peer = Some(value(&word, words.next())?.into()),
                 suite if SUITES.contains(&suite) => options.suites.push(word),
                 _ => {
@@ -47,9 +53,11 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether the suite runs.
-    pub fn wants(&self, suite: &str) -> bool {
-        self.suites.is_empty() || self.suites.iter().any(|name| name == suite)
+    /// The suites that run.
+    pub fn suites(&self) -> impl Iterator<Item = &'static str> {
+        let wants =
+            |suite: &&str| self.suites.is_empty() || self.suites.iter().any(|name| name == suite);
+        SUITES.into_iter().filter(wants)
     }
 }
 
@@ -76,12 +84,12 @@ mod tests {
     #[test]
     fn suites_are_those_named_or_all() {
         let options = parse("native --filter futex --rounds 3").unwrap();
-        assert!(options.wants("native") && !options.wants("wasm"));
+        assert_eq!(options.suites().collect::<Vec<_>>(), ["native"]);
         assert_eq!(
             (options.filter.as_str(), options.rounds),
             ("futex", Some(3))
         );
-        assert!(parse("").unwrap().wants("wasm"));
+        assert_eq!(parse("").unwrap().suites().count(), SUITES.len());
     }
 
     #[test]

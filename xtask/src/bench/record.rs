@@ -69,7 +69,6 @@ impl Record {
     }
 
     /// A figure with one sample.
-    #[cfg(test)]
     pub fn single(suite: &str, name: &str, unit: &str, value: f64) -> Self {
         Self {
             suite: suite.into(),

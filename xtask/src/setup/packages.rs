@@ -13,6 +13,8 @@ use crate::qemu::firmware;
 pub enum Need {
     /// A program, by the name it is started with.
     Program(&'static str),
+    /// A package, by its name and a file that it brings.
+    File(&'static str, &'static str),
     /// UEFI firmware for QEMU.
     Firmware,
 }
@@ -21,6 +23,7 @@ impl Need {
     fn is_met(self) -> bool {
         match self {
             Self::Program(name) => command::exists(name),
+            Self::File(_, path) => Path::new(path).exists(),
             Self::Firmware => firmware::is_installed(),
         }
     }
@@ -31,7 +34,7 @@ impl Need {
             Self::Program("qemu-system-x86_64") => "qemu-system-x86",
             Self::Program("qemu-img") => "qemu-utils",
             Self::Program("dpkg-deb") => "dpkg",
-            Self::Program(name) => name,
+            Self::Program(name) | Self::File(name, _) => name,
             Self::Firmware => "ovmf",
         }
     }

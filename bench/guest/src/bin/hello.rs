@@ -1,0 +1,5 @@
+//! The least that a program can do.
+
+fn main() {
+    println!("hello");
+}

@@ -1,0 +1,86 @@
+//! What the figures are held against: aims, and reasons why a figure of the peer has no counterpart.
+
+/// What a figure is to come to, by its name: as people read it, and as a number in the figure's unit.
+pub const AIMS: &[(&str, &str, f64)] = &[
+    ("boot.loader_to_prompt", "≤ 2 s", 2.0),
+    ("memory.guest_used", "≤ 64 MiB", 64.0 * 1024.0),
+    ("native.sched.futex_rtt_same_cpu", "≤ 8 µs", 8e3),
+    ("native.sched.futex_rtt_cross_cpu", "≤ 40 µs", 40e3),
+    ("native.thread.create_join", "≤ 60 µs", 60e3),
+    ("native.mem.fault_4k", "≤ 8 µs", 8e3),
+    ("wasm.component.instantiate_pool", "≤ 30 µs", 30e3),
+    ("wasm.run.hello_process", "≤ 2 ms", 2.0),
+    ("wasm.call.wasm_to_host", "≤ 100 ns", 100.0),
+    ("wasi.clock_time_get", "≤ 0.3 µs", 300.0),
+];
+
+/// Figures of the peer that KPIO has not, by how their names begin, and why.
+pub const ABSENT: &[(&str, &str)] = &[
+    (
+        "native.syscall.",
+        "there are no system calls: a thread of the kernel calls a function, and WebAssembly an import",
+    ),
+    (
+        "native.clock.gettime_syscall",
+        "the same: `clock.gettime_user` is the one way to read the clock",
+    ),
+    (
+        "native.process.",
+        "there is no fork and no exec; starting a program is `wasm.run.hello_process`",
+    ),
+    (
+        "native.compute.",
+        "the peer's are C compiled for the processor; both sides compute in WebAssembly, in the suite wasm",
+    ),
+    (
+        "native.file.tmpfs.",
+        "files are reached through WASI, in the suite wasi",
+    ),
+    ("native.file.", "there is no driver for disks"),
+    ("native.net.", "there is no network"),
+    (
+        "wasm.deserialize.",
+        "precompiled programs run where they lie in the image; nothing is copied or parsed anew per start",
+    ),
+    ("wasm.aot_size.", "the same"),
+    (
+        "boot.kernel_uptime_at_prompt",
+        "Linux's own count of the same time",
+    ),
+    ("boot.init", "there is no init between kernel and prompt"),
+    ("boot.ready", "the same"),
+    (
+        "memory.",
+        "Linux's own parts of `memory.guest_used`, which is the sum on both sides",
+    ),
+];
+
+/// The aim of a figure, as people read it; `—` without one.
+pub fn aim_of(name: &str) -> &'static str {
+    AIMS.iter()
+        .find(|(figure, ..)| *figure == name)
+        .map_or("—", |(_, aim, _)| aim)
+}
+
+/// Why KPIO has not that figure of the peer's.
+pub fn reason_for(name: &str) -> Option<&'static str> {
+    ABSENT
+        .iter()
+        .find(|(start, _)| name.starts_with(start))
+        .map(|(_, reason)| *reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_that_fits_counts() {
+        let disks = reason_for("native.file.ext4_virtio.stat").unwrap();
+        assert!(disks.contains("driver"), "{disks}");
+        let tmpfs = reason_for("native.file.tmpfs.stat").unwrap();
+        assert!(tmpfs.contains("WASI"), "{tmpfs}");
+        assert_eq!(reason_for("native.thread.create_join"), None);
+        assert_eq!(aim_of("native.mem.memcpy_16m"), "—");
+    }
+}
