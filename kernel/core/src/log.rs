@@ -64,9 +64,9 @@ impl Log for Logger {
         };
         RING.lock().push(&header, text.as_bytes());
         if record.level() as u8 <= TERMINAL_LEVEL.load(Ordering::Relaxed) {
-            let line = whole_line(&header, text.as_bytes());
+            let mut line = whole_line(&header, text.as_bytes());
+            line.push_bytes(b"\r\n");
             console::write_polled(Line::Terminal, line.as_bytes());
-            console::write_polled(Line::Terminal, b"\r\n");
         }
     }
 

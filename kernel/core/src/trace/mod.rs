@@ -264,7 +264,7 @@ pub fn ns_at(tsc: u64) -> u64 {
 
 /// A process was started; the calling thread is its own.
 pub fn process_starts(process: u64, name: &str) {
-    if is_on(Category::Process) || is_on(Category::Sample) {
+    if categories() != 0 {
         names::note_process(process, thread::current().as_u32(), name);
     }
     point(Kind::ProcessStart, 0, process, 0);
