@@ -7,6 +7,7 @@ mod clock;
 mod memory;
 mod pipes;
 mod scheduling;
+mod tracing;
 
 use bench_sampling::Meter;
 
@@ -16,4 +17,5 @@ pub fn run(meter: &mut Meter<'_>) {
     scheduling::run(meter);
     pipes::run(meter);
     memory::run(meter);
+    tracing::run(meter);
 }

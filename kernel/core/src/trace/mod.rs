@@ -52,8 +52,11 @@ static STATE: IrqLock<State> = IrqLock::named(
 /// Where each ring stood when tracing was switched on.
 static START_POSITIONS: [AtomicU64; CPUS_MAX] = [const { AtomicU64::new(0) }; CPUS_MAX];
 
+/// Reads one of the kernel's own counters.
+type Counter = fn() -> u64;
+
 /// What the kernel counts by itself, to compare records with.
-const COUNTERS: [(&str, fn() -> u64); 2] = [
+const COUNTERS: [(&str, Counter); 2] = [
     ("switches", thread::switch_count),
     ("shootdowns", mailbox::rounds),
 ];
