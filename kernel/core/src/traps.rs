@@ -103,8 +103,16 @@ fn handle_nmi(trap: &mut Trap<'_>) {
 }
 
 fn handle_interrupt(trap: &mut Trap<'_>) {
+    serve_interrupt(trap);
+    if trap.interrupts_were_enabled() {
+        scheduler::preempt(trap);
+    }
+}
+
+/// All of an interrupt but the switch to another thread, which may be its consequence.
+fn serve_interrupt(trap: &Trap<'_>) {
     let vector = trap.vector();
-    let top_half = TopHalf::enter(vector);
+    let _top_half = TopHalf::enter(vector);
     if vector == interrupt_vector::TIMER {
         trace::point(Kind::TimerBegin, 0, 0, 0);
         interrupt::local_apic().end_of_interrupt();
@@ -115,10 +123,6 @@ fn handle_interrupt(trap: &mut Trap<'_>) {
         trace::point(Kind::InterruptBegin, u16::from(vector), 0, 0);
         handle_other_interrupt(vector);
         trace::point(Kind::InterruptEnd, u16::from(vector), 0, 0);
-    }
-    drop(top_half);
-    if trap.interrupts_were_enabled() {
-        scheduler::preempt(trap);
     }
 }
 

@@ -364,9 +364,12 @@ fn has_named_process(events: &[Value]) -> Result<()> {
     }
 }
 
+/// Does something to a trace that the judge must notice.
+type Damage = fn(&mut Value);
+
 /// Each defect must make the judge fail for its own reason.
 fn trace_defects(file: &Path) -> Result<()> {
-    let defects: [(&str, fn(&mut Value)); 5] = [
+    let defects: [(&str, Damage); 5] = [
         ("switches were traced", |trace| {
             trace["otherData"]["records"]["Switch"] = 1.into();
         }),
