@@ -1,15 +1,17 @@
-//! Anonymous memory: `mmap` and its family over the kernel's regions.
+//! Memory: `mmap` and its family over the kernel's regions.
 //!
-//! Only anonymous memory can be mapped; there are no files below this line. Lengths are rounded up
+//! Anonymous memory can be mapped, and privately what `memfd_create` made; there are no other files below this line. Lengths are rounded up
 //! to pages as POSIX asks. Every page is demand-paged unless `MAP_POPULATE` says otherwise, so a
 //! mapping without access (`PROT_NONE`) is a reservation that costs no frames. Executable memory is
 //! refused with `EACCES`: compiled code is published by the engine's own way.
 
 use core::ffi::{c_int, c_void};
 
+use kernel_core::memory::images::ImageId;
 use kernel_core::memory::{self, MapRequest, MemoryError, Protection};
 
 use crate::error::{fail, set_errno};
+use crate::files::open_image;
 
 /// The size of a page, the unit of every length and address here.
 pub(crate) const PAGE_LEN_BYTES: usize = 4096;
@@ -64,11 +66,7 @@ fn map_request(
     len_bytes: usize,
     protection_bits: c_int,
     flags: c_int,
-    file: c_int,
 ) -> Result<MapRequest, c_int> {
-    if flags & libc::MAP_ANONYMOUS == 0 || file != -1 {
-        return Err(libc::ENODEV);
-    }
     if flags & libc::MAP_FIXED_NOREPLACE == libc::MAP_FIXED_NOREPLACE {
         return Err(libc::EOPNOTSUPP);
     }
@@ -85,6 +83,30 @@ fn map_request(
     })
 }
 
+/// What stands behind a mapping's pages.
+enum Backing {
+    Zeroes,
+    /// A file in memory, from this byte on.
+    Image(ImageId, u64),
+}
+
+fn backing(flags: c_int, file: c_int, offset: i64) -> Result<Backing, c_int> {
+    if flags & libc::MAP_ANONYMOUS != 0 {
+        return if file == -1 {
+            Ok(Backing::Zeroes)
+        } else {
+            Err(libc::ENODEV)
+        };
+    }
+    let image = open_image(file)?;
+    // What one sees of another's writes is not to be had here.
+    if flags & libc::MAP_TYPE != libc::MAP_PRIVATE {
+        return Err(libc::ENODEV);
+    }
+    let offset = u64::try_from(offset).map_err(|_| libc::EINVAL)?;
+    Ok(Backing::Image(image, offset))
+}
+
 /// # Safety
 /// With `MAP_FIXED`, nothing may still use what lies in the range.
 #[unsafe(no_mangle)]
@@ -94,13 +116,18 @@ unsafe extern "C" fn mmap64(
     protection_bits: c_int,
     flags: c_int,
     file: c_int,
-    _offset: i64,
+    offset: i64,
 ) -> *mut c_void {
-    match map_request(start, len_bytes, protection_bits, flags, file) {
-        Ok(request) => match memory::map(request) {
-            Ok(address) => core::ptr::with_exposed_provenance_mut(address),
-            Err(error) => map_failed(error_number(error)),
-        },
+    let mapped = backing(flags, file, offset).and_then(|backing| {
+        let request = map_request(start, len_bytes, protection_bits, flags)?;
+        let mapped = match backing {
+            Backing::Zeroes => memory::map(request),
+            Backing::Image(image, offset) => memory::map_image(request, image, offset),
+        };
+        mapped.map_err(error_number)
+    });
+    match mapped {
+        Ok(address) => core::ptr::with_exposed_provenance_mut(address),
         Err(error) => map_failed(error),
     }
 }
@@ -148,7 +175,7 @@ unsafe extern "C" fn mprotect(
     }
 }
 
-/// `MADV_DONTNEED` gives the frames back, so that the pages read as zero; other advice that only
+/// `MADV_DONTNEED` gives the frames back, so that the pages read as zero, or as their file has them; other advice that only
 /// concerns speed is accepted and not followed.
 ///
 /// # Safety

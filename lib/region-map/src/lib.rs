@@ -22,6 +22,8 @@
 
 #![no_std]
 
+pub mod images;
+pub mod space;
 mod tree;
 
 use core::fmt;

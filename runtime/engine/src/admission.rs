@@ -41,6 +41,9 @@ pub const CANONICAL_FUNCTIONS_MAX: u64 = 20_000;
 const BASE_BYTES: u64 = 4 << 20;
 /// Bytes per byte that is kept: data segments and names are in the image, which is made twice.
 const PER_KEPT_BYTE: u64 = 3;
+/// Bytes per byte of data segments: memories become images of whole pages, up to half of whose bytes no segment has
+/// (`settings::SPARSE_IMAGE_BYTES`), and these are made twice.
+const PER_DATA_BYTE: u64 = 4;
 /// Bytes that stay until linking, per unit of work: machine code, relocations, address and trap maps.
 const PER_WORK: u64 = 36;
 /// Bytes that stay until linking, per function.
@@ -62,7 +65,7 @@ const PER_CANONICAL_FUNCTION: u64 = 64 << 10;
 /// Bytes per function table entry that is computed ahead.
 const PER_TABLE_ENTRY: u64 = 24;
 /// Bytes per core module.
-const PER_CORE_MODULE: u64 = 128 << 10;
+const PER_CORE_MODULE: u64 = 256 << 10;
 
 /// By what a program is admitted.
 #[derive(Clone, Copy, Debug)]
@@ -184,6 +187,7 @@ pub fn peak_bytes(survey: &Survey, threads: u64) -> u64 {
     ]);
     let whole = sum([
         (survey.kept_bytes, PER_KEPT_BYTE),
+        (survey.data_bytes, PER_DATA_BYTE),
         (survey.work, PER_WORK),
         (survey.functions, PER_FUNCTION),
         (survey.types, PER_TYPE),

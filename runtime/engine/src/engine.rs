@@ -1,6 +1,7 @@
 //! The engine: programs in, components out.
 
 use crate::cache::{CacheKey, CompileCache};
+use crate::engines::Engines;
 use crate::interrupt::EpochKiller;
 use crate::settings::{self, SettingsHash};
 use crate::{
@@ -37,6 +38,9 @@ pub struct EngineOptions {
     pub cache_bytes: u64,
     /// Threads that compile. `None`: as many as there are processors.
     pub compile_threads: Option<NonZeroUsize>,
+    /// Processes whose memories and tables come from a pool, at a time: whoever starts more of them gets an error. 0: no
+    /// pool.
+    pub pooled_processes: u32,
 }
 
 /// Wasmtime with KPIO's settings. Clones are the same engine.
@@ -46,7 +50,7 @@ pub struct Engine {
 }
 
 struct Inner {
-    wasmtime: wasmtime::Engine,
+    engines: Arc<Engines>,
     settings: SettingsHash,
     killer: EpochKiller,
     has_code_memory: bool,
@@ -56,22 +60,22 @@ struct Inner {
     cache_capacity_bytes: u64,
     cache: Mutex<CompileCache>,
     /// Images that run where they lie, by address. See [`Engine::load_precompiled`].
-    in_place: Mutex<HashMap<usize, Component>>,
+    in_place: Mutex<HashMap<usize, Program>>,
 }
 
 impl Engine {
     /// An engine with the system's settings, on a processor that can run what it makes.
     pub fn new(options: EngineOptions) -> Result<Engine, EngineError> {
         settings::check_processor()?;
-        let mut config = settings::config()?;
         let has_code_memory = options.code_memory.is_some();
-        config.with_custom_code_memory(options.code_memory);
-        let wasmtime = wasmtime::Engine::new(&config).map_err(EngineError::from_wasmtime)?;
-        let killer = EpochKiller::start(wasmtime.clone())
+        let engines = Engines::new(options.code_memory, options.pooled_processes)
+            .map_err(EngineError::from_wasmtime)?;
+        let engines = Arc::new(engines);
+        let killer = EpochKiller::start(Arc::clone(&engines))
             .map_err(|error| EngineError::Threads(error.to_string()))?;
         Ok(Engine {
             inner: Arc::new(Inner {
-                settings: SettingsHash::of(&wasmtime),
+                settings: SettingsHash::of(engines.main()),
                 killer,
                 has_code_memory,
                 compile_threads: options.compile_threads.unwrap_or_else(processors).get(),
@@ -79,14 +83,15 @@ impl Engine {
                 cache_capacity_bytes: options.cache_bytes,
                 cache: Mutex::new(CompileCache::new(options.cache_bytes)),
                 in_place: Mutex::default(),
-                wasmtime,
+                engines,
             }),
         })
     }
 
-    /// Wasmtime's own engine, for linkers and stores.
+    /// Wasmtime's own engine for ordinary programs. A program's component says which engine is its own
+    /// (`Component::engine`); its linker and its store must be of that one.
     pub fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.inner.wasmtime
+        self.inner.engines.main()
     }
 
     /// The digest of this engine's settings.
@@ -101,7 +106,7 @@ impl Engine {
 
     /// Validates and measures a program.
     pub fn survey(&self, wasm: &[u8]) -> Result<Survey, SurveyError> {
-        Survey::of(wasm, self.inner.wasmtime.get_wasm_features())
+        Survey::of(wasm, self.wasmtime().get_wasm_features())
     }
 
     /// What compiling a surveyed program takes at most, in bytes.
@@ -119,7 +124,7 @@ impl Engine {
         let admission = Admission {
             available_bytes,
             threads: self.inner.compile_threads as u64,
-            features: self.inner.wasmtime.get_wasm_features(),
+            features: self.wasmtime().get_wasm_features(),
         };
         admission.admit(program, wasm)
     }
@@ -149,13 +154,20 @@ impl Engine {
     }
 
     fn compile_component(&self, admitted: &Admitted<'_>) -> wasmtime::Result<Component> {
+        let wasm = admitted.wasm();
         if admitted.peak_bytes() <= SHARED_COMPILER_BYTES_MAX {
-            return Component::from_binary(&self.inner.wasmtime, admitted.wasm());
+            // One that does not fit the pool is compiled twice.
+            return self
+                .inner
+                .engines
+                .load(|engine| Component::from_binary(engine, wasm));
         }
         let config = settings::config().map_err(|error| wasmtime::format_err!("{error}"))?;
-        let image = wasmtime::Engine::new(&config)?.precompile_component(admitted.wasm())?;
-        // SAFETY: the bytes are what our compiler wrote just now.
-        unsafe { Component::deserialize(&self.inner.wasmtime, &image) }
+        let image = wasmtime::Engine::new(&config)?.precompile_component(wasm)?;
+        self.inner.engines.load(|engine| {
+            // SAFETY: the bytes are what our compiler wrote just now.
+            unsafe { Component::deserialize(engine, &image) }
+        })
     }
 
     fn keep(&self, wasm: &[u8], program: &Program) {
@@ -171,7 +183,7 @@ impl Engine {
     pub fn precompile(&self, admitted: &Admitted<'_>) -> Result<Vec<u8>, LoadError> {
         let problem = |why| LoadProblem::Compile(why).of(admitted.program());
         let pool = self.inner.pool().map_err(problem)?;
-        pool.install(|| self.inner.wasmtime.precompile_component(admitted.wasm()))
+        pool.install(|| self.wasmtime().precompile_component(admitted.wasm()))
             .map_err(|error| problem(format!("{error:#}")))
     }
 
@@ -188,23 +200,32 @@ impl Engine {
     /// loaded in place once, by one engine, and its component is kept as long as the engine.
     /// Anything else is copied into fresh pages, which costs as much memory as the image has bytes,
     /// per load.
+    ///
+    /// A program with more memories, tables or instances than the pool has for one process gets its own from
+    /// the system.
     pub fn load_precompiled(
         &self,
         program: &str,
         image: VerifiedImage,
     ) -> Result<Program, LoadError> {
         let bytes = image.bytes();
+        if let Some(program) = self.loaded_in_place(bytes) {
+            return Ok(program);
+        }
         if wasmtime::Engine::detect_precompiled(bytes) != Some(Precompiled::Component) {
             return Err(LoadProblem::NotPrecompiled.of(program));
         }
         let loaded = if self.runs_in_place(bytes) {
             self.load_in_place(bytes)
         } else {
-            self.load_copy(bytes)
+            self.load_copy(bytes).map(Program::trusted)
         };
-        loaded
-            .map(Program::trusted)
-            .map_err(|error| LoadProblem::OtherSettings(format!("{error:#}")).of(program))
+        loaded.map_err(|error| LoadProblem::OtherSettings(format!("{error:#}")).of(program))
+    }
+
+    fn loaded_in_place(&self, bytes: &'static [u8]) -> Option<Program> {
+        let in_place = self.inner.in_place();
+        in_place.get(&bytes.as_ptr().addr()).cloned()
     }
 
     /// Whether `bytes` would be loaded without a copy, so that a process need not pay for one.
@@ -212,24 +233,28 @@ impl Engine {
         self.inner.has_code_memory && bytes.as_ptr().addr().is_multiple_of(PAGE_BYTES)
     }
 
-    fn load_in_place(&self, bytes: &'static [u8]) -> wasmtime::Result<Component> {
+    fn load_in_place(&self, bytes: &'static [u8]) -> wasmtime::Result<Program> {
         let address = bytes.as_ptr().addr();
         let mut in_place = self.inner.in_place();
-        if let Some(component) = in_place.get(&address) {
-            return Ok(component.clone());
+        if let Some(program) = in_place.get(&address) {
+            return Ok(program.clone());
         }
-        // SAFETY: a `VerifiedImage` is what our compiler wrote; it is never written and lives for
-        // ever. No other component is made from these bytes: the lock is held, and the one made
-        // here stays in the map.
-        let component =
-            unsafe { Component::deserialize_raw(&self.inner.wasmtime, NonNull::from(bytes)) }?;
-        in_place.insert(address, component.clone());
-        Ok(component)
+        let component = self.inner.engines.load(|engine| {
+            // SAFETY: a `VerifiedImage` is what our compiler wrote; it is never written and lives for
+            // ever. No other component is made from these bytes: the lock is held, the one made
+            // here stays in the map, and an engine that refuses one has dropped what it had of it.
+            unsafe { Component::deserialize_raw(engine, NonNull::from(bytes)) }
+        })?;
+        let program = Program::trusted(component);
+        in_place.insert(address, program.clone());
+        Ok(program)
     }
 
     fn load_copy(&self, bytes: &'static [u8]) -> wasmtime::Result<Component> {
-        // SAFETY: a `VerifiedImage` is what our compiler wrote.
-        unsafe { Component::deserialize(&self.inner.wasmtime, bytes) }
+        self.inner.engines.load(|engine| {
+            // SAFETY: a `VerifiedImage` is what our compiler wrote.
+            unsafe { Component::deserialize(engine, bytes) }
+        })
     }
 
     /// Bytes of compiled programs in the cache.
@@ -249,7 +274,7 @@ impl Inner {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn in_place(&self) -> MutexGuard<'_, HashMap<usize, Component>> {
+    fn in_place(&self) -> MutexGuard<'_, HashMap<usize, Program>> {
         self.in_place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

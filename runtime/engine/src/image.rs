@@ -6,6 +6,7 @@
 
 use crate::{LoadError, LoadProblem};
 use sha2::{Digest, Sha256};
+use std::sync::{Arc, OnceLock};
 
 /// A precompiled component of which it was established that our own compiler made it, in memory that nobody
 /// writes and that stays for ever.
@@ -42,5 +43,53 @@ impl VerifiedImage {
     /// The image.
     pub fn bytes(&self) -> &'static [u8] {
         self.0
+    }
+}
+
+/// Bytes of which the verified system image says what their SHA-256 is, and which nobody has looked at yet. Clones are the
+/// same claim: it is checked once.
+#[derive(Clone)]
+pub struct ClaimedImage(Arc<Claim>);
+
+struct Claim {
+    bytes: &'static [u8],
+    digest: [u8; 32],
+    is_right: OnceLock<bool>,
+}
+
+impl ClaimedImage {
+    /// A claim about bytes that nobody writes and that stay for ever. As with [`VerifiedImage::check`], the digest
+    /// must come from the verified system image.
+    pub fn new(bytes: &'static [u8], digest: [u8; 32]) -> ClaimedImage {
+        ClaimedImage(Arc::new(Claim {
+            bytes,
+            digest,
+            is_right: OnceLock::new(),
+        }))
+    }
+
+    /// Checks the claim. The first call reads all the bytes.
+    pub fn verify(&self, program: &str) -> Result<VerifiedImage, LoadError> {
+        let Claim {
+            bytes,
+            digest,
+            is_right,
+        } = &*self.0;
+        let is_right = is_right.get_or_init(|| Sha256::digest(bytes)[..] == digest[..]);
+        if *is_right {
+            Ok(VerifiedImage(bytes))
+        } else {
+            Err(LoadProblem::WrongDigest.of(program))
+        }
+    }
+}
+
+impl From<VerifiedImage> for ClaimedImage {
+    fn from(image: VerifiedImage) -> ClaimedImage {
+        ClaimedImage(Arc::new(Claim {
+            bytes: image.0,
+            digest: [0; 32],
+            is_right: OnceLock::from(true),
+        }))
     }
 }

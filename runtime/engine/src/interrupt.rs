@@ -12,6 +12,7 @@
 //! The rejected alternative, a deadline of zero ticks while anything is pending, has the same
 //! window.
 
+use crate::engines::Engines;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -75,7 +76,7 @@ pub struct EpochKiller {
 }
 
 struct Shared {
-    engine: wasmtime::Engine,
+    engines: Arc<Engines>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -89,9 +90,9 @@ struct State {
 }
 
 impl EpochKiller {
-    pub(crate) fn start(engine: wasmtime::Engine) -> std::io::Result<EpochKiller> {
+    pub(crate) fn start(engines: Arc<Engines>) -> std::io::Result<EpochKiller> {
         let shared = Arc::new(Shared {
-            engine,
+            engines,
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -109,7 +110,7 @@ impl EpochKiller {
     /// Makes the process look at its cancellation flag, which the caller has set before. Returns at once.
     pub fn interrupt(&self, target: Target) {
         self.shared.lock().add(target);
-        self.shared.engine.increment_epoch();
+        self.shared.engines.increment_epoch();
         self.shared.changed.notify_all();
     }
 }
@@ -151,7 +152,7 @@ impl Shared {
             let pause = state.pause;
             state.pause = (pause * 2).min(REPEAT_PAUSE_MAX);
             state = self.pause(state, pause);
-            self.engine.increment_epoch();
+            self.engines.increment_epoch();
         }
     }
 

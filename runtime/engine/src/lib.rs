@@ -27,6 +27,7 @@
 pub mod admission;
 mod cache;
 mod engine;
+mod engines;
 mod error;
 mod image;
 pub mod interrupt;
@@ -37,6 +38,6 @@ mod survey;
 pub use admission::{Admission, Admitted};
 pub use engine::{Engine, EngineOptions};
 pub use error::{ByteCount, EngineError, LoadError, LoadProblem};
-pub use image::VerifiedImage;
+pub use image::{ClaimedImage, VerifiedImage};
 pub use program::Program;
 pub use survey::{Survey, SurveyError};

@@ -6,6 +6,8 @@
 //! instantiates it reserves that.
 
 use crate::{Survey, cache};
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 use wasmtime::component::Component;
 
 /// Bytes of an instance per entry of its module: a function reference or an import are the largest,
@@ -32,9 +34,27 @@ pub struct Program {
     pub instances_max: usize,
     /// Memory of all these instances besides their linear memories and tables, in bytes.
     pub instance_bytes: u64,
+    /// What whoever runs it made of it once.
+    derived: Arc<OnceLock<Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Program {
+    /// What `make` makes of this program, made once for it and its clones, and kept as long as they are. Whoever asks
+    /// for another type than was made first gets one of its own.
+    pub fn derived<T: Send + Sync + 'static, E>(
+        &self,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        let kept = self.derived.get().cloned();
+        if let Some(Ok(value)) = kept.map(Arc::downcast::<T>) {
+            return Ok(value);
+        }
+        let made = Arc::new(make()?);
+        // Two threads may have made it at the same time: then one of them runs with its own.
+        let _kept = self.derived.set(Arc::clone(&made) as _);
+        Ok(made)
+    }
+
     /// A program whose bytes were surveyed.
     pub(crate) fn surveyed(component: Component, survey: &Survey) -> Program {
         let instances = INSTANCES_PER_PLACE * survey.core_instances;
@@ -43,6 +63,7 @@ impl Program {
             component,
             instances_max: usize::try_from(instances).unwrap_or(usize::MAX),
             instance_bytes: instances.saturating_mul(bytes),
+            derived: Arc::default(),
         }
     }
 
@@ -53,6 +74,7 @@ impl Program {
             component,
             instances_max: usize::MAX,
             instance_bytes,
+            derived: Arc::default(),
         }
     }
 

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
-use wasmtime::{Config, OptLevel, WasmBacktraceDetails};
+use wasmtime::{Config, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
 
 /// The triple for which code is made; std inside the kernel is built for the same one.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -47,11 +47,51 @@ pub const MEMORY_GUARD_BYTES: u64 = 32 << 20;
 /// made of heap.
 pub const BACKTRACE_FRAMES_MAX: usize = 32;
 
-/// Whether linear memories start as copy-on-write mappings of their image. Off: Wasmtime makes
-/// those images with memfd_create, seals and MAP_PRIVATE | MAP_FIXED, which the kernel's libc does
-/// not have. It is part of the settings' hash, so turning it on asks for every precompiled program
-/// anew.
-pub const MEMORY_INIT_COW: bool = false;
+/// Whether linear memories start as copy-on-write mappings of their image. It is part of the settings' hash: a program
+/// that was compiled for one value does not load under the other.
+pub const MEMORY_INIT_COW: bool = true;
+
+/// Images of memories up to this many bytes are made however few of their bytes a program gives; larger ones only if
+/// data segments fill half of them. So a small program cannot ask for a large image.
+pub const SPARSE_IMAGE_BYTES: u64 = 32 << 10;
+
+/// Core instances, linear memories and tables of a process that gets them from the pool: what components made by
+/// today's tools have is far below. A program with more gets its own from the kernel, see `Engine::load_precompiled`.
+const POOLED_INSTANCES: u32 = 32;
+const POOLED_MEMORIES: u32 = 2;
+const POOLED_TABLES: u32 = 4;
+/// Elements that a table of the pool may grow to: all that one process may have.
+const POOLED_TABLE_ELEMENTS: usize = 1 << 20;
+/// Bytes of the instances of one process, at most. Nothing of it is set aside.
+const POOLED_INSTANCE_BYTES: usize = 64 << 20;
+/// Memories that keep the page tables and the mappings of their last program, for its next start.
+const WARM_MEMORIES: u32 = 16;
+
+/// The pool for `processes` processes at a time: memories and tables whose places in the address space are reserved once.
+/// It is as large as so many processes may need together, so it is never full. Reservations cost
+/// address space (8 GiB and 64 MiB for a process), and no memory: what a process leaves behind is given back
+/// when it ends, except for the page tables of [`WARM_MEMORIES`].
+pub(crate) fn pool(processes: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(processes)
+        .max_component_instance_size(POOLED_INSTANCE_BYTES)
+        .max_core_instance_size(POOLED_INSTANCE_BYTES)
+        .max_core_instances_per_component(POOLED_INSTANCES)
+        .total_core_instances(processes.saturating_mul(POOLED_INSTANCES))
+        .max_memories_per_component(POOLED_MEMORIES)
+        .max_memories_per_module(POOLED_MEMORIES)
+        // Each store may have one memory more for garbage-collected values.
+        .total_memories(processes.saturating_mul(POOLED_MEMORIES + 1))
+        .total_gc_heaps(processes)
+        .max_memory_size(MEMORY_RESERVATION_BYTES as usize)
+        .max_tables_per_component(POOLED_TABLES)
+        .max_tables_per_module(POOLED_TABLES)
+        .total_tables(processes.saturating_mul(POOLED_TABLES))
+        .table_elements(POOLED_TABLE_ELEMENTS)
+        .total_stacks(0)
+        .max_unused_warm_slots(WARM_MEMORIES);
+    pool
+}
 
 /// Wasmtime's configuration without code memory.
 pub fn config() -> Result<Config, EngineError> {
@@ -86,6 +126,7 @@ fn configure_memory(config: &mut Config) {
         .memory_guard_size(MEMORY_GUARD_BYTES)
         .guard_before_linear_memory(true)
         .memory_init_cow(MEMORY_INIT_COW)
+        .memory_guaranteed_dense_image_size(SPARSE_IMAGE_BYTES)
         .table_lazy_init(true);
 }
 

@@ -37,6 +37,8 @@ pub struct Survey {
     pub size_bytes: u64,
     /// Of these, bytes that the compiler keeps: all but custom sections, though with names.
     pub kept_bytes: u64,
+    /// Bytes of data segments.
+    pub data_bytes: u64,
     /// Core modules.
     pub core_modules: u64,
     /// Places in the program where a core module is instantiated.
@@ -271,6 +273,9 @@ impl<'a> Surveyor<'a> {
             | Payload::CoreTypeSection(_)
             | Payload::ComponentTypeSection(_) => survey.types += type_count(payload)?,
             other => {
+                if let Payload::DataSection(section) = other {
+                    survey.data_bytes += section.range().len() as u64;
+                }
                 survey.items += item_count(other);
                 self.count_module_entries(item_count(other));
             }

@@ -4,6 +4,7 @@
 //! when they are first used, once. Trees are made over the bundle's bytes: what a program changes is
 //! copied, and gone when the machine stops.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +12,7 @@ use contract_boot::Module;
 use kernel_core::memory;
 use lib_bundle::{Bundle, Entry, EntryKind};
 use lib_tmpfs::{Backing, BackingError, NodeId, Timestamp, Tmpfs};
-use runtime_engine::VerifiedImage;
+use runtime_engine::ClaimedImage;
 use runtime_host::{Budget, BudgetCharge, FileTree};
 use runtime_supervisor::{ProgramImage, WasmBytes};
 
@@ -36,8 +37,8 @@ pub fn open(name: &str, module: &Module) -> Result<Option<Bundle<'static>>, Stri
 /// The programs of a bundle: what lies in one folder of it.
 pub struct Programs {
     bundle: Bundle<'static>,
-    /// Precompiled images whose digest was found right, by entry.
-    verified: Mutex<Vec<(u32, VerifiedImage)>>,
+    /// Precompiled images that were started, by entry: each is checked once.
+    claims: Mutex<BTreeMap<u32, ClaimedImage>>,
 }
 
 impl Programs {
@@ -45,7 +46,7 @@ impl Programs {
     pub fn new(bundle: Bundle<'static>) -> Self {
         Self {
             bundle,
-            verified: Mutex::default(),
+            claims: Mutex::default(),
         }
     }
 
@@ -72,9 +73,7 @@ impl Programs {
         wasm: Option<Entry<'static>>,
         precompiled: Option<Entry<'static>>,
     ) -> Result<ProgramImage, String> {
-        let precompiled = precompiled
-            .map(|entry| self.verify(name, entry))
-            .transpose()?;
+        let precompiled = precompiled.map(|entry| self.claim(entry));
         // Beside an image the source is only for the case that the image does not fit this kernel. It is not
         // verified then: the engine trusts no source anyway.
         let wasm = match (&precompiled, wasm) {
@@ -88,18 +87,10 @@ impl Programs {
         })
     }
 
-    fn verify(&self, name: &str, entry: Entry<'static>) -> Result<VerifiedImage, String> {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, image)) = verified
-            .iter()
-            .find(|(number, _)| *number == entry.number())
-        {
-            return Ok(*image);
-        }
-        let image = VerifiedImage::check(name, entry.contents(), &entry.sha256())
-            .map_err(|error| error.to_string())?;
-        verified.push((entry.number(), image));
-        Ok(image)
+    fn claim(&self, entry: Entry<'static>) -> ClaimedImage {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let claim = claims.entry(entry.number());
+        claim.or_insert_with(|| claimed_image(entry)).clone()
     }
 
     /// The file at `path`, through links within the bundle.
@@ -132,12 +123,9 @@ pub fn contents(entry: Entry<'static>) -> Result<&'static [u8], String> {
         .map_err(|error| format!("{}: {error}: write the image again", entry.path()))
 }
 
-/// A precompiled program of a bundle that the host wrote for this run.
-///
-/// # Errors
-/// A sentence.
-pub fn verified_image(name: &str, entry: Entry<'static>) -> Result<VerifiedImage, String> {
-    VerifiedImage::check(name, entry.contents(), &entry.sha256()).map_err(|error| error.to_string())
+/// A precompiled program of a bundle, as the bundle's verified index describes it.
+pub fn claimed_image(entry: Entry<'static>) -> ClaimedImage {
+    ClaimedImage::new(entry.contents(), entry.sha256())
 }
 
 /// The folder `from` of a bundle as a tree of its own; an empty tree without a bundle. What is written to it is

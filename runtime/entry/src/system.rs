@@ -51,15 +51,17 @@ impl RunningSystem {
         KERNEL_USE_AT_START_BYTES.store(kernel_use_bytes(), Ordering::Relaxed);
         let limit_bytes = free_bytes.saturating_sub(KERNEL_SHARE_BYTES + free_bytes / 16);
         let budget = Budget::with_outside_use(limit_bytes, kernel_growth_bytes);
+        let processes_max = processes_max(limit_bytes);
         let engine = Engine::new(EngineOptions {
             code_memory: Some(code_memory::new()),
             cache_bytes: CACHE_BYTES_MAX.min(free_bytes / 8),
             compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
+            pooled_processes: processes_max as u32,
         })
         .map_err(|error| error.to_string())?;
         let options = SupervisorOptions {
             budget: budget.clone(),
-            processes_max: PROCESSES_MAX,
+            processes_max,
             interfaces: Vec::new(),
             cpu_clock: Some(own_cpu_clock),
         };
@@ -89,6 +91,12 @@ impl RunningSystem {
     pub fn limits(&self) -> ProcessLimits {
         ProcessLimits::with_memory(self.budget.limit_bytes())
     }
+}
+
+/// How many processes there is memory for, each with the least that one takes. Places for so many are kept ready.
+fn processes_max(limit_bytes: u64) -> usize {
+    let affordable = usize::try_from(limit_bytes / runtime_supervisor::PROCESS_BYTES_MIN);
+    affordable.unwrap_or(usize::MAX).clamp(1, PROCESSES_MAX)
 }
 
 /// What a tree in memory may take: half of what processes may, so that a full tree leaves room for the program
@@ -236,7 +244,7 @@ impl System for PromptSystem {
     }
 }
 
-/// What the kernel's heap and page tables took when the budget was made, in bytes.
+/// What the kernel's heap, page tables and memory images took when the budget was made, in bytes.
 static KERNEL_USE_AT_START_BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// What they have taken since. The heap keeps what it took, so this is memory that programs cannot get.
@@ -246,7 +254,8 @@ fn kernel_growth_bytes() -> u64 {
 
 fn kernel_use_bytes() -> u64 {
     let by_owner = frames::statistics().by_owner;
-    let frames = [FrameOwner::Heap, FrameOwner::PageTables].map(|owner| by_owner[owner as usize]);
+    let own = [FrameOwner::Heap, FrameOwner::PageTables, FrameOwner::Images];
+    let frames = own.map(|owner| by_owner[owner as usize]);
     frames.iter().sum::<u64>() * PAGE_BYTES
 }
 

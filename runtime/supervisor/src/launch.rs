@@ -1,7 +1,7 @@
 //! What a process is started with.
 
 use crate::ProcessLimits;
-use runtime_engine::VerifiedImage;
+use runtime_engine::ClaimedImage;
 use runtime_host::{ByteSink, ByteSource, FileTree, OverBudget, Terminal};
 use runtime_wasi::Rights;
 use std::fmt;
@@ -15,8 +15,9 @@ pub struct ProgramImage {
     pub name: String,
     /// The component as WebAssembly.
     pub wasm: Option<WasmBytes>,
-    /// The component as the host-side compiler made it, from the verified image.
-    pub precompiled: Option<VerifiedImage>,
+    /// The component as the host-side compiler made it, from the verified image. It is checked on the process's own
+    /// thread.
+    pub precompiled: Option<ClaimedImage>,
 }
 
 /// A program's bytes: in the system image, or read from somewhere and shared. Whoever reads them pays

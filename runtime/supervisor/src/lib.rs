@@ -22,6 +22,7 @@
 mod exit;
 mod launch;
 mod limits;
+mod linkers;
 mod process;
 mod run;
 mod state;
@@ -33,4 +34,4 @@ pub use limits::{ProcessLimits, Refusal};
 pub use process::{CpuClock, Phase, Process, ProcessId, ProcessStatus};
 pub use runtime_wasi::Rights;
 pub use state::ProcessState;
-pub use supervisor::{Interface, Supervisor, SupervisorOptions};
+pub use supervisor::{Interface, PROCESS_BYTES_MIN, Supervisor, SupervisorOptions};

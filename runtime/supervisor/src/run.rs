@@ -1,6 +1,7 @@
 //! What a process's thread does: load, link, run, and say how it ended.
 
 use crate::limits::Limiter;
+use crate::linkers::Linkers;
 use crate::process::Shared;
 use crate::{Exit, Launch, ProcessState, ProgramImage};
 use runtime_engine::interrupt::{self, Running};
@@ -11,7 +12,7 @@ use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use wasmtime::Store;
-use wasmtime::component::{Component, Instance, Linker, TypedFunc};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, TypedFunc};
 
 /// The interface through which a command is run (WASI 0.2, `wasi:cli/command`). Wasmtime finds any
 /// compatible 0.2.
@@ -27,7 +28,7 @@ type Run = TypedFunc<(), (Result<(), ()>,)>;
 /// All that a process's thread owns.
 pub(crate) struct Job {
     pub shared: Arc<Shared>,
-    pub linker: Arc<Linker<ProcessState>>,
+    pub linkers: Arc<Linkers>,
     pub launch: Launch,
     /// The thread's stack and the process's own bookkeeping.
     pub reserved: Reservation,
@@ -76,12 +77,12 @@ fn run_job(mut job: Job) -> Result<Exit, Exit> {
         observer.program_loaded(&Code(&program.component));
     }
     let name = job.launch.program.name.clone();
-    let mut store = new_store(&engine, job.launch, job.reserved, &job.shared)?;
+    let linked = program.derived(|| Linked::new(&job.linkers, &program.component, &name))?;
+    let mut store = new_store(&program.component, job.launch, job.reserved, &job.shared)?;
     if job.shared.cancellation.is_cancelled() {
         return Ok(Exit::Killed);
     }
-    let instance = instantiate(&job.linker, &mut store, &program.component, &name)?;
-    let run = find_run(&mut store, &instance, &name)?;
+    let run = linked.instantiate(&mut store, &name)?;
     let result = run.call(&mut store, ());
     let exit = match result {
         Ok((Ok(()),)) => Exit::Code(0),
@@ -90,6 +91,7 @@ fn run_job(mut job: Job) -> Result<Exit, Exit> {
     };
     // In this order: the wasm's memory goes before the reservation for it, inside the store.
     drop(store);
+    drop(linked);
     drop(program);
     drop(job.running);
     Ok(exit)
@@ -139,9 +141,12 @@ fn load_precompiled(
     engine: &Engine,
     program: &ProgramImage,
 ) -> Result<Option<(Program, u64)>, Exit> {
-    let Some(image) = program.precompiled else {
+    let Some(image) = &program.precompiled else {
         return Ok(None);
     };
+    let image = image
+        .verify(&program.name)
+        .map_err(|error| Exit::Unusable(error.to_string()))?;
     match engine.load_precompiled(&program.name, image) {
         Ok(program) if engine.runs_in_place(image.bytes()) => Ok(Some((program, 0))),
         Ok(program) => Ok(Some((program, image.bytes().len() as u64))),
@@ -175,14 +180,14 @@ fn compile(engine: &Engine, name: &str, wasm: &[u8], shared: &Shared) -> Result<
 
 /// The process's store, ready to be interrupted and limited.
 fn new_store(
-    engine: &Engine,
+    component: &Component,
     launch: Launch,
     reserved: Reservation,
     shared: &Arc<Shared>,
 ) -> Result<Store<ProcessState>, Exit> {
     let limiter = Limiter::new(launch.limits, reserved);
     let wasi = wasi_context(launch, shared)?;
-    let mut store = Store::new(engine.wasmtime(), ProcessState::new(wasi, limiter));
+    let mut store = Store::new(component.engine(), ProcessState::new(wasi, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
     store.limiter(|state| state.limiter());
     let cancellation = shared.cancellation.clone();
@@ -211,49 +216,64 @@ fn wasi_context(launch: Launch, shared: &Arc<Shared>) -> Result<WasiContext, Exi
         .map_err(|over| unusable(&name, format!("cannot start: {over}")))
 }
 
-fn instantiate(
-    linker: &Linker<ProcessState>,
-    store: &mut Store<ProcessState>,
-    component: &Component,
-    name: &str,
-) -> Result<Instance, Exit> {
-    let linked = linker
-        .instantiate_pre(component)
-        .map_err(|error| unlinkable(name, &error))?;
-    let result = linked.instantiate(&mut *store);
-    result.map_err(
-        |error| match (Exit::from_error(&error, None), store.data().refusal()) {
-            (Exit::Trap { wasm_backtrace, .. }, Some(refusal)) if wasm_backtrace.is_empty() => {
-                unusable(
-                    name,
-                    format!("needs more memory to start than there is: {refusal}"),
-                )
-            }
-            (
-                Exit::Trap {
-                    message,
-                    wasm_backtrace,
-                },
-                None,
-            ) if wasm_backtrace.is_empty() => unusable(name, format!("cannot start: {message}")),
-            (exit, _) => exit,
-        },
-    )
+/// A program with its imports resolved and its entry point found: all that its starts have in common.
+struct Linked {
+    component: InstancePre<ProcessState>,
+    run: ComponentExportIndex,
 }
 
-fn find_run(store: &mut Store<ProcessState>, instance: &Instance, name: &str) -> Result<Run, Exit> {
-    let interface = instance.get_export_index(&mut *store, None, RUN_INTERFACE);
-    let function = interface
-        .and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), "run"))
+impl Linked {
+    fn new(linkers: &Linkers, component: &Component, name: &str) -> Result<Linked, Exit> {
+        let linker = linkers
+            .of(component)
+            .map_err(|error| unlinkable(name, &error))?;
+        let linked = linker
+            .instantiate_pre(component)
+            .map_err(|error| unlinkable(name, &error))?;
+        Ok(Linked {
+            component: linked,
+            run: find_run(component, name)?,
+        })
+    }
+
+    fn instantiate(&self, store: &mut Store<ProcessState>, name: &str) -> Result<Run, Exit> {
+        let result = self.component.instantiate(&mut *store);
+        let instance = result.map_err(|error| cannot_start(name, &error, store))?;
+        instance
+            .get_typed_func(&mut *store, &self.run)
+            .map_err(|error| unusable(name, format!("is no command: {error:#}")))
+    }
+}
+
+fn cannot_start(name: &str, error: &wasmtime::Error, store: &Store<ProcessState>) -> Exit {
+    match (Exit::from_error(error, None), store.data().refusal()) {
+        (Exit::Trap { wasm_backtrace, .. }, Some(refusal)) if wasm_backtrace.is_empty() => {
+            unusable(
+                name,
+                format!("needs more memory to start than there is: {refusal}"),
+            )
+        }
+        (
+            Exit::Trap {
+                message,
+                wasm_backtrace,
+            },
+            None,
+        ) if wasm_backtrace.is_empty() => unusable(name, format!("cannot start: {message}")),
+        (exit, _) => exit,
+    }
+}
+
+fn find_run(component: &Component, name: &str) -> Result<ComponentExportIndex, Exit> {
+    let interface = component.get_export_index(None, RUN_INTERFACE);
+    interface
+        .and_then(|interface| component.get_export_index(Some(&interface), "run"))
         .ok_or_else(|| {
             unusable(
                 name,
                 "is no command: it does not export `wasi:cli/run` (0.2)",
             )
-        })?;
-    instance
-        .get_typed_func(&mut *store, function)
-        .map_err(|error| unusable(name, format!("is no command: {error:#}")))
+        })
 }
 
 /// Which import nobody provides. Wasmtime's error names it in backquotes.

@@ -1,5 +1,6 @@
 //! Who starts processes and knows them all.
 
+use crate::linkers::Linkers;
 use crate::process::{CpuClock, Shared};
 use crate::run::{self, Job};
 use crate::{Launch, LaunchError, Process, ProcessId, ProcessState, ProcessStatus};
@@ -22,6 +23,9 @@ const STACK_BYTES: usize = HOST_STACK_BYTES + settings::WASM_STACK_BYTES;
 /// What a process takes besides its stack and its memories, in bytes: its store, its instances' tables, its
 /// alternate signal stack, and the lists of one host call.
 const PROCESS_BYTES: u64 = (512 << 10) + run::HOST_CALL_BYTES;
+
+/// The least that every process reserves from its budget, in bytes.
+pub const PROCESS_BYTES_MIN: u64 = STACK_BYTES as u64 + PROCESS_BYTES;
 
 /// Longest name of a thread that reaches the kernel, in bytes (`pthread_setname_np`).
 const THREAD_NAME_BYTES_MAX: usize = 15;
@@ -49,7 +53,7 @@ pub struct Supervisor {
 
 struct Inner {
     engine: Engine,
-    linker: Arc<Linker<ProcessState>>,
+    linkers: Arc<Linkers>,
     budget: Budget,
     processes_max: usize,
     cpu_clock: Option<fn() -> CpuClock>,
@@ -60,16 +64,11 @@ struct Inner {
 impl Supervisor {
     /// A supervisor without processes. Fails if two interfaces define the same function.
     pub fn new(engine: Engine, options: SupervisorOptions) -> wasmtime::Result<Supervisor> {
-        let mut linker = Linker::new(engine.wasmtime());
-        runtime_wasi::add_to_linker(&mut linker)?;
-        options
-            .interfaces
-            .iter()
-            .try_for_each(|add| add(&mut linker))?;
+        let linkers = Linkers::new(engine.wasmtime(), options.interfaces)?;
         Ok(Supervisor {
             inner: Arc::new(Inner {
                 engine,
-                linker: Arc::new(linker),
+                linkers: Arc::new(linkers),
                 budget: options.budget,
                 processes_max: options.processes_max,
                 cpu_clock: options.cpu_clock,
@@ -84,7 +83,7 @@ impl Supervisor {
     pub fn spawn(&self, launch: Launch) -> Result<Process, LaunchError> {
         let budget = self.inner.budget.child(launch.limits.memory_bytes);
         let reserved = budget
-            .reserve(STACK_BYTES as u64 + PROCESS_BYTES)
+            .reserve(PROCESS_BYTES_MIN)
             .map_err(LaunchError::Memory)?;
         let running = Running::new();
         let shared = Arc::new(Shared::new(
@@ -98,7 +97,7 @@ impl Supervisor {
         self.inner.enlist(&shared)?;
         let job = Job {
             shared: Arc::clone(&shared),
-            linker: Arc::clone(&self.inner.linker),
+            linkers: Arc::clone(&self.inner.linkers),
             launch,
             reserved,
             running,

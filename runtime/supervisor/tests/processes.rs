@@ -505,7 +505,7 @@ fn precompiled_and_compiled_programs_do_the_same() {
         let image = verified(supervisor.engine().precompile(&admitted).unwrap());
         let mut exits = [false, true].map(|jit| {
             let mut launch = launch(&wasm);
-            launch.program.precompiled = Some(image);
+            launch.program.precompiled = Some(image.into());
             launch.jit = jit;
             run_launch(&supervisor, launch)
         });
@@ -513,7 +513,7 @@ fn precompiled_and_compiled_programs_do_the_same() {
         let alone = ProgramImage {
             name: "program".to_owned(),
             wasm: None,
-            precompiled: Some(image),
+            precompiled: Some(image.into()),
         };
         exits[1] = run_launch(&supervisor, launch_image(alone));
         assert_eq!(exits[0], exits[1]);
@@ -537,7 +537,7 @@ fn other_settings_are_refused_unless_there_is_a_form_to_compile() {
     let mut image = ProgramImage {
         name: "old".to_owned(),
         wasm: None,
-        precompiled: Some(precompiled_elsewhere()),
+        precompiled: Some(precompiled_elsewhere().into()),
     };
     let exit = run_launch(&supervisor, launch_image(image.clone()));
     assert!(

@@ -186,6 +186,19 @@ pub fn allocate(owner: FrameOwner) -> Option<Frame> {
     frame
 }
 
+/// As [`allocate`], with whatever bytes the frame has: the caller fills all of them.
+pub(super) fn allocate_dirty(owner: FrameOwner) -> Option<Frame> {
+    let number = take(owner, 1, || {
+        caches().take(cpu::index() as usize, floor(owner))
+    })?;
+    let frame = Frame::claim(number, owner);
+    assert!(
+        frame.is_some(),
+        "the frame allocator hands out frame {number:#x} twice"
+    );
+    frame
+}
+
 /// Takes a frame back.
 pub fn free(frame: Frame) {
     let number = frame.release();

@@ -6,7 +6,9 @@
 //! allocates from the heap under a lock.
 
 pub mod code;
+mod faults;
 pub mod frames;
+pub mod images;
 pub mod reclaim;
 pub mod regions;
 
@@ -16,9 +18,10 @@ use kernel_machine::memory::page_table::{self, Rights};
 use kernel_machine::memory::{PAGE_BYTES, direct_map};
 use kernel_machine::{heap, kernel_image};
 
+pub use faults::{FaultOutcome, populate, resolve_fault};
 pub use regions::{
-    Access, FaultAccess, FaultOutcome, MapRequest, MemoryError, Protection, discard, map,
-    map_boot_module, populate, protect, resolve_fault, unmap,
+    Access, FaultAccess, MapRequest, MemoryError, Protection, discard, map, map_boot_module,
+    map_image, protect, unmap,
 };
 
 /// The part of the dynamic window in which regions are mapped.
@@ -158,7 +161,7 @@ fn grow_heap(min_len_bytes: usize) -> Option<core::ops::Range<usize>> {
             write: true,
             execute: false,
         };
-        if let Err(frame) = page_table::map(end, frame, rights) {
+        if let Err(frame) = page_table::map(end, frame, Some(rights)) {
             frames::free(frame);
             break;
         }

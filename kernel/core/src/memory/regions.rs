@@ -1,10 +1,12 @@
-//! Regions: ranges of pages with one access right, backed on demand by zeroed frames.
+//! Regions: ranges of pages with one access right, backed on demand by zeroed frames or by copies of an image.
 //!
-//! Law: a page of the region window has a frame only if a region covers it. One lock guards the map of
-//! regions and the window's page tables. Nothing is awaited and nothing is allocated from the heap under
-//! it; frames for faults are allocated before it is taken. Taking rights away: change the tables under the
-//! lock, shoot down without it, only then free frames. A range that is being unmapped stays in the
-//! map as `Dying` until its frames are gone, so that nobody maps or faults into it meanwhile.
+//! Law: a page of the region window has a frame only if a region covers it. One lock, [`SPACE`], guards the map of
+//! regions, the images and the window's page tables. Nothing is awaited and nothing is allocated from the heap
+//! under it; frames for faults are allocated before it is taken. Taking rights away: change the tables under
+//! the lock, shoot down without it, only then free frames. A range that is being unmapped stays in the
+//! map as dying until its frames are gone, so that nobody maps or faults into it meanwhile; where nothing was
+//! mapped, it goes at once. Which page needs what is decided in `lib/region-map`, [`lib_region_map::space`]; what a fault
+//! does about it is in [`super::faults`], and the images' side in [`super::images`].
 //! Units: the map counts pages, the interface bytes.
 
 use alloc::boxed::Box;
@@ -14,13 +16,18 @@ use core::ops::Range;
 
 use contract_boot::{Module, PhysRange};
 use kernel_machine::cpu::mailbox::{self, Flushed};
-use kernel_machine::memory::frame::{FrameOwner, StaleFrame};
+use kernel_machine::memory::frame::StaleFrame;
 use kernel_machine::memory::page_table::{self, Rights};
 use kernel_machine::memory::{Frame, PAGE_BYTES};
 use kernel_machine::sync::IrqLock;
-use lib_region_map::{RegionMap, SLOTS_PER_OPERATION, Slot};
+use lib_region_map::Slot;
+use lib_region_map::images::{ImageId, ImageSlot};
+use lib_region_map::space::{Content, Region, Space, SpaceError};
 
-use super::{REGION_WINDOW, frames};
+pub use super::faults::populate;
+pub use lib_region_map::space::{Access, Want as FaultAccess};
+
+use super::{REGION_WINDOW, faults, frames, images};
 
 /// Pages whose frames are taken out in one go: bounds the time with interrupts off.
 const BATCH_PAGES: usize = 64;
@@ -28,19 +35,14 @@ const BATCH_PAGES: usize = 64;
 const TABLE_STEP_BYTES: u64 = 1 << 30;
 /// At most one last-level table per 2 MiB of a step, and those above.
 const TABLES_PER_STEP: usize = 512 + 2;
-
-/// What may be done with a region's pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Nothing: a guard or a reservation.
-    None,
-    /// Reading.
-    Read,
-    /// Reading and writing.
-    ReadWrite,
-    /// Reading and executing; only [`super::code`] grants it.
-    ReadExecute,
-}
+/// Ranges up to this length lose their frames and their tables in one go: they have few tables.
+const SMALL_RANGE_PAGES: u64 = 8 * 512;
+/// At most so many tables lie below such a range.
+const SMALL_RANGE_TABLES: usize = 8 + 1 + 2;
+/// Pages that an image may have: 1 GiB. It is address space only.
+const IMAGE_SPAN_PAGES: u64 = 1 << 18;
+/// Slots for regions per slot for an image.
+const REGIONS_PER_IMAGE: usize = 8;
 
 /// Access as the C interface asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +75,8 @@ pub enum MemoryError {
     BadRange,
     /// No region covers the caller's range.
     NoRegion,
-    /// The caller asked for writable or executable code outside the engine's way of publishing it.
+    /// The caller asked for writable or executable code outside the engine's way of publishing it, or names what
+    /// must stay as it is.
     Denied,
     /// The address space or the table of regions is used up.
     NoSpace,
@@ -93,84 +96,22 @@ impl fmt::Display for MemoryError {
     }
 }
 
-/// What a fault was about to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultAccess {
-    /// A load.
-    Read,
-    /// A store.
-    Write,
-    /// An instruction fetch.
-    Execute,
-}
-
-/// What became of a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultOutcome {
-    /// The page is there now: try again.
-    Resolved,
-    /// No region covers the address.
-    NoRegion,
-    /// A region covers it and forbids the access (a guard page among them).
-    Forbidden,
-    /// Physical memory is used up.
-    NoFrames,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Region {
-    access: Access,
-    kind: RegionKind,
-    dying: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RegionKind {
-    Plain,
-    Stack,
-    /// Frames that the loader filled: never unmapped, never backed by others.
-    BootModule,
-}
-
-impl Region {
-    fn owner(self) -> FrameOwner {
-        match self.kind {
-            RegionKind::Stack => FrameOwner::Stacks,
-            RegionKind::Plain => FrameOwner::Regions,
-            RegionKind::BootModule => FrameOwner::BootModules,
+impl From<SpaceError> for MemoryError {
+    fn from(error: SpaceError) -> Self {
+        match error {
+            SpaceError::NoSpace => Self::NoSpace,
+            SpaceError::NotCovered => Self::NoRegion,
+            SpaceError::Denied => Self::Denied,
         }
     }
-
-    fn allows(self, access: FaultAccess) -> bool {
-        !self.dying
-            && match self.access {
-                Access::None => false,
-                Access::Read => access == FaultAccess::Read,
-                Access::ReadWrite => access != FaultAccess::Execute,
-                Access::ReadExecute => access != FaultAccess::Write,
-            }
-    }
 }
 
-impl Access {
-    fn rights(self) -> Option<Rights> {
-        (self != Self::None).then_some(Rights {
-            write: self == Self::ReadWrite,
-            execute: self == Self::ReadExecute,
-        })
-    }
-
-    /// What the loader read is never writable.
-    fn limited_to(self, kind: RegionKind) -> Self {
-        match (self, kind) {
-            (Self::ReadWrite, RegionKind::BootModule) => Self::Read,
-            (access, _) => access,
-        }
-    }
-
-    fn takes_away_from(self, before: Self) -> bool {
-        self != before && !(before == Self::None || before == Self::Read && self == Self::ReadWrite)
-    }
+/// What the page tables say for a region's right.
+pub(super) fn rights(access: Access) -> Option<Rights> {
+    (access != Access::None).then_some(Rights {
+        write: access == Access::ReadWrite,
+        execute: access == Access::ReadExecute,
+    })
 }
 
 impl Protection {
@@ -191,59 +132,26 @@ impl Protection {
     }
 }
 
-struct Space {
-    map: RegionMap<'static, Region>,
-    slot_count: usize,
-}
+/// The regions of the one address space, and its images.
+pub(super) static SPACE: IrqLock<Option<Space<'static>>> = IrqLock::named("regions", None);
 
-impl Space {
-    fn require_slots(&self) -> Result<(), MemoryError> {
-        let free = self.map.slots_free_below(self.slot_count);
-        // What is left over lets others be unmapped when the table is otherwise full.
-        if free < 2 * SLOTS_PER_OPERATION {
-            return Err(MemoryError::NoSpace);
-        }
-        Ok(())
-    }
-
-    /// Boot modules stay for ever, and code is withdrawn before its pages go.
-    fn require_disposable(&self, pages: &Range<u64>) -> Result<(), MemoryError> {
-        let mut disposable = true;
-        self.map
-            .for_each_in(pages.clone(), &mut |_, region: Region| {
-                disposable &=
-                    region.kind != RegionKind::BootModule && region.access != Access::ReadExecute;
-            });
-        if disposable {
-            Ok(())
-        } else {
-            Err(MemoryError::Denied)
-        }
-    }
-
-    fn is_covered(&self, pages: &Range<u64>) -> bool {
-        let mut covered = 0;
-        let mut alive = true;
-        self.map
-            .for_each_in(pages.clone(), &mut |part, region: Region| {
-                covered += part.end.min(pages.end) - part.start.max(pages.start);
-                alive &= !region.dying;
-            });
-        alive && covered == pages.end - pages.start
-    }
-}
-
-static SPACE: IrqLock<Option<Space>> = IrqLock::named("regions", None);
-
-/// Makes the empty map; its table is sized by the machine's memory.
+/// Makes the empty map; its tables are sized by the machine's memory.
 pub(super) fn init(frame_count: u64) {
     let slot_count = (frame_count / 16).clamp(2048, 65_536) as usize;
     let slots = Box::leak(vec![Slot::EMPTY; slot_count].into_boxed_slice());
+    let image_count = slot_count / REGIONS_PER_IMAGE;
+    let images = Box::leak(vec![ImageSlot::EMPTY; image_count].into_boxed_slice());
     let window = page_of(REGION_WINDOW.start)..page_of(REGION_WINDOW.end);
-    *SPACE.lock() = Some(Space {
-        map: RegionMap::new(slots, window),
-        slot_count,
-    });
+    *SPACE.lock() = Some(Space::new(slots, images, IMAGE_SPAN_PAGES, window));
+}
+
+/// Runs `work` on the regions, under their lock.
+fn with_space<T>(
+    work: impl FnOnce(&mut Space<'static>) -> Result<T, SpaceError>,
+) -> Result<T, MemoryError> {
+    let mut guard = SPACE.lock();
+    let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
+    work(space).map_err(MemoryError::from)
 }
 
 /// Maps a region and returns its start.
@@ -251,18 +159,53 @@ pub(super) fn init(frame_count: u64) {
 /// # Errors
 /// See [`MemoryError`]; with `populate`, nothing stays mapped when memory runs out.
 pub fn map(request: MapRequest) -> Result<usize, MemoryError> {
-    let access = request.protection.access()?;
-    let region = Region {
-        access,
-        kind: RegionKind::Plain,
-        dying: false,
+    map_content(request, Content::Plain)
+}
+
+/// Maps a region that shows `image` from `offset_bytes` on, and zeroes behind its end. What is written to the region
+/// stays there: the image never changes. The region keeps the image, open or closed.
+///
+/// # Errors
+/// See [`MemoryError`]; [`MemoryError::Denied`] where no such image is open, or it is being written.
+pub fn map_image(
+    request: MapRequest,
+    image: ImageId,
+    offset_bytes: u64,
+) -> Result<usize, MemoryError> {
+    if !offset_bytes.is_multiple_of(PAGE_BYTES) {
+        return Err(MemoryError::BadRange);
+    }
+    let offset_pages = offset_bytes / PAGE_BYTES;
+    let content = |start: u64| Content::CopyOf {
+        image,
+        origin: start.wrapping_sub(offset_pages),
     };
+    let place = match request.at {
+        Some(at) => at,
+        // A place of its own, of which the image then takes possession.
+        None => map_anywhere(
+            page_count(request.len_bytes)?,
+            Region::new(Access::None, Content::Plain),
+        )?,
+    };
+    let at = Some(place);
+    let mapped = map_content(MapRequest { at, ..request }, content(page_of(place as u64)));
+    mapped.inspect_err(|_| {
+        if request.at.is_none() {
+            let _unmapped = unmap(place, request.len_bytes);
+        }
+    })
+}
+
+fn map_content(request: MapRequest, content: Content) -> Result<usize, MemoryError> {
+    let access = request.protection.access()?;
+    let region = Region::new(access, content);
     let start = match request.at {
         Some(at) => map_fixed(at, request.len_bytes, region)?,
         None => map_anywhere(page_count(request.len_bytes)?, region)?,
     };
     if request.populate && access != Access::None {
-        populate(start, request.len_bytes).inspect_err(|_| {
+        faults::populate(start, request.len_bytes).inspect_err(|_| {
             let _unmapped = unmap(start, request.len_bytes);
         })?;
     }
@@ -275,11 +218,7 @@ pub fn map(request: MapRequest) -> Result<usize, MemoryError> {
 /// See [`MemoryError`].
 pub fn map_stack(len_bytes: usize) -> Result<Range<usize>, MemoryError> {
     let pages = page_count(len_bytes)?;
-    let guard = Region {
-        access: Access::None,
-        kind: RegionKind::Stack,
-        dying: false,
-    };
+    let guard = Region::new(Access::None, Content::Stack);
     let bottom = map_anywhere(pages + 1, guard)?;
     let start = bottom + PAGE_BYTES as usize;
     let end = start + (pages * PAGE_BYTES) as usize;
@@ -296,16 +235,7 @@ pub fn unmap_stack(stack: Range<usize>) {
 }
 
 fn map_anywhere(pages: u64, region: Region) -> Result<usize, MemoryError> {
-    let mut guard = SPACE.lock();
-    let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
-    space.require_slots()?;
-    // One page more keeps a hole behind every region, so that overruns fault.
-    let start = space
-        .map
-        .find_gap(pages + 1, 1)
-        .ok_or(MemoryError::NoSpace)?;
-    let inserted = space.map.insert(start..start + pages, region);
-    inserted.map_err(|_| MemoryError::NoSpace)?;
+    let start = with_space(|space| space.map_anywhere(pages, region))?;
     Ok((start * PAGE_BYTES) as usize)
 }
 
@@ -325,40 +255,152 @@ pub fn unmap(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
 /// Empties the range and, in the same step in which its old regions go, puts `region` there: nobody else
 /// can be given the place in between.
 fn replace(pages: &Range<u64>, region: Option<Region>) -> Result<(), MemoryError> {
-    mark_dying(pages)?;
-    drop_frames(pages);
-    drop_empty_tables(pages);
-    let mut guard = SPACE.lock();
-    let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
-    let removed = space.map.remove(pages.clone(), &mut |_, _| {});
-    removed.map_err(|_| MemoryError::NoSpace)?;
-    match region {
-        Some(region) => space
-            .map
-            .insert(pages.clone(), region)
-            .map_err(|_| MemoryError::NoSpace),
-        None => Ok(()),
+    let mut harvest = Harvest::default();
+    let is_done = {
+        let mut guard = SPACE.lock();
+        let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
+        begin_replacing(space, pages, region, &mut harvest)?
+    };
+    if is_done {
+        harvest.free();
+        return Ok(());
+    }
+    let is_empty = harvest.is_whole;
+    harvest.free();
+    if !is_empty {
+        drop_frames(pages, Fate::Unmap);
+        drop_empty_tables(pages);
+    }
+    let has_dead_images = with_space(|space| {
+        space.remove(pages)?;
+        let has_dead_images = space.images.has_dead();
+        if let Some(region) = region {
+            space.insert(pages.clone(), region)?;
+        }
+        Ok(has_dead_images)
+    })?;
+    if has_dead_images {
+        images::reap();
+    }
+    Ok(())
+}
+
+/// The first step of [`replace`], under the lock: takes the frames of a small range out at once. True if the range had
+/// none and nothing else is to be waited for: then everything is done.
+fn begin_replacing(
+    space: &mut Space<'static>,
+    pages: &Range<u64>,
+    region: Option<Region>,
+    harvest: &mut Harvest,
+) -> Result<bool, MemoryError> {
+    space.require_disposable(pages)?;
+    if let Some(Region {
+        content: Content::CopyOf { image, .. },
+        ..
+    }) = region
+    {
+        // It would be too late to find out once the old regions are gone.
+        let is_open = space.images.len_bytes(image).is_ok();
+        if !is_open {
+            return Err(MemoryError::Denied);
+        }
+    }
+    space.mark_dying(pages)?;
+    harvest.take(pages);
+    if harvest.changed.count > 0 || !harvest.is_whole {
+        return Ok(false);
+    }
+    space.remove(pages)?;
+    if let Some(region) = region {
+        space.insert(pages.clone(), region)?;
+    }
+    // A dead image has pages to be emptied, which is done without the lock.
+    Ok(!space.images.has_dead())
+}
+
+/// Frames and tables that were taken out of the page tables and wait for the shoot-down.
+struct Harvest {
+    stale: [Option<StaleFrame>; BATCH_PAGES + SMALL_RANGE_TABLES],
+    count: usize,
+    changed: ChangedPages,
+    has_tables: bool,
+    /// Nothing is left in the range.
+    is_whole: bool,
+}
+
+impl Default for Harvest {
+    fn default() -> Self {
+        Self {
+            stale: [const { None }; BATCH_PAGES + SMALL_RANGE_TABLES],
+            count: 0,
+            changed: ChangedPages::default(),
+            has_tables: false,
+            is_whole: false,
+        }
     }
 }
 
-fn mark_dying(pages: &Range<u64>) -> Result<(), MemoryError> {
-    let mut guard = SPACE.lock();
-    let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
-    space.require_disposable(pages)?;
-    let updated = space
-        .map
-        .update(pages.clone(), &mut |_, region| region.dying = true);
-    updated.map_err(|_| MemoryError::NoSpace)
+impl Harvest {
+    /// Takes the pages of a small range, as many as there is room for, and then its empty tables. Under the lock.
+    fn take(&mut self, pages: &Range<u64>) {
+        if pages.end - pages.start > SMALL_RANGE_PAGES {
+            return;
+        }
+        let (start, end) = (pages.start * PAGE_BYTES, pages.end * PAGE_BYTES);
+        let next = page_table::visit_mapped(start, end, BATCH_PAGES, &mut |virt| {
+            let frame = page_table::unmap(virt);
+            self.add(frame);
+            self.changed.add(virt);
+        });
+        self.is_whole = next.is_none();
+        if self.is_whole {
+            page_table::take_empty_tables(start, end, &mut |table| {
+                self.add(Some(table));
+                self.has_tables = true;
+            });
+        }
+    }
+
+    fn add(&mut self, frame: Option<StaleFrame>) {
+        if frame.is_some() {
+            self.stale[self.count] = frame;
+            self.count += 1;
+        }
+    }
+
+    /// Makes every CPU forget what was taken, and frees it.
+    fn free(mut self) {
+        if self.changed.count == 0 && !self.has_tables {
+            return;
+        }
+        let flushed = if self.has_tables {
+            mailbox::flush_everywhere(None)
+        } else {
+            self.changed.flush()
+        };
+        free_all(&mut self.stale[..self.count], &flushed);
+    }
 }
 
-/// Frees the frames of the range but keeps its regions: pages read as zero afterwards.
+fn free_all(stale: &mut [Option<StaleFrame>], flushed: &Flushed) {
+    for frame in stale.iter_mut().filter_map(Option::take) {
+        frames::free(frame.reclaim(flushed));
+    }
+}
+
+/// Frees the frames of the range but keeps its regions: pages read as zero afterwards, or as their image has them.
 ///
 /// # Errors
 /// [`MemoryError::BadRange`], or [`MemoryError::NoRegion`] where parts are not mapped.
 pub fn discard(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
     let pages = checked_pages(start, len_bytes)?;
-    require_covered(&pages)?;
-    drop_frames(&pages);
+    with_space(|space| {
+        if !space.is_covered(&pages) {
+            return Err(SpaceError::NotCovered);
+        }
+        space.require_disposable(&pages)
+    })?;
+    drop_frames(&pages, Fate::Discard);
     Ok(())
 }
 
@@ -371,12 +413,7 @@ pub fn discard(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
 pub fn map_boot_module(module: &Module) -> Result<&'static [u8], MemoryError> {
     let len_bytes = usize::try_from(module.len_bytes).map_err(|_| MemoryError::BadRange)?;
     let pages = page_count(len_bytes)?;
-    let region = Region {
-        access: Access::Read,
-        kind: RegionKind::BootModule,
-        dying: false,
-    };
-    let start = map_anywhere(pages, region)? as u64;
+    let start = map_anywhere(pages, Region::new(Access::Read, Content::BootModule))? as u64;
     let places = (start..start + pages * PAGE_BYTES).step_by(PAGE_BYTES as usize);
     for (virt, frame_number) in places.zip(module.pieces.iter().flat_map(piece_frames)) {
         map_module_frame(virt, frame_number)?;
@@ -393,79 +430,86 @@ fn piece_frames(piece: &PhysRange) -> Range<u64> {
 
 fn map_module_frame(virt: u64, number: u64) -> Result<(), MemoryError> {
     let frame = Frame::claim_boot_module(number).ok_or(MemoryError::BadRange)?;
-    let rights = Rights {
-        write: false,
-        execute: false,
-    };
     let _guard = SPACE.lock();
     page_table::set_alias_writable(number, false).map_err(|_| MemoryError::NoFrames)?;
-    page_table::map(virt, frame, rights).map_err(|_| MemoryError::NoFrames)
+    page_table::map(virt, frame, rights(Access::Read)).map_err(|_| MemoryError::NoFrames)
 }
 
-fn require_covered(pages: &Range<u64>) -> Result<(), MemoryError> {
-    let guard = SPACE.lock();
-    let space = guard.as_ref().ok_or(MemoryError::NoSpace)?;
-    if !space.is_covered(pages) {
-        return Err(MemoryError::NoRegion);
+/// Why frames are dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The regions go as well.
+    Unmap,
+    /// The regions stay, and what they show of an image is as it should be.
+    Discard,
+}
+
+impl Fate {
+    fn concerns(self, virt: u64) -> bool {
+        self == Self::Unmap || page_table::lookup(virt).is_some_and(|leaf| !leaf.is_shared)
     }
-    space.require_disposable(pages)
 }
 
-/// Frees all frames of the range with one shoot-down: first every page becomes inaccessible, then, when no
-/// CPU can reach them any more, the frames are taken.
-fn drop_frames(pages: &Range<u64>) {
+/// Frees all frames of the range. Few go in one step; of many, every page first becomes inaccessible, and when no CPU can
+/// reach them any more, the frames are taken: one shoot-down in either case.
+pub(super) fn drop_frames(pages: &Range<u64>, fate: Fate) {
     let range = pages.start * PAGE_BYTES..pages.end * PAGE_BYTES;
-    let mut changed = ChangedPages::default();
-    for_each_mapped(&range, &mut |virt| {
-        // Taking all rights away needs no table.
-        let _cannot_fail = page_table::set_rights(virt, None);
-        changed.add(virt);
-    });
-    if changed.count == 0 {
+    let mut first = Harvest::default();
+    let next = {
+        let _guard = SPACE.lock();
+        page_table::visit_mapped(range.start, range.end, BATCH_PAGES, &mut |virt| {
+            if fate.concerns(virt) {
+                let frame = page_table::unmap(virt);
+                first.add(frame);
+                first.changed.add(virt);
+            }
+        })
+    };
+    let rest = next.unwrap_or(range.end)..range.end;
+    if !rest.is_empty() {
+        for_each_mapped(&rest, &mut |virt| {
+            if fate.concerns(virt) {
+                // Taking all rights away needs no table.
+                let _cannot_fail = page_table::set_rights(virt, None);
+                first.changed.add(virt);
+            }
+        });
+    }
+    if first.changed.count == 0 {
         return;
     }
-    let flushed = changed.flush();
-    loop {
-        let mut stale = [const { None }; BATCH_PAGES];
-        let count = take_batch(&range, &mut stale);
-        for frame in stale.iter_mut().filter_map(Option::take) {
-            frames::free(frame.reclaim(&flushed));
-        }
-        if count < BATCH_PAGES {
-            return;
-        }
-    }
+    let flushed = first.changed.flush();
+    free_all(&mut first.stale[..first.count], &flushed);
+    free_inaccessible(&rest, fate, &flushed);
 }
 
-fn take_batch(range: &Range<u64>, stale: &mut [Option<StaleFrame>; BATCH_PAGES]) -> usize {
-    let _guard = SPACE.lock();
+/// Frees the frames of pages that were inaccessible when `flushed` came about.
+fn free_inaccessible(range: &Range<u64>, fate: Fate, flushed: &Flushed) {
     let mut next = range.start;
-    let mut count = 0;
-    while count < BATCH_PAGES
-        && let Some(virt) = page_table::next_mapped(next, range.end)
-    {
-        // A page that is accessible came after the flush, by a fault in a region that stays.
-        if page_table::lookup(virt).is_some_and(|leaf| leaf.rights.is_none()) {
-            stale[count] = page_table::unmap(virt);
-            count += 1;
-        }
-        next = virt + PAGE_BYTES;
+    while next < range.end {
+        let mut stale = [const { None }; BATCH_PAGES];
+        let mut count = 0;
+        let guard = SPACE.lock();
+        let went_on = page_table::visit_mapped(next, range.end, BATCH_PAGES, &mut |virt| {
+            // A page that is accessible came after the flush, by a fault in a region that stays.
+            let is_held = page_table::lookup(virt).is_some_and(|leaf| leaf.rights.is_none());
+            if is_held && fate.concerns(virt) {
+                stale[count] = page_table::unmap(virt);
+                count += 1;
+            }
+        });
+        drop(guard);
+        free_all(&mut stale, flushed);
+        next = went_on.unwrap_or(range.end);
     }
-    count
 }
 
 /// Visits the mapped pages of the range, in steps, so that interrupts are not off for long.
 fn for_each_mapped(range: &Range<u64>, visit: &mut dyn FnMut(u64)) {
-    let mut next = range.start;
-    loop {
+    let mut next = Some(range.start);
+    while let Some(from) = next {
         let _guard = SPACE.lock();
-        for _ in 0..BATCH_PAGES {
-            let Some(virt) = page_table::next_mapped(next, range.end) else {
-                return;
-            };
-            visit(virt);
-            next = virt + PAGE_BYTES;
-        }
+        next = page_table::visit_mapped(from, range.end, BATCH_PAGES, visit);
     }
 }
 
@@ -489,17 +533,7 @@ impl ChangedPages {
     }
 }
 
-fn free_stale(stale: &mut [Option<StaleFrame>]) {
-    if stale.is_empty() {
-        return;
-    }
-    let flushed = mailbox::flush_everywhere(None);
-    for frame in stale.iter_mut().filter_map(Option::take) {
-        frames::free(frame.reclaim(&flushed));
-    }
-}
-
-fn drop_empty_tables(pages: &Range<u64>) {
+pub(super) fn drop_empty_tables(pages: &Range<u64>) {
     let end = pages.end * PAGE_BYTES;
     let mut at = pages.start * PAGE_BYTES;
     while at < end {
@@ -513,7 +547,9 @@ fn drop_empty_tables(pages: &Range<u64>) {
                 count += 1;
             });
         }
-        free_stale(&mut stale[..count]);
+        if count > 0 {
+            free_all(&mut stale[..count], &mailbox::flush_everywhere(None));
+        }
         at = step_end;
     }
 }
@@ -524,7 +560,8 @@ fn drop_empty_tables(pages: &Range<u64>) {
 /// See [`MemoryError`]; asking for executable memory is always denied here.
 pub fn protect(start: usize, len_bytes: usize, protection: Protection) -> Result<(), MemoryError> {
     let access = protection.access()?;
-    require_covered(&checked_pages(start, len_bytes)?)?;
+    let pages = checked_pages(start, len_bytes)?;
+    with_space(|space| space.require_disposable(&pages))?;
     set_access(start, len_bytes, access)
 }
 
@@ -538,7 +575,7 @@ pub(super) fn set_access(
     access: Access,
 ) -> Result<(), MemoryError> {
     let pages = checked_pages(start, len_bytes)?;
-    let takes_away = update_regions(&pages, access)? || access == Access::ReadExecute;
+    let takes_away = with_space(|space| space.set_access(&pages, access))?;
     let changed = update_pages(&pages)?;
     if takes_away && changed.count > 0 {
         let _flushed = changed.flush();
@@ -546,139 +583,29 @@ pub(super) fn set_access(
     Ok(())
 }
 
-fn update_regions(pages: &Range<u64>, access: Access) -> Result<bool, MemoryError> {
-    let mut guard = SPACE.lock();
-    let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
-    space.require_slots()?;
-    if !space.is_covered(pages) {
-        return Err(MemoryError::NoRegion);
-    }
-    let mut takes_away = false;
-    let updated = space.map.update(pages.clone(), &mut |_, region| {
-        let access = access.limited_to(region.kind);
-        takes_away |= access.takes_away_from(region.access);
-        region.access = access;
-    });
-    updated.map_err(|_| MemoryError::NoSpace)?;
-    Ok(takes_away)
-}
-
 /// Brings the pages of the range to what their regions say now.
 fn update_pages(pages: &Range<u64>) -> Result<ChangedPages, MemoryError> {
     let mut changed = ChangedPages::default();
-    let mut next = pages.start * PAGE_BYTES;
+    let mut outcome = Ok(());
     let end = pages.end * PAGE_BYTES;
-    loop {
+    let mut next = Some(pages.start * PAGE_BYTES);
+    while let Some(from) = next {
         let guard = SPACE.lock();
         let space = guard.as_ref().ok_or(MemoryError::NoSpace)?;
-        for _ in 0..BATCH_PAGES {
-            let Some(virt) = page_table::next_mapped(next, end) else {
-                return Ok(changed);
-            };
-            let region = space.map.find(page_of(virt)).map(|(_, region)| region);
-            let rights = region.and_then(|region| region.access.rights());
-            page_table::set_rights(virt, rights).map_err(|_| MemoryError::NoFrames)?;
-            changed.add(virt);
-            next = virt + PAGE_BYTES;
-        }
-    }
-}
-
-/// Backs every page of the range that may be accessed at all.
-///
-/// # Errors
-/// [`MemoryError::NoFrames`] when memory runs out part way; [`MemoryError::NoRegion`].
-pub fn populate(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
-    let pages = checked_pages(start, len_bytes)?;
-    for page in pages {
-        match resolve_fault((page * PAGE_BYTES) as usize, FaultAccess::Read) {
-            FaultOutcome::Resolved => {}
-            FaultOutcome::NoFrames => return Err(MemoryError::NoFrames),
-            FaultOutcome::NoRegion | FaultOutcome::Forbidden => return Err(MemoryError::NoRegion),
-        }
-    }
-    Ok(())
-}
-
-/// Brings in the page that a fault at `address` needs. Runs with interrupts off in fault handlers.
-pub fn resolve_fault(address: usize, access: FaultAccess) -> FaultOutcome {
-    let page = page_of(address as u64);
-    let owner = match examine(page, access) {
-        Examined::Missing(owner) => owner,
-        Examined::Done(outcome) => return outcome,
-    };
-    let Some(frame) = frames::allocate(owner) else {
-        return FaultOutcome::NoFrames;
-    };
-    back_page(page, access, frame)
-}
-
-enum Examined {
-    Missing(FrameOwner),
-    Done(FaultOutcome),
-}
-
-fn examine(page: u64, access: FaultAccess) -> Examined {
-    let guard = SPACE.lock();
-    guard
-        .as_ref()
-        .map_or(Examined::Done(FaultOutcome::NoRegion), |space| {
-            examine_in(space, page, access)
-        })
-}
-
-fn examine_in(space: &Space, page: u64, access: FaultAccess) -> Examined {
-    let Some((_, region)) = space.map.find(page) else {
-        return Examined::Done(FaultOutcome::NoRegion);
-    };
-    if !region.allows(access) {
-        return Examined::Done(FaultOutcome::Forbidden);
-    }
-    let virt = page * PAGE_BYTES;
-    match page_table::lookup(virt) {
-        None if region.kind == RegionKind::BootModule => Examined::Done(FaultOutcome::NoRegion),
-        None => Examined::Missing(region.owner()),
-        Some(_) => {
-            // Another CPU was faster, or this CPU remembered an older refusal.
-            kernel_machine::cpu::flush_page(virt);
-            match page_table::set_rights(virt, region.access.rights()) {
-                Ok(()) => Examined::Done(FaultOutcome::Resolved),
-                Err(_) => Examined::Done(FaultOutcome::NoFrames),
+        next = page_table::visit_mapped(from, end, BATCH_PAGES, &mut |virt| {
+            let region = space.find(page_of(virt)).map(|(_, region)| region);
+            let rights = region.and_then(|region| rights(region.access));
+            if page_table::set_rights(virt, rights).is_err() {
+                outcome = Err(MemoryError::NoFrames);
             }
-        }
+            changed.add(virt);
+        });
+        outcome?;
     }
+    Ok(changed)
 }
 
-fn back_page(page: u64, access: FaultAccess, frame: Frame) -> FaultOutcome {
-    let guard = SPACE.lock();
-    let examined = guard.as_ref().map(|space| {
-        let region = space.map.find(page).map(|(_, region)| region);
-        (examine_in(space, page, access), region)
-    });
-    let Some((Examined::Missing(_), Some(region))) = examined else {
-        drop(guard);
-        frames::free(frame);
-        return match examined {
-            Some((Examined::Done(outcome), _)) => outcome,
-            _ => FaultOutcome::NoRegion,
-        };
-    };
-    let rights = region.access.rights().unwrap_or(Rights {
-        write: false,
-        execute: false,
-    });
-    let mapped = page_table::map(page * PAGE_BYTES, frame, rights);
-    drop(guard);
-    match mapped {
-        Ok(()) => FaultOutcome::Resolved,
-        Err(frame) => {
-            frames::free(frame);
-            FaultOutcome::NoFrames
-        }
-    }
-}
-
-fn page_of(address: u64) -> u64 {
+pub(super) fn page_of(address: u64) -> u64 {
     address / PAGE_BYTES
 }
 
@@ -690,7 +617,7 @@ fn page_count(len_bytes: usize) -> Result<u64, MemoryError> {
     Ok((len_bytes as u64).div_ceil(PAGE_BYTES))
 }
 
-fn checked_pages(start: usize, len_bytes: usize) -> Result<Range<u64>, MemoryError> {
+pub(super) fn checked_pages(start: usize, len_bytes: usize) -> Result<Range<u64>, MemoryError> {
     let pages = page_count(len_bytes)?;
     let start = start as u64;
     let fits = REGION_WINDOW.contains(&start) && start + pages * PAGE_BYTES <= REGION_WINDOW.end;

@@ -40,10 +40,12 @@ pub enum FrameOwner {
     BootModules = 7,
     /// The kernel's segments and what the loader made for it.
     Kernel = 8,
+    /// Images that regions show until they write to them.
+    Images = 9,
 }
 
 /// How many owners there are.
-pub const OWNER_COUNT: usize = 9;
+pub const OWNER_COUNT: usize = 10;
 /// Every owner with its name as people read it.
 pub const OWNERS: [(FrameOwner, &str); OWNER_COUNT] = [
     (FrameOwner::Reserved, "reserved"),
@@ -55,6 +57,7 @@ pub const OWNERS: [(FrameOwner, &str); OWNER_COUNT] = [
     (FrameOwner::Regions, "regions"),
     (FrameOwner::BootModules, "boot modules"),
     (FrameOwner::Kernel, "kernel"),
+    (FrameOwner::Images, "memory images"),
 ];
 
 /// The state of a frame that is free and known to be zeroed: it is counted as free.
@@ -232,6 +235,11 @@ pub fn zero_free(number: u64) -> bool {
     transition(number, BUSY, ZEROED)
 }
 
+/// Whether the frame's bytes stay as they are for as long as it has this owner: it may be shown in several places.
+pub(super) fn is_read_only(number: u64) -> bool {
+    matches!(owner(number), FrameOwner::Images | FrameOwner::BootModules)
+}
+
 /// One physical page that its holder alone may use.
 #[derive(Debug)]
 #[must_use = "a dropped frame is lost: release it"]
@@ -311,6 +319,20 @@ impl Frame {
     pub fn zero(&mut self) {
         // SAFETY: the frame is ours alone, and the direct map covers all frames writably.
         unsafe { zero_pages(self.pointer(), 1) }
+    }
+
+    /// Fills the frame with what the frame `source` holds, which must be an image's or a boot module's.
+    pub fn copy_from(&mut self, source: u64) {
+        assert!(
+            is_read_only(source),
+            "a frame is copied that somebody may write"
+        );
+        // SAFETY: the frame is ours alone and so not the source; the direct map covers both, and nobody writes a frame of
+        // these owners.
+        unsafe {
+            self.pointer()
+                .copy_from_nonoverlapping(direct_map::pointer(source * PAGE_BYTES), PAGE_LEN);
+        }
     }
 
     /// The frame's bytes.

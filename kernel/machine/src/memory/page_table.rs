@@ -9,7 +9,14 @@
 //! While a page may be executed, the direct map's alias of its frame is read-only: the leaf remembers that
 //! in [`ALIAS_PROTECTED`], and giving and taking the right keeps both in step.
 //!
-//! A leaf whose rights are none keeps its frame: not present for the CPU, [`HELD`] for us.
+//! A leaf whose rights are none keeps its frame: not present for the CPU, [`HELD`] for us. A leaf may also show a
+//! frame that belongs to another page or to a boot module ([`SHARED`]): never writable, never executable, and unmapping
+//! it frees nothing. Where a copy takes a shared frame's place ([`replace_shared`]), it stays read-only and marked with its
+//! CPU until that CPU has made all others forget the shared frame ([`settle`]): nobody writes to the copy while somebody
+//! still reads the original.
+//!
+//! The entry of a table counts the entries in use of the table below it in bits that the processor ignores, so an empty
+//! table is known without reading it.
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -17,6 +24,7 @@ use contract_boot::DIRECT_MAP_BASE;
 
 use super::frame::{Frame, FrameOwner, StaleFrame};
 use super::{PAGE_BYTES, direct_map};
+use crate::cpu::mailbox::Flushed;
 use crate::sync::IrqLock;
 
 /// The window in which regions are mapped: 32 TiB.
@@ -30,6 +38,14 @@ const LARGE: u64 = 1 << 7;
 const HELD: u64 = 1 << 9;
 /// Software bit: the direct map's alias of this page's frame is read-only because the page was executable.
 const ALIAS_PROTECTED: u64 = 1 << 10;
+/// Software bit: the frame is another page's, or a boot module's, and only shown here.
+const SHARED: u64 = 1 << 11;
+/// Software bits of a leaf: one more than the index of the CPU that put a copy here and is still telling the others.
+const COPIED_BY_SHIFT: u32 = 52;
+const COPIED_BY: u64 = 0x7f << COPIED_BY_SHIFT;
+/// Software bits of an entry above the leaves: entries in use of the table it names, 0 to 512.
+const USED_SHIFT: u32 = 52;
+const USED: u64 = 0x3ff << USED_SHIFT;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const ENTRIES: u64 = 512;
@@ -58,6 +74,10 @@ pub struct Leaf {
     pub rights: Option<Rights>,
     /// Whether the loader filled the frame.
     pub is_boot_module: bool,
+    /// Whether the frame belongs to another page and is only shown here.
+    pub is_shared: bool,
+    /// The CPU that has put a copy here and has not yet made the others forget what was there.
+    pub copied_by: Option<u32>,
 }
 
 /// No frame was left for a page table.
@@ -99,32 +119,93 @@ pub fn set_identity_window(on: bool) -> Result<(), NoTableFrame> {
     Ok(())
 }
 
-/// Maps `frame` at the free page that starts at `virt`.
+/// Maps `frame` at the free page that starts at `virt`; without rights it is kept there and nobody reaches it.
 ///
 /// # Errors
 /// Gives the frame back where no table frame was left.
-pub fn map(virt: u64, frame: Frame, rights: Rights) -> Result<(), Frame> {
-    assert!(DYNAMIC_WINDOW.contains(&virt) && !(rights.write && rights.execute));
-    let Ok(Some(table)) = descend(virt, 3, true) else {
-        return Err(frame);
-    };
+pub fn map(virt: u64, frame: Frame, rights: Option<Rights>) -> Result<(), Frame> {
+    let value = (frame.number() * PAGE_BYTES) | rights.map_or(HELD, bits);
+    match fill(virt, value, rights) {
+        Ok(()) => {
+            let _in_the_leaf = frame.into_number();
+            Ok(())
+        }
+        Err(NoTableFrame) => Err(frame),
+    }
+}
+
+/// Shows a frame that another page keeps, read-only, at the free page that starts at `virt`; without rights nobody
+/// reaches it. The caller makes sure that it stays kept until this page is unmapped and forgotten.
+///
+/// # Errors
+/// When no frame is left for a table.
+pub fn share(virt: u64, frame_number: u64, rights: Option<Rights>) -> Result<(), NoTableFrame> {
+    assert!(
+        rights.is_none_or(|rights| !rights.write && !rights.execute)
+            && super::frame::is_read_only(frame_number),
+        "a frame is shared that somebody may write"
+    );
+    let value = (frame_number * PAGE_BYTES) | SHARED | rights.map_or(HELD, bits);
+    fill(virt, value, rights)
+}
+
+fn fill(virt: u64, value: u64, rights: Option<Rights>) -> Result<(), NoTableFrame> {
+    assert!(DYNAMIC_WINDOW.contains(&virt));
+    assert!(rights.is_none_or(|rights| !(rights.write && rights.execute)));
+    let (above, table) = descend_with_entry(virt, 3, true)?.ok_or(NoTableFrame)?;
     let leaf = entry(table, index(virt, 3));
     assert!(
         leaf.load(Ordering::Relaxed) == 0,
         "a mapped page is mapped again"
     );
-    leaf.store(
-        (frame.into_number() * PAGE_BYTES) | bits(rights),
-        Ordering::Release,
-    );
+    leaf.store(value, Ordering::Release);
+    above.fetch_add(1 << USED_SHIFT, Ordering::Relaxed);
     Ok(())
 }
 
-/// Unmaps the page at `virt` and hands out its frame, if it has one.
+/// Puts `frame`, a copy, in the place of the frame that is shared at `virt`: readable, and marked as being settled by
+/// `cpu`. The frame comes back where the page is not mapped shared any more.
+///
+/// # Errors
+/// Gives the frame back.
+pub fn replace_shared(virt: u64, frame: Frame, cpu: u32) -> Result<(), Frame> {
+    let Some(leaf) = find_leaf(virt) else {
+        return Err(frame);
+    };
+    let was = leaf.load(Ordering::Relaxed);
+    if was & (SHARED | PRESENT) != SHARED | PRESENT {
+        return Err(frame);
+    }
+    let mark = u64::from(cpu + 1) << COPIED_BY_SHIFT;
+    let value = (frame.into_number() * PAGE_BYTES) | PRESENT | NO_EXECUTE | mark;
+    leaf.store(value, Ordering::Release);
+    Ok(())
+}
+
+/// Ends what [`replace_shared`] began: every CPU has forgotten the shared frame. Nothing happens where this `cpu` has no
+/// copy to settle.
+pub fn settle(virt: u64, cpu: u32, rights: Rights, _flushed: &Flushed) {
+    let Some(leaf) = find_leaf(virt) else {
+        return;
+    };
+    let was = leaf.load(Ordering::Relaxed);
+    if copied_by(was) == Some(cpu) && was & PRESENT != 0 {
+        leaf.store((was & ADDRESS) | bits(rights), Ordering::Release);
+    }
+}
+
+fn copied_by(leaf: u64) -> Option<u32> {
+    (((leaf & COPIED_BY) >> COPIED_BY_SHIFT) as u32).checked_sub(1)
+}
+
+/// Unmaps the page at `virt` and hands out its frame, if it has one of its own.
 pub fn unmap(virt: u64) -> Option<StaleFrame> {
     assert!(DYNAMIC_WINDOW.contains(&virt));
-    let leaf = find_leaf(virt)?;
-    let was = leaf.swap(0, Ordering::AcqRel);
+    let (above, table) = descend_with_entry(virt, 3, false).ok()??;
+    let was = entry(table, index(virt, 3)).swap(0, Ordering::AcqRel);
+    if was != 0 {
+        above.fetch_sub(1 << USED_SHIFT, Ordering::Relaxed);
+    }
     if was & ALIAS_PROTECTED != 0 {
         let restored = set_alias_writable((was & ADDRESS) / PAGE_BYTES, true);
         assert!(
@@ -132,7 +213,8 @@ pub fn unmap(virt: u64) -> Option<StaleFrame> {
             "a split direct map needs no further table"
         );
     }
-    (was & (PRESENT | HELD) != 0).then_some(StaleFrame((was & ADDRESS) / PAGE_BYTES))
+    let is_own = was & (PRESENT | HELD) != 0 && was & SHARED == 0;
+    is_own.then_some(StaleFrame((was & ADDRESS) / PAGE_BYTES))
 }
 
 /// Changes what may be done with a mapped page; `None` keeps the frame and forbids everything. Nothing
@@ -147,6 +229,16 @@ pub fn set_rights(virt: u64, rights: Option<Rights>) -> Result<(), NoTableFrame>
     };
     let was = leaf.load(Ordering::Relaxed);
     if was & (PRESENT | HELD) == 0 {
+        return Ok(());
+    }
+    let kept = was & (SHARED | COPIED_BY);
+    if kept != 0 {
+        let read_only = Rights {
+            write: false,
+            execute: false,
+        };
+        let rights = rights.map_or(HELD, |_| bits(read_only));
+        leaf.store((was & ADDRESS) | kept | rights, Ordering::Release);
         return Ok(());
     }
     let alias = protect_alias(was, rights.is_some_and(|rights| rights.execute))?;
@@ -184,19 +276,52 @@ pub fn lookup(virt: u64) -> Option<Leaf> {
         frame_number,
         rights,
         is_boot_module: super::frame::owner(frame_number) == FrameOwner::BootModules,
+        is_shared: value & SHARED != 0,
+        copied_by: copied_by(value),
     })
 }
 
-/// The first page at or after `virt` and before `end` that has a frame; holes are skipped by whole tables.
-pub fn next_mapped(mut virt: u64, end: u64) -> Option<u64> {
+/// Visits pages of `[virt, end)` that have a frame, lowest first; holes and empty tables are skipped whole. `limit` bounds
+/// the work: pages visited and tables walked. `visit` may change or unmap the page it is given. Answers where to go
+/// on; `None` at the end.
+pub fn visit_mapped(
+    mut virt: u64,
+    end: u64,
+    mut limit: usize,
+    visit: &mut dyn FnMut(u64),
+) -> Option<u64> {
     while virt < end {
-        match first_missing_level(virt) {
-            Some(level) => virt = next_multiple_after(virt, 1 << SHIFTS[level]),
-            None if lookup(virt).is_some() => return Some(virt),
-            None => virt += PAGE_BYTES,
+        if limit == 0 {
+            return Some(virt);
+        }
+        match last_table(virt) {
+            Err(level) => virt = next_multiple_after(virt, 1 << SHIFTS[level]),
+            Ok(table) => {
+                let table_end = end.min(next_multiple_after(virt, 1 << SHIFTS[2]));
+                virt = visit_table(table, virt, table_end, &mut limit, visit);
+                limit = limit.saturating_sub(1);
+            }
         }
     }
     None
+}
+
+fn visit_table(
+    table: u64,
+    mut virt: u64,
+    end: u64,
+    limit: &mut usize,
+    visit: &mut dyn FnMut(u64),
+) -> u64 {
+    while virt < end && *limit > 0 {
+        let leaf = entry(table, index(virt, 3)).load(Ordering::Acquire);
+        if leaf & (PRESENT | HELD) != 0 {
+            visit(virt);
+            *limit -= 1;
+        }
+        virt += PAGE_BYTES;
+    }
+    virt
 }
 
 /// Takes tables that map nothing any more out of the tree, below the top level, within `[start, end)`.
@@ -205,14 +330,8 @@ pub fn take_empty_tables(start: u64, end: u64, taken: &mut dyn FnMut(StaleFrame)
         let span = 1u64 << SHIFTS[level];
         let mut at = start & !(span - 1);
         while at < end {
-            match first_missing_level(at) {
-                Some(missing) if missing <= level => {
-                    at = next_multiple_after(at, 1 << SHIFTS[missing]);
-                    continue;
-                }
-                _ => take_if_empty(at, level, taken),
-            }
-            at += span;
+            let missing = take_if_empty(at, level, taken).unwrap_or(level);
+            at = next_multiple_after(at, 1 << SHIFTS[missing]);
         }
     }
 }
@@ -297,9 +416,19 @@ fn split_large_page(virt: u64) -> Result<u64, NoTableFrame> {
 
 /// The table that holds the entry of `level` for `virt`. `Ok(None)`: missing and not to be made.
 fn descend(virt: u64, level: usize, make: bool) -> Result<Option<u64>, NoTableFrame> {
-    let mut table = root();
-    for above in 0..level {
-        let slot = entry(table, index(virt, above));
+    let found = descend_with_entry(virt, level, make)?;
+    Ok(found.map(|(_, table)| table))
+}
+
+/// As [`descend`], with the entry that names the table; for levels below the top.
+fn descend_with_entry(
+    virt: u64,
+    level: usize,
+    make: bool,
+) -> Result<Option<(&'static AtomicU64, u64)>, NoTableFrame> {
+    let mut above: Option<&'static AtomicU64> = None;
+    let mut slot = entry(root(), index(virt, 0));
+    for below in 1..=level {
         let mut value = slot.load(Ordering::Acquire);
         if value & PRESENT == 0 {
             if !make {
@@ -307,10 +436,18 @@ fn descend(virt: u64, level: usize, make: bool) -> Result<Option<u64>, NoTableFr
             }
             value = new_table()? | PRESENT | WRITABLE;
             slot.store(value, Ordering::Release);
+            if let Some(above) = above {
+                above.fetch_add(1 << USED_SHIFT, Ordering::Relaxed);
+            }
         }
-        table = value & ADDRESS;
+        let table = value & ADDRESS;
+        if below == level {
+            return Ok(Some((slot, table)));
+        }
+        above = Some(slot);
+        slot = entry(table, index(virt, below));
     }
-    Ok(Some(table))
+    Ok(None)
 }
 
 fn find_leaf(virt: u64) -> Option<&'static AtomicU64> {
@@ -318,34 +455,41 @@ fn find_leaf(virt: u64) -> Option<&'static AtomicU64> {
     Some(entry(table, index(virt, 3)))
 }
 
-/// The level whose entry for `virt` is absent; `None` if there is a last-level table.
-fn first_missing_level(virt: u64) -> Option<usize> {
+/// The last-level table for `virt`, or the level whose entry names no table, or an empty one.
+fn last_table(virt: u64) -> Result<u64, usize> {
     let mut table = root();
     for (level, _) in SHIFTS.iter().enumerate().take(3) {
         let value = entry(table, index(virt, level)).load(Ordering::Acquire);
-        if value & PRESENT == 0 {
-            return Some(level);
+        if value & PRESENT == 0 || level > 0 && value & USED == 0 {
+            return Err(level);
         }
         table = value & ADDRESS;
     }
-    None
+    Ok(table)
 }
 
-fn take_if_empty(virt: u64, level: usize, taken: &mut dyn FnMut(StaleFrame)) {
-    let Ok(Some(parent)) = descend(virt, level, false) else {
-        return;
-    };
-    let slot = entry(parent, index(virt, level));
-    let value = slot.load(Ordering::Acquire);
-    if value & PRESENT == 0 || value & LARGE != 0 || !is_empty(value & ADDRESS) {
-        return;
+/// Takes the table that the entry of `level` for `virt` names, if it is empty. Answers the highest level that names
+/// nothing for `virt` now.
+fn take_if_empty(virt: u64, level: usize, taken: &mut dyn FnMut(StaleFrame)) -> Option<usize> {
+    let mut above: Option<&'static AtomicU64> = None;
+    let mut table = root();
+    for below in 0..=level {
+        let slot = entry(table, index(virt, below));
+        let value = slot.load(Ordering::Acquire);
+        if value & PRESENT == 0 {
+            return Some(below);
+        }
+        if below == level && value & (LARGE | USED) == 0 {
+            slot.store(0, Ordering::Release);
+            if let Some(above) = above {
+                above.fetch_sub(1 << USED_SHIFT, Ordering::Relaxed);
+            }
+            taken(StaleFrame((value & ADDRESS) / PAGE_BYTES));
+        }
+        above = Some(slot);
+        table = value & ADDRESS;
     }
-    slot.store(0, Ordering::Release);
-    taken(StaleFrame((value & ADDRESS) / PAGE_BYTES));
-}
-
-fn is_empty(table: u64) -> bool {
-    (0..ENTRIES).all(|slot| entry(table, slot).load(Ordering::Relaxed) == 0)
+    None
 }
 
 fn new_table() -> Result<u64, NoTableFrame> {
