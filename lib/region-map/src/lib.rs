@@ -375,4 +375,6 @@ fn aligned_start(gap: &Range<u64>, len_pages: u64, align_pages: u64) -> Option<u
 }
 
 #[cfg(test)]
+mod space_tests;
+#[cfg(test)]
 mod tests;

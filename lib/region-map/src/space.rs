@@ -192,23 +192,12 @@ impl<'s> Space<'s> {
         self.map.len()
     }
 
-    /// Maps `pages` somewhere, with a hole behind them, so that overruns fault.
+    /// Maps `pages` somewhere, with a hole before and behind them, so that overruns fault.
     pub fn map_anywhere(&mut self, pages: u64, region: Region) -> Result<u64, SpaceError> {
-        self.map_aligned(pages, 1, region)
-    }
-
-    /// As [`Space::map_anywhere`], at a multiple of `align_pages`.
-    pub fn map_aligned(
-        &mut self,
-        pages: u64,
-        align_pages: u64,
-        region: Region,
-    ) -> Result<u64, SpaceError> {
         self.require_slots()?;
-        let start = pages
-            .checked_add(1)
-            .and_then(|with_hole| self.map.find_gap(with_hole, align_pages));
-        let start = start.ok_or(SpaceError::NoSpace)?;
+        let with_holes = pages.checked_add(2).ok_or(SpaceError::NoSpace)?;
+        let gap = self.map.find_gap(with_holes, 1);
+        let start = gap.ok_or(SpaceError::NoSpace)? + 1;
         self.insert(start..start + pages, region)?;
         Ok(start)
     }

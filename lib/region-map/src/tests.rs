@@ -13,7 +13,7 @@ const PAGES: u64 = 96;
 type Value = u8;
 
 /// The seed of this run: `KPIO_SEED` if set, else a new one. Printed, so that a failure replays.
-fn seeded() -> fastrand::Rng {
+pub(crate) fn seeded() -> fastrand::Rng {
     let seed = std::env::var("KPIO_SEED")
         .ok()
         .and_then(|text| text.parse().ok())
