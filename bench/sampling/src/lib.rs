@@ -88,7 +88,8 @@ pub struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// Figures of `suite` whose names contain `filter`; each line goes to `output`.
+    /// Figures of `suite` whose names contain one of the parts of `filter`, which commas separate; each line goes to
+    /// `output`.
     pub fn new(
         suite: &'a str,
         filter: &'a str,
@@ -107,10 +108,10 @@ impl<'a> Meter<'a> {
 
     /// Whether a figure of that name is asked for.
     pub fn wants(&self, name: &str) -> bool {
-        name.contains(self.filter)
+        self.filter.split(',').any(|part| name.contains(part))
     }
 
-    /// What the names of figures contain.
+    /// What the names of figures contain: parts, separated by commas.
     pub fn filter(&self) -> &'a str {
         self.filter
     }
@@ -383,8 +384,8 @@ mod tests {
     #[test]
     fn what_is_filtered_out_is_not_run() {
         let mut output = |_: &str| panic!("a line was printed");
-        let mut meter = Meter::new("s", "thread", Plan::Time, || 0, &mut output);
+        let mut meter = Meter::new("s", "thread,mem", Plan::Time, || 0, &mut output);
         meter.each("clock.gettime_user", || panic!("it was run"));
-        assert!(meter.wants("thread.create_join"));
+        assert!(meter.wants("thread.create_join") && meter.wants("mem.fault_4k"));
     }
 }

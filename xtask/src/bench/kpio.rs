@@ -92,6 +92,29 @@ impl Kpio {
         self.settings.lock().ok()?.clone()
     }
 
+    /// A machine that runs those suites once and counts instructions.
+    pub fn counting_machine(&self, suites: &str, filter: &str) -> Result<Machine> {
+        let mut parts = self.parts.clone();
+        parts.command_line = format!(
+            "{} count suites={suites} filter={filter}",
+            parts.command_line
+        );
+        let image = self.bench.with_extension("count.img");
+        parts.write_disk(&image)?;
+        Ok(counting(image))
+    }
+
+    /// Instructions of the loader, and of the kernel from there until it is ready to serve its prompt.
+    pub fn count_boot(&self) -> Result<[(&'static str, u64); 2]> {
+        let machine = counting(self.product.clone());
+        let mut guest = Guest::boot(&machine, &self.logs.join("bench-count-boot.log"))?;
+        let said = guest.expect(PROMPT)?;
+        let counts = said.lines().find_map(boot_counts);
+        counts.ok_or_else(|| {
+            Failure::Guest(format!("the log does not say when it was ready:\n{said}"))
+        })
+    }
+
     /// From power-on to the prompt, stage by stage.
     fn boot(&self, visit: &mut dyn FnMut(Record)) -> Result<()> {
         let machine = Machine::new(self.accelerator, self.product.clone());
@@ -156,6 +179,27 @@ impl Kpio {
     }
 }
 
+fn counting(image: PathBuf) -> Machine {
+    Machine {
+        cpus: 1,
+        counts_instructions: true,
+        ..Machine::new(Accelerator::Tcg, image)
+    }
+}
+
+/// From the line `[    0.123456] ready: …, loader took 789 million ticks`.
+fn boot_counts(line: &str) -> Option<[(&'static str, u64); 2]> {
+    let (_, rest) = line.split_once('[')?;
+    let seconds: f64 = rest.split_once(']')?.0.trim().parse().ok()?;
+    let (_, loader) = line.rsplit_once("loader took ")?;
+    let millions: u64 = loader.split(' ').next()?.parse().ok()?;
+    let kernel = (seconds * 1e9).round() as u64;
+    Some([
+        ("boot.loader", millions * 1_000_000),
+        ("boot.kernel_to_ready", kernel),
+    ])
+}
+
 /// Owners and KiB, as the prompt's `free` lists them.
 fn rows(said: &str) -> Vec<(String, f64)> {
     let lines = said
@@ -179,6 +223,20 @@ fn resident_kib(process: u32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_says_what_the_start_took() {
+        let line = "[    0.123456] ready: 900 MiB of 1000 free, heap 1 of 2 KiB, loader took 789 million ticks";
+        let counts = boot_counts(line).unwrap();
+        assert_eq!(
+            counts,
+            [
+                ("boot.loader", 789_000_000),
+                ("boot.kernel_to_ready", 123_456_000)
+            ]
+        );
+        assert_eq!(boot_counts("ready"), None);
+    }
 
     #[test]
     fn the_prompts_list_of_memory_is_read() {

@@ -6,6 +6,7 @@
 //! order alternates from round to round; the table of ratios comes last.
 
 mod aims;
+pub mod budgets;
 mod compare;
 mod guest;
 mod host;
@@ -42,11 +43,22 @@ const ROUNDS: u32 = 3;
 /// Measures what the options say.
 pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
     ensure_packages(&NEEDS)?;
+    if options.bless_budgets {
+        return bless(paths).map(|()| ExitCode::SUCCESS);
+    }
     match &options.peer {
         Some(folder) => compare_with(paths, options, &Peer::build(paths, folder)?)?,
         None => measure(paths, options)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the budgets anew, and says what has changed.
+fn bless(paths: &Paths) -> Result<()> {
+    for finding in budgets::bless(paths)? {
+        println!("{finding}");
+    }
+    Ok(())
 }
 
 fn measure(paths: &Paths, options: &Options) -> Result<()> {

@@ -20,6 +20,8 @@ pub struct Options {
     pub large: bool,
     /// Write the comparison into the documents.
     pub write_docs: bool,
+    /// Count instructions and make that the budgets.
+    pub bless_budgets: bool,
     /// The folder of the Linux guest to compare with.
     pub peer: Option<PathBuf>,
 }
@@ -35,6 +37,7 @@ impl Options {
                 "--rounds" => options.rounds = Some(number(&word, words.next())?),
                 "--large" => options.large = true,
                 "--write-docs" => options.write_docs = true,
+                "--bless-budgets" => options.bless_budgets = true,
                 "--peer" => options.peer = Some(value(&word, words.next())?.into()),
                 suite if SUITES.contains(&suite) => options.suites.push(word),
                 _ => {

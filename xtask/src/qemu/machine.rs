@@ -46,6 +46,9 @@ pub struct Machine {
     pub hpet: bool,
     /// QEMU's name for a window ("gtk"), or none.
     pub display: Option<String>,
+    /// Whether its clocks count instructions, one for each nanosecond: the same work then takes the same time on any
+    /// host. Such a machine has one CPU and is translated.
+    pub counts_instructions: bool,
     /// Whether it waits for a debugger at the start, on this TCP port.
     pub debugger_port: Option<u16>,
 }
@@ -70,6 +73,7 @@ impl Machine {
             disk_bus: DiskBus::Virtio,
             hpet: true,
             display: None,
+            counts_instructions: false,
             debugger_port: None,
         }
     }
@@ -87,7 +91,18 @@ impl Machine {
             "-machine",
             &format!("q35,hpet={hpet}"),
         ]);
-        qemu.args(["-accel", self.accelerator.option(), "-cpu", &self.cpu]);
+        if self.counts_instructions {
+            // A CPU that waits goes on to its next timeout at once.
+            qemu.args([
+                "-accel",
+                "tcg,thread=single",
+                "-icount",
+                "shift=0,sleep=off",
+            ]);
+        } else {
+            qemu.args(["-accel", self.accelerator.option()]);
+        }
+        qemu.args(["-cpu", &self.cpu]);
         qemu.args([
             "-smp",
             &self.cpus.to_string(),

@@ -5,6 +5,7 @@
 //! cannot be run here is skipped with its reason, never silently.
 
 mod boot;
+mod budgets;
 mod check;
 mod checks;
 mod console;
@@ -93,6 +94,11 @@ pub const SUITES: &[Suite] = &[
         name: "trace",
         about: "the log's levels, traces and profiles, at the prompt and of recorded runs",
         run: trace::run,
+    },
+    Suite {
+        name: "budgets",
+        about: "no operation takes more instructions than bench/budgets.toml allows",
+        run: budgets::run,
     },
     Suite {
         name: "spec",

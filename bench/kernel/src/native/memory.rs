@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use bench_sampling::{Clock, Elapsed, Meter};
+use bench_sampling::{Clock, Elapsed, Meter, Plan};
 use memmap2::{Advice, MmapMut};
 
 const PAGE_BYTES: usize = 4096;
@@ -29,8 +29,25 @@ pub fn run(meter: &mut Meter<'_>) {
             Ok(clock() - start)
         });
     }
-    meter.each("heap.malloc_free_64", || {
-        drop(black_box(Box::new([0_u8; BLOCK_BYTES])));
+    meter.each("heap.malloc_free_64", allocate_and_free);
+    if meter.plan() == Plan::Count {
+        plant_a_slowdown(meter);
+    }
+}
+
+fn allocate_and_free() {
+    drop(black_box(Box::new([0_u8; BLOCK_BYTES])));
+}
+
+/// A figure that is a tenth too large, so that whoever judges figures by count can show that this is noticed.
+fn plant_a_slowdown(meter: &mut Meter<'_>) {
+    let mut number = 0_u64;
+    meter.each("heap.malloc_free_64.slowed", || {
+        allocate_and_free();
+        number += 1;
+        if number.is_multiple_of(10) {
+            allocate_and_free();
+        }
     });
 }
 
