@@ -116,9 +116,7 @@ impl Cpu {
 
     fn answer(&mut self, machine: &Machine) {
         let me = self.me;
-        machine
-            .mailboxes
-            .answer(me, |stale| self.forget(stale));
+        machine.mailboxes.answer(me, |stale| self.forget(stale));
     }
 
     fn sleep_and_wake(&mut self, machine: &Machine) {
@@ -221,9 +219,7 @@ fn two_notes_on_one_sleeper_are_both_heeded() {
         };
         machine.unmap(&mut Cpu::new(0), 0, 0b100);
         second.join().unwrap();
-        machine
-            .mailboxes
-            .wake(2, || sleeper.forget(Stale::All));
+        machine.mailboxes.wake(2, || sleeper.forget(Stale::All));
         sleeper.read(&machine, 0);
         sleeper.read(&machine, 1);
     });

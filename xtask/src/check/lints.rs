@@ -7,17 +7,16 @@ use crate::failure::Result;
 use crate::paths::{PRODUCT_KERNEL, Paths};
 use crate::setup::targets::{self, Target};
 
-/// Programs that tests run inside the guest; a workspace of their own.
-const TEST_GUESTS: &str = "test/guest/Cargo.toml";
+/// Programs that tests and benchmarks run inside the guest; workspaces of their own.
+const GUESTS: [&str; 2] = ["test/guest/Cargo.toml", "bench/guest/Cargo.toml"];
 const LOADER: &str = "boot-loader";
 
 /// Everything is formatted as rustfmt does it.
 pub fn format(paths: &Paths) -> Result<()> {
     formatted(paths, "Cargo.toml")?;
-    if paths.source(TEST_GUESTS).exists() {
-        formatted(paths, TEST_GUESTS)?;
-    }
-    Ok(())
+    GUESTS
+        .iter()
+        .try_for_each(|guests| formatted(paths, guests))
 }
 
 /// Lists the files that are not.
@@ -54,15 +53,11 @@ pub fn clippy(paths: &Paths) -> Result<()> {
         &["-p", LOADER],
         Some(&targets::ensure(paths, targets::UEFI)?),
     )?;
-    if paths.source(TEST_GUESTS).exists() {
-        let target = targets::ensure(paths, targets::WASM)?;
-        lint(
-            paths,
-            &["--workspace", "--manifest-path", TEST_GUESTS],
-            Some(&target),
-        )?;
-    }
-    Ok(())
+    let target = targets::ensure(paths, targets::WASM)?;
+    GUESTS.iter().try_for_each(|guests| {
+        let what = ["--workspace", "--manifest-path", guests];
+        lint(paths, &what, Some(&target))
+    })
 }
 
 /// In the release profile: what build scripts and macros need is there already.
