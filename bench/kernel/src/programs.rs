@@ -1,12 +1,13 @@
 //! Processes, as the product starts them.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel_core::memory::frames;
 use lib_bundle::Entry;
 use lib_tmpfs::{Timestamp, Tmpfs};
-use runtime_engine::{Engine, EngineOptions, VerifiedImage};
+use runtime_engine::{ClaimedImage, Engine, EngineOptions};
 use runtime_host::{
     Budget, BudgetCharge, ByteSink, Discard, FileTree, NoInput, Notifier, StreamFailure,
 };
@@ -24,8 +25,8 @@ const PAGE_BYTES: u64 = 4096;
 /// Who starts them, and what they share.
 pub struct Programs {
     files: Files,
-    /// Images whose digest was found right, by name.
-    verified: Mutex<Vec<(String, VerifiedImage)>>,
+    /// Precompiled images that were started, by name: each is checked once.
+    claims: Mutex<BTreeMap<String, ClaimedImage>>,
     supervisor: Supervisor,
     budget: Budget,
     root: FileTree,
@@ -43,6 +44,7 @@ impl Programs {
             code_memory: Some(code_memory::new()),
             cache_bytes: 0,
             compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
+            pooled_processes: PROCESSES_MAX as u32,
         })
         .map_err(|error| error.to_string())?;
         let options = SupervisorOptions {
@@ -56,7 +58,7 @@ impl Programs {
         let root = Tmpfs::new(charge, EPOCH).map_err(|error| error.to_string())?;
         Ok(Self {
             files: *files,
-            verified: Mutex::default(),
+            claims: Mutex::default(),
             supervisor,
             budget,
             root: FileTree::new(root),
@@ -100,7 +102,7 @@ impl Programs {
         }
     }
 
-    /// As the prompt does it: the digest was found right when the program first ran.
+    /// As the prompt does it: the digest is found right when the program first runs.
     fn image(&self, name: &str) -> Result<ProgramImage, String> {
         let entry = self.files.program(name, "cwasm");
         let entry = entry.ok_or_else(|| format!("there is no program {name}"))?;
@@ -108,19 +110,15 @@ impl Programs {
         Ok(ProgramImage {
             name: name.to_owned(),
             wasm: wasm.map(|entry| WasmBytes::Static(entry.contents())),
-            precompiled: Some(self.verified(name, entry)?),
+            precompiled: Some(self.claim(name, entry)),
         })
     }
 
-    fn verified(&self, name: &str, entry: Entry<'static>) -> Result<VerifiedImage, String> {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, image)) = verified.iter().find(|(known, _)| known == name) {
-            return Ok(*image);
-        }
-        let image = VerifiedImage::check(name, entry.contents(), &entry.sha256());
-        let image = image.map_err(|error| error.to_string())?;
-        verified.push((name.to_owned(), image));
-        Ok(image)
+    fn claim(&self, name: &str, entry: Entry<'static>) -> ClaimedImage {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let claim = claims.entry(name.to_owned());
+        let new = || ClaimedImage::new(entry.contents(), entry.sha256());
+        claim.or_insert_with(new).clone()
     }
 }
 
