@@ -17,6 +17,7 @@ const LOCK_ORDER: &[(&str, &str)] = &[
     ("device window", "frame cache"),
     ("frame cache", "frames"),
     ("console line", "log ring"),
+    ("early screen", "screen queue"),
     // Never taken but to contradict it: see `crash/defects.rs`.
     ("crash outer", "crash inner"),
 ];

@@ -1,15 +1,18 @@
-//! Serial lines: the terminal (COM1) and the link to the host (COM2).
+//! The terminal (COM1, screen and keyboard together) and the link to the host (COM2).
+//!
+//! Law of the terminal: one person, two places. What is written goes to the line and to the screen, what is read was
+//! typed at either, and whichever is missing is not missed: see [`screen`](crate::screen) and [`type_in`].
 //!
 //! Law: a line's device and its ring of received bytes stand under one lock. The interrupt handler moves bytes
 //! from the device to the ring and wakes the reader; a byte for which the ring has no room is lost and
 //! counted. Readers and writers are threads; they wait on futex words, never under the lock.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use kernel_machine::platform::serial::{Com, Serial};
 use kernel_machine::sync::IrqLock;
 
-use crate::{futex, interrupt, time};
+use crate::{futex, interrupt, screen, time};
 
 /// Received bytes that a line keeps.
 const RING_BYTES: usize = 64 * 1024;
@@ -21,7 +24,7 @@ const STUCK_NS: u64 = 10_000_000_000;
 /// Which line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// COM1: the person's terminal, and the log.
+    /// COM1, the screen and the keyboard: the person's terminal, and the log.
     Terminal,
     /// COM2: frames to and from the host.
     HostLink,
@@ -32,6 +35,8 @@ struct Port {
     received: AtomicU32,
     transmitted: AtomicU32,
     lost: AtomicU64,
+    /// The line took nothing for [`STUCK_NS`], and nothing since.
+    is_stuck: AtomicBool,
 }
 
 struct State {
@@ -82,6 +87,7 @@ static PORTS: [Port; 2] = [const {
         received: AtomicU32::new(0),
         transmitted: AtomicU32::new(0),
         lost: AtomicU64::new(0),
+        is_stuck: AtomicBool::new(false),
     }
 }; 2];
 
@@ -127,7 +133,7 @@ pub(crate) fn enable_interrupts() {
     }
 }
 
-/// Whether the machine has the line.
+/// Whether the machine has the serial line.
 pub fn is_present(line: Line) -> bool {
     line.port().state.lock().serial.is_some()
 }
@@ -150,6 +156,18 @@ fn handle_interrupt(line: Line) {
         word.fetch_add(1, Ordering::AcqRel);
         futex::wake(word, u32::MAX, u32::MAX);
     }
+}
+
+/// Takes bytes that a keyboard sends, as if they had come over the terminal line.
+pub fn type_in(bytes: &[u8]) {
+    let port = Line::Terminal.port();
+    let lost = {
+        let mut state = port.state.lock();
+        bytes.iter().filter(|byte| !state.ring.push(**byte)).count()
+    };
+    port.lost.fetch_add(lost as u64, Ordering::Relaxed);
+    port.received.fetch_add(1, Ordering::AcqRel);
+    futex::wake(&port.received, u32::MAX, u32::MAX);
 }
 
 /// Bytes that a line lost because nobody read them in time.
@@ -186,23 +204,35 @@ fn take_received(port: &Port, output: &mut [u8]) -> usize {
     total
 }
 
-/// Writes all of `bytes`, sleeping while the device is busy. False if the line is absent or stuck.
+/// Writes all of `bytes`, sleeping while the device is busy. False if the line is absent or stuck, and the screen is no
+/// part of it.
 pub fn write(line: Line, bytes: &[u8]) -> bool {
+    let is_shown = line == Line::Terminal && screen::write(bytes);
+    let patience_ns = match line.port().is_stuck.load(Ordering::Relaxed) {
+        true if is_shown => 0,
+        _ => STUCK_NS,
+    };
+    let is_sent = write_serial(line, bytes, patience_ns);
+    line.port().is_stuck.store(!is_sent, Ordering::Relaxed);
+    is_sent || is_shown
+}
+
+fn write_serial(line: Line, bytes: &[u8], patience_ns: u64) -> bool {
     let port = line.port();
     let mut rest = bytes;
-    let mut deadline_ns = time::monotonic_ns() + STUCK_NS;
+    let mut deadline_ns = time::monotonic_ns() + patience_ns;
     while !rest.is_empty() {
         let seen = port.transmitted.load(Ordering::Acquire);
         match write_some(port, rest) {
             None => return false,
-            Some(0) if time::monotonic_ns() > deadline_ns => return false,
+            Some(0) if time::monotonic_ns() >= deadline_ns => return false,
             Some(0) => {
                 let patience = time::monotonic_ns() + TRANSMIT_PATIENCE_NS;
                 futex::wait(&port.transmitted, seen, Some(patience), u32::MAX);
             }
             Some(count) => {
                 rest = &rest[count..];
-                deadline_ns = time::monotonic_ns() + STUCK_NS;
+                deadline_ns = time::monotonic_ns() + patience_ns;
             }
         }
     }
@@ -231,6 +261,9 @@ fn write_some(port: &Port, bytes: &[u8]) -> Option<usize> {
 
 /// Writes from anywhere, interrupt handlers too, waiting for the device by polling.
 pub(crate) fn write_polled(line: Line, bytes: &[u8]) {
+    if line == Line::Terminal {
+        screen::write_now(bytes);
+    }
     // As much as the device takes at once under one hold of the lock, so that interrupts are not off
     // for long.
     for part in bytes.chunks(16) {

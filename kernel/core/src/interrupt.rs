@@ -25,6 +25,8 @@ pub(crate) mod vector {
     pub const RESCHEDULE: u8 = 0x31;
     pub const SHOOT_DOWN: u8 = 0x32;
     pub const APIC_ERROR: u8 = 0x33;
+    /// This CPU to itself: what could not be done with interrupts off.
+    pub const DEFERRED: u8 = 0x34;
     /// ISA interrupts, in order.
     pub const ISA: Range<u8> = 0x40..0x50;
     pub const SPURIOUS: u8 = 0xff;
@@ -175,6 +177,13 @@ pub fn spurious_count() -> u64 {
 /// Makes another CPU look at its run queue.
 pub(crate) fn send_reschedule(cpu: u32) {
     send(cpu, vector::RESCHEDULE);
+}
+
+/// Interrupts this CPU as soon as it lets itself be interrupted.
+pub(crate) fn send_deferred() {
+    if is_ready() {
+        send(kernel_machine::cpu::index(), vector::DEFERRED);
+    }
 }
 
 fn send(cpu: u32, vector: u8) {

@@ -27,6 +27,7 @@ pub mod memory;
 pub mod platform;
 pub mod power;
 pub mod random;
+pub mod screen;
 mod start;
 pub mod thread;
 pub mod time;

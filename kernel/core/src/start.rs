@@ -6,7 +6,7 @@ use kernel_machine::cpu::{interrupts, trap};
 
 use crate::{
     checks, console, cpu, fault, futex, interrupt, log as kernel_log, memory, platform, random,
-    thread, time, traps,
+    screen, thread, time, traps,
 };
 
 /// Brings the machine from the loader's hand-over to where threads run on all CPUs. What cannot be
@@ -25,6 +25,7 @@ pub fn start(hand_over: &HandOver) -> BootInfo {
     }
     fault::init(&info);
     kernel_log::configure(&info);
+    screen::init(&info);
     platform::init(&info);
     time::init();
     random::init(&info);
@@ -36,6 +37,9 @@ pub fn start(hand_over: &HandOver) -> BootInfo {
     cpu::start_others(&info);
     memory::serve_large_blocks();
     console::enable_interrupts();
+    if let Err(error) = screen::start() {
+        log::warn!("screen: it stays as it is, because no thread can draw on it: {error}");
+    }
     if let Err(error) = thread::start_reaper() {
         fault::stop_with(format_args!(
             "the reaper thread could not be started: {error}"

@@ -13,7 +13,7 @@ use crate::interrupt::{self, vector as interrupt_vector};
 use crate::memory::{FaultAccess, FaultOutcome, resolve_fault};
 use crate::thread::scheduler;
 use crate::trace::{self, Kind, profile};
-use crate::{fault, thread, trap_delivery};
+use crate::{fault, screen, thread, trap_delivery};
 
 pub(crate) fn handle(trap: &mut Trap<'_>) {
     match trap.vector() {
@@ -136,6 +136,10 @@ fn handle_other_interrupt(vector: u8) {
         interrupt_vector::SHOOT_DOWN => {
             mailbox::answer();
             interrupt::local_apic().end_of_interrupt();
+        }
+        interrupt_vector::DEFERRED => {
+            interrupt::local_apic().end_of_interrupt();
+            screen::wake();
         }
         interrupt_vector::APIC_ERROR => {
             let errors = interrupt::local_apic().take_errors();

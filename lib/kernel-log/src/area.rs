@@ -68,6 +68,8 @@ const TARGETS: &[(&str, Area)] = &[
     ("kernel_core::platform", Area::Platform),
     ("kernel_core::power", Area::Platform),
     ("kernel_core::console", Area::Console),
+    ("kernel_core::screen", Area::Console),
+    ("kernel_drivers_ps2", Area::Console),
     ("kernel_core::trace", Area::Trace),
     ("kernel_core", Area::Kernel),
     ("kernel_machine::memory", Area::Memory),

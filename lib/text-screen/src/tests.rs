@@ -3,6 +3,7 @@
 extern crate std;
 
 use super::*;
+use crate::font::{GLYPH_HEIGHT_PX, GLYPH_WIDTH_PX};
 use proptest::prelude::*;
 use std::string::{String, ToString};
 use std::vec;
@@ -77,11 +78,12 @@ fn read_cell(buffer: &Buffer, column: usize, line: usize, scale: usize) -> char 
     };
     (' '..='~')
         .find(|candidate| {
-            let raster = get_raster(*candidate, WEIGHT, HEIGHT).unwrap();
-            raster.rows().enumerate().all(|(y, row)| {
-                row.iter()
-                    .enumerate()
-                    .all(|(x, intensity)| pixel(x, y) == COLOURS.mix(*intensity))
+            let bitmap = font::find(*candidate).unwrap();
+            bitmap.iter().enumerate().all(|(y, row)| {
+                (0..GLYPH_WIDTH_PX).all(|x| {
+                    let is_set = row << x & 0x80 != 0;
+                    (pixel(x, y) == COLOURS.foreground) == is_set
+                })
             })
         })
         .expect("the cell shows a character")
@@ -242,4 +244,40 @@ proptest! {
         let mut cells = vec![0; cells];
         TextScreen::new(&mut buffer, &mut cells, COLOURS).write(&text);
     }
+}
+
+#[test]
+fn the_font_has_what_people_write() {
+    let text = "Ärger, çà, ñ, ł, ő, Ελλάδα, Привет, Ђ, ễ, “–”…€№½²←↑→↓⇒≤≠∞√│┌┐└┘├╬═█▓▒░▀▄■●▲✓✗♥☺⠿";
+    let missing: Vec<char> = text.chars().filter(|c| font::find(*c).is_none()).collect();
+    assert_eq!(missing, []);
+}
+
+#[test]
+fn no_two_letters_look_the_same() {
+    let ascii: Vec<_> = ('!'..='~').map(|c| font::find(c).unwrap()).collect();
+    for (number, bitmap) in ascii.iter().enumerate() {
+        assert!(!ascii[..number].contains(bitmap), "glyph {number} of ASCII");
+        assert_ne!(*bitmap, [0; GLYPH_HEIGHT_PX]);
+    }
+}
+
+#[test]
+fn what_the_font_lacks_is_seen() {
+    let blank = font::bitmap(' ', Part::Whole);
+    let lacking = font::bitmap('漢', Part::Whole);
+    let garbage = font::bitmap(char::REPLACEMENT_CHARACTER, Part::Whole);
+    assert_eq!(font::bitmap('\u{10ffff}', Part::Whole), lacking);
+    assert!(lacking != blank && garbage != blank && garbage != lacking);
+    assert_ne!(
+        font::bitmap('漢', Part::Left),
+        font::bitmap('漢', Part::Right)
+    );
+}
+
+#[test]
+fn lines_of_boxes_touch() {
+    let [line, corner] = ['─', '┼'].map(|c| font::find(c).unwrap());
+    assert!(line.contains(&0xff) && corner.contains(&0xff));
+    assert!(font::find('│').unwrap().iter().all(|row| *row != 0));
 }

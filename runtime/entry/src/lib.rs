@@ -1,10 +1,11 @@
 //! The top of the kernel: links every layer into one image and starts it.
 //!
-//! Law: nothing imports this crate. It says what the image holds ([`image`]), which lines lead where ([`lines`]), and
-//! what is done at the end of the start: one job for the host ([`job`]), or the prompt ([`terminal`]). Test images
-//! can also be made to fail ([`crash`]).
+//! Law: nothing imports this crate. It says what the image holds ([`image`]), which drivers there are ([`drivers`]), which
+//! lines lead where ([`lines`]), and what is done at the end of the start: one job for the host ([`job`]), or the prompt
+//! ([`terminal`]). Test images can also be made to fail ([`crash`]).
 
 mod crash;
+mod drivers;
 mod image;
 mod job;
 mod lines;
@@ -31,6 +32,7 @@ fn main(hand_over: HandOver) -> ! {
     // First of all: setting it allocates nothing, and without it a panic of the start would lose its sentence.
     failure::install_panic_hook();
     let info = kernel_core::start(&hand_over);
+    drivers::start(&info);
     // The loader's stack is small and has no guard page: the rest runs on a thread's own.
     let serving = thread::Builder::new()
         .name("main".to_owned())

@@ -20,6 +20,7 @@ use runtime_supervisor::{
 };
 
 use crate::crash::{self, CrashCommand, Request, Saying};
+use crate::drivers;
 use crate::image::{self, Programs};
 use crate::log_view;
 use crate::tracing;
@@ -233,6 +234,10 @@ impl System for PromptSystem {
 
     fn follow_log(&self, words: &[String]) -> Result<Box<dyn Job>, String> {
         log_view::follow(words, self.output.clone())
+    }
+
+    fn keyboard(&self, words: &[String]) -> Result<String, String> {
+        drivers::keyboard(words)
     }
 
     fn trace(&self, words: &[String]) -> Result<String, String> {

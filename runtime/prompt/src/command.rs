@@ -7,6 +7,7 @@ pub(crate) enum BuiltIn {
     Dmesg,
     Free,
     Help,
+    Keyboard,
     Log,
     PowerOff,
     Ps,
@@ -16,7 +17,7 @@ pub(crate) enum BuiltIn {
 }
 
 /// Every built-in: its name, and what it does in a few words.
-pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 10] = [
+pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 11] = [
     (BuiltIn::Clear, "clear", "clear the screen"),
     (
         BuiltIn::Dmesg,
@@ -25,6 +26,11 @@ pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 10] = [
     ),
     (BuiltIn::Free, "free", "show who uses how much memory"),
     (BuiltIn::Help, "help", "show this list"),
+    (
+        BuiltIn::Keyboard,
+        "keyboard",
+        "show or choose the layout: keyboard [LAYOUT]",
+    ),
     (
         BuiltIn::Log,
         "log",
@@ -68,12 +74,13 @@ pub(crate) fn parse(words: Vec<String>) -> Result<Command, String> {
         return Ok(Command::Nothing);
     };
     match BUILT_INS.iter().find(|(_, known, _)| *known == name) {
-        Some((built_in @ (BuiltIn::Dmesg | BuiltIn::Log | BuiltIn::Trace), ..)) => {
-            Ok(Command::Worded {
-                built_in: *built_in,
-                arguments: words.collect(),
-            })
-        }
+        Some((
+            built_in @ (BuiltIn::Dmesg | BuiltIn::Keyboard | BuiltIn::Log | BuiltIn::Trace),
+            ..,
+        )) => Ok(Command::Worded {
+            built_in: *built_in,
+            arguments: words.collect(),
+        }),
         Some(_) if words.len() > 0 => Err(format!("'{name}' takes no arguments.")),
         Some((built_in, ..)) => Ok(Command::BuiltIn(*built_in)),
         None => Ok(Command::Program {

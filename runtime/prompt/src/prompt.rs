@@ -193,6 +193,7 @@ impl<S: System> Prompt<S> {
             BuiltIn::Uptime => report::uptime(self.system.uptime()),
             BuiltIn::Clear
             | BuiltIn::Dmesg
+            | BuiltIn::Keyboard
             | BuiltIn::Log
             | BuiltIn::PowerOff
             | BuiltIn::Reboot
@@ -206,6 +207,7 @@ impl<S: System> Prompt<S> {
             (BuiltIn::Dmesg, [first, rest @ ..]) if first == "-f" => return self.follow_log(rest),
             (BuiltIn::Dmesg, _) => self.system.log(arguments),
             (BuiltIn::Log, _) => self.system.log_levels(arguments),
+            (BuiltIn::Keyboard, _) => self.system.keyboard(arguments),
             (BuiltIn::Trace, _) => self.system.trace(arguments),
             _ => Ok(String::new()),
         };

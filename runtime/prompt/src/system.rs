@@ -31,6 +31,9 @@ pub trait System {
     /// Changes what is logged as the words say, if there are any, and tells what is logged then. An error is a
     /// sentence.
     fn log_levels(&self, words: &[String]) -> Result<String, String>;
+    /// Chooses the keyboard's layout as the word says, if there is one, and tells which there are. An error is a
+    /// sentence.
+    fn keyboard(&self, words: &[String]) -> Result<String, String>;
     /// Switches tracing on or off, or saves what was traced, as the words say. An error is a sentence.
     fn trace(&self, words: &[String]) -> Result<String, String>;
 }

@@ -187,6 +187,10 @@ impl System for Fake {
         Ok(format!("levels {words:?}\n"))
     }
 
+    fn keyboard(&self, words: &[String]) -> Result<String, String> {
+        Ok(format!("keyboard {words:?}\n"))
+    }
+
     fn trace(&self, words: &[String]) -> Result<String, String> {
         Ok(format!("trace {words:?}\n"))
     }
@@ -265,6 +269,7 @@ fn built_in_commands_answer() {
             .asks("help")
             .contains("poweroff  switch the machine off\r\n")
     );
+    assert_eq!(person.asks("keyboard de"), "keyboard [\"de\"]\r\n");
     assert_eq!(person.asks("clear"), "\x1b[H\x1b[2J\r");
     assert_eq!(person.asks(""), "");
     assert_eq!(person.leaves(), Parting::TerminalGone);

@@ -7,19 +7,17 @@ use crate::graph::Package;
 use crate::licence::{self, Licences};
 
 /// Things that cargo does not know of, with their text.
-pub const OTHERS: [(&str, &str); 4] = [
+pub const OTHERS: [(&str, &str); 5] = [
+    ("GNU Unifont", include_str!("../texts/unifont.txt")),
     (
         "LLVM exception",
         include_str!("../texts/llvm-exception.txt"),
     ),
     (
-        "Noto Sans Mono",
-        include_str!("../texts/noto-sans-mono.txt"),
-    ),
-    (
         "Rust's standard library",
         include_str!("../texts/rust-standard-library.txt"),
     ),
+    ("Spleen", include_str!("../texts/spleen.txt")),
     ("wasi-libc", include_str!("../texts/wasi-libc.txt")),
 ];
 

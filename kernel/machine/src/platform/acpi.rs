@@ -58,6 +58,8 @@ pub struct Platform {
     pub s5: Option<SleepType>,
     /// Index of the CMOS byte that holds the century.
     pub rtc_century_register: Option<u8>,
+    /// There may be a keyboard controller at the PC's ports; false where firmware says that there is none.
+    pub may_have_i8042: bool,
 }
 
 impl Platform {
@@ -76,6 +78,7 @@ impl Platform {
             pm_control: None,
             s5: None,
             rtc_century_register: None,
+            may_have_i8042: true,
         }
     }
 

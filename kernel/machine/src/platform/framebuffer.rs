@@ -57,13 +57,6 @@ impl PixelSurface {
             Mmio::map(mode.memory.start, layout.len_bytes()).map_err(FramebufferError::Map)?;
         Ok(Self { pixels, layout })
     }
-
-    /// Sets one pixel; outside the screen, nothing.
-    pub fn set(&mut self, x_px: u32, y_px: u32, colour: Rgb) {
-        if let Some(offset) = self.layout.offset(x_px, y_px) {
-            self.pixels.write32(offset, self.layout.encode(colour));
-        }
-    }
 }
 
 impl PixelSink for PixelSurface {
@@ -75,8 +68,13 @@ impl PixelSink for PixelSurface {
     }
     /// As much of the row as lies on the screen.
     fn write_row(&mut self, x_px: u32, y_px: u32, row: &[Rgb]) {
-        for (x_px, colour) in (x_px..self.layout.width_px).zip(row) {
-            self.set(x_px, y_px, *colour);
+        let Some(start) = self.layout.offset(x_px, y_px) else {
+            return;
+        };
+        let visible = (self.layout.width_px - x_px) as usize;
+        for (index, colour) in row.iter().take(visible).enumerate() {
+            let offset = start + index * BYTES_PER_PIXEL as usize;
+            self.pixels.write32(offset, self.layout.encode(*colour));
         }
     }
 }

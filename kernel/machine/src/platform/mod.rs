@@ -13,6 +13,7 @@ pub mod features;
 pub mod framebuffer;
 pub mod hardware_random;
 pub mod hpet;
+pub mod i8042;
 pub mod io_apic;
 pub mod local_apic;
 pub mod pic;

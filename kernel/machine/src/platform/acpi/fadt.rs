@@ -12,6 +12,10 @@ const FLAG_TIMER_32_BIT: u32 = 1 << 8;
 const FLAG_RESET_REGISTER: u32 = 1 << 10;
 const FLAG_HARDWARE_REDUCED: u32 = 1 << 20;
 
+/// Revision of the table since which the boot architecture flags mean something (ACPI 2.0).
+const REVISION_WITH_BOOT_FLAGS: u8 = 3;
+const BOOT_FLAG_8042: u16 = 1 << 1;
+
 const SPACE_MEMORY: u8 = 0;
 const SPACE_IO: u8 = 1;
 const SPACE_PCI_CONFIGURATION: u8 = 2;
@@ -59,10 +63,20 @@ pub(super) fn read(table: &[u8], platform: &mut Platform) {
     let flags = u32_at(table, 112).unwrap_or(0);
     platform.reset = reset(table, flags);
     platform.rtc_century_register = u8_at(table, 108).filter(|index| (14..128).contains(index));
+    platform.may_have_i8042 = may_have_i8042(table);
     if flags & FLAG_HARDWARE_REDUCED == 0 {
         platform.sci = u16_at(table, 46).map(u32::from);
         platform.pm_timer = pm_timer(table, flags);
         platform.pm_control = pm_control(table);
+    }
+}
+
+/// Older tables say nothing, and older machines have one.
+fn may_have_i8042(table: &[u8]) -> bool {
+    let revision = u8_at(table, 8).unwrap_or(0);
+    match u16_at(table, 109) {
+        Some(flags) if revision >= REVISION_WITH_BOOT_FLAGS => flags & BOOT_FLAG_8042 != 0,
+        _ => true,
     }
 }
 

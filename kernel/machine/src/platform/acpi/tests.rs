@@ -320,6 +320,19 @@ fn hardware_reduced_machines_have_no_fixed_ports() {
 }
 
 #[test]
+fn firmware_may_say_that_there_is_no_keyboard_controller() {
+    let has = |revision: u8, flags: u16| {
+        let mut table = fadt_with(&[(109, &flags.to_le_bytes())]);
+        table[9] = table[9].wrapping_add(table[8]).wrapping_sub(revision);
+        table[8] = revision;
+        platform_with_fadt(table).may_have_i8042
+    };
+    assert!(has(6, 1 << 1) && has(3, 1 << 1));
+    assert!(!has(6, 0) && !has(3, 1));
+    assert!(has(1, 0));
+}
+
+#[test]
 fn a_short_old_fadt_is_read_as_far_as_it_goes() {
     let whole = fadt();
     for len in tables::HEADER_LEN_BYTES..116 {
