@@ -43,7 +43,7 @@ cargo xtask test [SUITE…]
     Runs all test suites, or those named.
 cargo xtask check
     Formatting, lints, layers, unsafe code, and what the linked kernel may hold.
-cargo xtask bench [SUITE…] [--filter TEXT] [--rounds N] [--peer DIR [--large] [--write-docs]]
+cargo xtask bench [SUITE…] [--filter TEXT] [--rounds N] [--peer DIR [--large] [--results FILE]… [--write-docs]]
     Measures boot, memory, native, wasm and wasi: one line of JSON per figure. With a Linux guest in DIR, both.
 cargo xtask bench --bless-budgets
     Counts instructions and writes bench/budgets.toml.

@@ -15,16 +15,12 @@ const GIVEN_UP: [&str; 2] = ["KPIO cannot start", "*** end of report ***"];
 
 /// Boots the machine and shows each result to `visit`, with what the host did meanwhile.
 ///
-/// Returns the engine's settings, where the guest said them. The guest counts its results; an error if some were lost, or
-/// if it did not come to its end.
-pub fn follow(
-    machine: &Machine,
-    log: &Path,
-    mut visit: impl FnMut(Record),
-) -> Result<Option<String>> {
+/// The engine's settings, where the guest says them, are a result of the suite "settings". The guest counts its results;
+/// an error if some were lost, or if it did not come to its end.
+pub fn follow(machine: &Machine, log: &Path, mut visit: impl FnMut(Record)) -> Result<()> {
     let mut guest = Guest::boot(machine, log)?;
     let mut watch = Watch::start(guest.process_id());
-    let (mut seen, mut settings) = (0, None);
+    let mut seen = 0;
     loop {
         let line = next_line(&mut guest)?;
         if let Some(mut record) = Record::parse(&line) {
@@ -32,9 +28,9 @@ pub fn follow(
             seen += 1;
             visit(record);
         } else if let Some((_, count)) = line.split_once(END) {
-            return end(&mut guest, count, seen).map(|()| settings);
+            return end(&mut guest, count, seen);
         } else if let Some((_, text)) = line.split_once(SETTINGS) {
-            settings = Some(text.trim().to_owned());
+            visit(Record::said("settings", text.trim()));
         }
     }
 }

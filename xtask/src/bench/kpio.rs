@@ -1,7 +1,6 @@
 //! This side of every comparison: KPIO in a virtual machine.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use super::guest;
@@ -39,8 +38,6 @@ pub struct Kpio {
     bench: PathBuf,
     parts: Parts,
     accelerator: Accelerator,
-    /// The engine's settings, as the guest has said them.
-    settings: Mutex<Option<String>>,
 }
 
 impl Kpio {
@@ -56,7 +53,6 @@ impl Kpio {
             bench: paths.out().join(format!("{SYSTEM}.img")),
             parts,
             accelerator,
-            settings: Mutex::default(),
         })
     }
 
@@ -80,16 +76,7 @@ impl Kpio {
         parts.write_disk(&self.bench)?;
         let machine = Machine::new(self.accelerator, self.bench.clone());
         let log = self.logs.join(format!("bench-{suite}.log"));
-        let said = guest::follow(&machine, &log, visit)?;
-        if let (Some(said), Ok(mut settings)) = (said, self.settings.lock()) {
-            *settings = Some(said);
-        }
-        Ok(())
-    }
-
-    /// The engine's settings, where a suite was run that has one.
-    pub fn settings(&self) -> Option<String> {
-        self.settings.lock().ok()?.clone()
+        guest::follow(&machine, &log, visit)
     }
 
     /// A machine that runs those suites once and counts instructions.

@@ -20,6 +20,7 @@ mod table;
 
 pub use options::Options;
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use crate::command;
@@ -39,6 +40,8 @@ use record::Record;
 const DOCUMENT: &str = "docs/performance.md";
 /// Rounds of a comparison, where nobody says how many.
 const ROUNDS: u32 = 3;
+/// Rounds of one file of results, at most.
+const ROUNDS_MAX: u32 = 1000;
 
 /// Measures what the options say.
 pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
@@ -101,29 +104,77 @@ fn print(mut record: Record, round: u32) -> Record {
     record
 }
 
-/// Both sides under translation, which is what the peer's driver asks QEMU for.
+/// Runs both sides, or takes what earlier comparisons have said, and shows the table.
 fn compare_with(paths: &Paths, options: &Options, peer: &Peer) -> Result<()> {
-    let contents = Contents::of_peer(paths, &peer.wasm(), options.large)?;
-    let kpio = Kpio::build(paths, &contents, Accelerator::Tcg)?;
-    let mut results = Results::default();
-    for round in 0..options.rounds.unwrap_or(ROUNDS) {
-        for suite in options.suites() {
-            for side in order(round) {
-                let mut visit = |record: &Record| results.add(side, round, record);
-                match side {
-                    Side::Linux => run_peer(peer, suite, options, round, &mut visit)?,
-                    Side::Kpio => run_kpio(&kpio, suite, options, round, &mut visit)?,
-                }
-            }
-        }
+    let mut comparison = InTurn::default();
+    if options.results.is_empty() {
+        comparison.measure(paths, options, peer)?;
+    } else {
+        comparison.read(&options.results)?;
     }
+    let InTurn {
+        mut results,
+        engine,
+    } = comparison;
     results.add_difference("boot.loader_to_prompt", "boot.prompt", "boot.loader");
-    let table = table::markdown(&results, &settings(peer, kpio.settings())?);
+    let table = table::markdown(&results, &settings(peer, engine)?);
     eprintln!("{table}");
     if options.write_docs {
         write_document(paths, &table)?;
     }
     Ok(())
+}
+
+/// A comparison in the making.
+#[derive(Default)]
+struct InTurn {
+    results: Results,
+    /// The settings of KPIO's engine.
+    engine: Option<String>,
+}
+
+impl InTurn {
+    /// Both sides under translation, which is what the peer's driver asks QEMU for.
+    fn measure(&mut self, paths: &Paths, options: &Options, peer: &Peer) -> Result<()> {
+        let contents = Contents::of_peer(paths, &peer.wasm(), options.large)?;
+        let kpio = Kpio::build(paths, &contents, Accelerator::Tcg)?;
+        for round in 0..options.rounds.unwrap_or(ROUNDS) {
+            for suite in options.suites() {
+                for side in order(round) {
+                    let mut visit = |record: &Record| self.add(side, round, record);
+                    match side {
+                        Side::Linux => run_peer(peer, suite, options, round, &mut visit)?,
+                        Side::Kpio => run_kpio(&kpio, suite, options, round, &mut visit)?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Each file's rounds are rounds of their own.
+    fn read(&mut self, files: &[PathBuf]) -> Result<()> {
+        for (number, file) in (0_u32..).zip(files) {
+            let text = paths::read_text(file)?;
+            for record in text.lines().filter_map(Record::parse) {
+                let side = if record.guest.as_deref() == Some(kpio::GUEST) {
+                    Side::Kpio
+                } else {
+                    Side::Linux
+                };
+                let round = number * ROUNDS_MAX + record.run.unwrap_or_default();
+                self.add(side, round, &record);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, side: Side, round: u32, record: &Record) {
+        match &record.text {
+            Some(text) => self.engine = Some(text.clone()),
+            None => self.results.add(side, round, record),
+        }
+    }
 }
 
 /// Who comes second profits from what the first has warmed up on the host, so they take turns.

@@ -20,6 +20,8 @@ pub struct Options {
     pub large: bool,
     /// Write the comparison into the documents.
     pub write_docs: bool,
+    /// Files with results of earlier comparisons, which are shown instead of new ones.
+    pub results: Vec<PathBuf>,
     /// Count instructions and make that the budgets.
     pub bless_budgets: bool,
     /// The folder of the Linux guest to compare with.
@@ -38,6 +40,7 @@ impl Options {
                 "--large" => options.large = true,
                 "--write-docs" => options.write_docs = true,
                 "--bless-budgets" => options.bless_budgets = true,
+                "--results" => options.results.push(value(&word, words.next())?.into()),
                 "--peer" => options.peer = Some(value(&word, words.next())?.into()),
                 suite if SUITES.contains(&suite) => options.suites.push(word),
                 _ => {

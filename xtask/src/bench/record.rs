@@ -28,6 +28,9 @@ pub struct Record {
     /// Why there are no samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What is said instead of measured: an engine's settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// Number of the round, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<u32>,
@@ -76,6 +79,15 @@ impl Record {
             unit: unit.into(),
             better: "lower".into(),
             samples: vec![value],
+            ..Self::default()
+        }
+    }
+
+    /// Something that is said.
+    pub fn said(suite: &str, text: &str) -> Self {
+        Self {
+            suite: suite.into(),
+            text: Some(text.into()),
             ..Self::default()
         }
     }
