@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kernel_machine::cpu::{CPUS_MAX, mailbox};
+use kernel_machine::platform::apic_timer::ApicTimer;
 use kernel_machine::platform::io_apic::{IoApic, Route};
-use kernel_machine::platform::local_apic::{Destination, LocalApic, LocalVectors, TimerDivider};
+use kernel_machine::platform::local_apic::{Destination, LocalApic, LocalVectors};
 use kernel_machine::platform::pic;
 use kernel_machine::sync::IrqLock;
 use spin::Once;
@@ -37,7 +38,6 @@ const LOCAL_VECTORS: LocalVectors = LocalVectors {
     error: vector::APIC_ERROR,
     spurious: vector::SPURIOUS,
 };
-const DIVIDER: TimerDivider = TimerDivider::By16;
 const ISA_COUNT: usize = 16;
 
 type IsaHandlers = [Option<fn()>; ISA_COUNT];
@@ -46,8 +46,7 @@ static LOCAL_APIC: Once<LocalApic> = Once::new();
 static IO_APICS: IrqLock<Vec<IoApic>> = IrqLock::named("I/O APICs", Vec::new());
 static ISA_HANDLERS: IrqLock<IsaHandlers> = IrqLock::new([None; ISA_COUNT]);
 static APIC_IDS: [AtomicU64; CPUS_MAX] = [const { AtomicU64::new(0) }; CPUS_MAX];
-/// Ticks a second of the one-shot timer; 0 where deadlines are used.
-static TIMER_HZ: AtomicU64 = AtomicU64::new(0);
+static TIMER: Once<ApicTimer> = Once::new();
 static READY: AtomicBool = AtomicBool::new(false);
 static SPURIOUS_COUNT: AtomicU64 = AtomicU64::new(0);
 
@@ -59,7 +58,10 @@ pub(crate) fn init() {
         .unwrap_or_else(|error| fault::stop_with(format_args!("the local APIC: {error}")));
     let local_apic = LOCAL_APIC.call_once(|| local_apic);
     local_apic.enable(LOCAL_VECTORS);
-    start_timer(local_apic);
+    let timer = ApicTimer::choose(platform::features(), local_apic, time::tsc_hz())
+        .unwrap_or_else(|error| fault::stop_with(format_args!("{error}")));
+    let timer = TIMER.call_once(|| timer);
+    timer.enable(local_apic, LOCAL_VECTORS);
     note_apic_id();
     mailbox::init(|cpu| send(cpu, vector::SHOOT_DOWN));
     start_io_apics();
@@ -71,10 +73,9 @@ pub(crate) fn init() {
         } else {
             "xAPIC"
         },
-        if TIMER_HZ.load(Ordering::Relaxed) == 0 {
-            "deadline"
-        } else {
-            "count"
+        match timer {
+            ApicTimer::Deadline => "deadline",
+            ApicTimer::OneShot { .. } => "count",
         }
     );
 }
@@ -83,26 +84,10 @@ pub(crate) fn init() {
 pub(crate) fn init_other() {
     let local_apic = local_apic();
     local_apic.enable(LOCAL_VECTORS);
-    if TIMER_HZ.load(Ordering::Relaxed) == 0 {
-        local_apic.use_tsc_deadline(LOCAL_VECTORS);
-    } else {
-        local_apic.use_one_shot(LOCAL_VECTORS, DIVIDER);
+    if let Some(timer) = TIMER.get() {
+        timer.enable(local_apic, LOCAL_VECTORS);
     }
     note_apic_id();
-}
-
-fn start_timer(local_apic: &LocalApic) {
-    if platform::features().has_tsc_deadline {
-        local_apic.use_tsc_deadline(LOCAL_VECTORS);
-        return;
-    }
-    match local_apic.measure_timer(DIVIDER, time::tsc_hz()) {
-        Ok(measured) => {
-            TIMER_HZ.store(measured.hz, Ordering::Relaxed);
-            local_apic.use_one_shot(LOCAL_VECTORS, DIVIDER);
-        }
-        Err(_) => fault::stop("the local APIC's timer does not count"),
-    }
 }
 
 fn note_apic_id() {
@@ -205,46 +190,21 @@ pub(crate) fn stop_other_cpus() {
     }
 }
 
-/// Sets this CPU's timer to fire at `deadline_ns`, or earlier while the profiler samples; `None` stops it.
-pub(crate) fn arm_timer(deadline_ns: Option<u64>) {
-    program_timer(profile::with_samples(deadline_ns));
+/// Sets this CPU's timer to fire when the monotonic clock shows `deadline_ns`, or earlier.
+pub(crate) fn arm_timer(deadline_ns: u64) {
+    program_timer(profile::with_samples(Some(deadline_ns)));
 }
 
-/// The same for exactly that time.
+/// The timer fired: nobody has asked for it until somebody asks again.
+pub(crate) fn note_timer_fired() {
+    // What the profiler wants it sets by itself.
+    let _samples = profile::with_samples(None);
+}
+
+/// The same as [`arm_timer`] for exactly that time; `None` leaves the timer alone.
 pub(crate) fn program_timer(deadline_ns: Option<u64>) {
-    if !is_ready() {
-        return;
-    }
-    let Some(clock) = time::clock() else {
-        return;
-    };
-    let timer_hz = TIMER_HZ.load(Ordering::Relaxed);
-    match deadline_ns {
-        None if timer_hz == 0 => local_apic().arm_tsc_deadline(0),
-        None => local_apic().arm_one_shot(0),
-        Some(deadline) if timer_hz == 0 => local_apic().arm_tsc_deadline(clock.tsc_at(deadline)),
-        Some(deadline) => {
-            let ns = deadline.saturating_sub(clock.now_ns());
-            local_apic().arm_one_shot(timer_ticks(ns, timer_hz));
-        }
-    }
-}
-
-/// A count that is never 0, which would stop the timer; a long wait fires early and is armed again.
-fn timer_ticks(ns: u64, timer_hz: u64) -> u32 {
-    let ticks = u128::from(ns) * u128::from(timer_hz) / 1_000_000_000;
-    ticks.clamp(1, u128::from(u32::MAX)) as u32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::timer_ticks;
-
-    #[test]
-    fn the_timer_never_gets_a_count_that_stops_it() {
-        assert_eq!(timer_ticks(0, 62_500_000), 1);
-        assert_eq!(timer_ticks(16, 62_500_000), 1);
-        assert_eq!(timer_ticks(1_000_000_000, 62_500_000), 62_500_000);
-        assert_eq!(timer_ticks(u64::MAX, u64::MAX), u32::MAX);
+    if let (Some(deadline_ns), Some(timer), Some(clock)) = (deadline_ns, TIMER.get(), time::clock())
+    {
+        timer.arm(local_apic(), clock.tsc_at(deadline_ns));
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Lock order, outermost first: heap, regions or the device window → a frame cache → frames; a console line → the log ring
 //! (`checks.rs` has it as a table, which kernels with checks hold themselves to). Every other lock is
-//! taken alone: a thread's wait lock, a run queue, a CPU's timeouts, a futex bucket, a console line, the log ring.
+//! taken alone: a run queue, a CPU's timeouts, a futex line, the cache of stacks, a console line, the log ring.
 //! Locks that spin answer shoot-downs meanwhile, so none is held in vain.
 #![no_std]
 

@@ -103,10 +103,10 @@ fn handle_nmi(trap: &mut Trap<'_>) {
 }
 
 fn handle_interrupt(trap: &mut Trap<'_>) {
+    scheduler::enter_interrupt();
     serve_interrupt(trap);
-    if trap.interrupts_were_enabled() {
-        scheduler::preempt(trap);
-    }
+    let may_switch = trap.interrupts_were_enabled();
+    scheduler::leave_interrupt(trap, may_switch);
 }
 
 /// All of an interrupt but the switch to another thread, which may be its consequence.
@@ -130,7 +130,7 @@ fn handle_other_interrupt(vector: u8) {
     match vector {
         interrupt_vector::RESCHEDULE => {
             interrupt::local_apic().end_of_interrupt();
-            scheduler::note_waiting_thread();
+            scheduler::on_reschedule();
             profile::begin_here();
         }
         interrupt_vector::SHOOT_DOWN => {

@@ -1,7 +1,7 @@
 //! The thread that each CPU runs when nobody else wants to.
 //!
 //! Law: an idle thread never blocks and stands in no queue. Before it waits it zeroes frames ahead of need,
-//! one at a time and with interrupts on, until enough are; work that comes preempts it. The boot CPU's is switched to; another CPU
+//! one at a time and with interrupts on, until enough are or work comes. The boot CPU's is switched to; another CPU
 //! starts on its idle thread's stack.
 
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use kernel_machine::cpu::{self, CPUS_MAX, interrupts};
 
 use super::{scheduler, slot};
-use crate::memory::{frames, regions};
+use crate::memory::regions;
 
 /// An idle CPU handles interrupts on landing pads and needs little stack of its own.
 const STACK_LEN_BYTES: usize = 64 * 1024;
@@ -30,7 +30,9 @@ pub fn prepare(cpu: u32) -> bool {
         return false;
     }
     thread.prepare(stack, "idle");
-    thread.start_at(idle_thread);
+    if !thread.start_idle_at(idle_thread) {
+        return false;
+    }
     SLOTS[cpu as usize].store(thread.slot, Ordering::Release);
     scheduler::set_idle_thread(cpu, thread);
     true
@@ -51,7 +53,7 @@ pub fn stack_end(cpu: u32) -> (usize, u64) {
 pub fn run() -> ! {
     let me = slot::by_slot(SLOTS[cpu::index() as usize].load(Ordering::Acquire));
     cpu::set_current_thread_slot(me.slot);
-    me.cpu.store(cpu::index(), Ordering::Release);
+    me.task.set_last_cpu(cpu::index());
     me.context.set_on_cpu();
     interrupts::enable();
     idle_thread(0)
@@ -59,7 +61,6 @@ pub fn run() -> ! {
 
 extern "C" fn idle_thread(_slot: usize) -> ! {
     loop {
-        while frames::zero_ahead() {}
         scheduler::idle_once();
     }
 }

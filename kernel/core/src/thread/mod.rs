@@ -1,12 +1,14 @@
 //! Threads: creation, end, joining, and what each knows of itself.
 //!
 //! Law: a thread lives in a slot ([`slot`]); its id is the slot with a generation, so that a stale id
-//! names nobody. A thread ends by [`exit`]; its stack and slot are given back once it has left its CPU, by
-//! who joins it or, when it is detached, by the reaper. [`scheduler`] decides who runs, [`wait`] lets
-//! threads sleep and be woken.
+//! names nobody. A thread ends by [`exit`]; its remains are kept for the next one, or unmapped by the reaper.
+//! [`scheduler`] decides who runs, [`wait`] lets threads sleep and be woken.
 //!
-//! Locks: a thread's wait state, each CPU's run queue, each CPU's timeouts. None is taken under another; all are
-//! short and spin with interrupts off.
+//! A new thread is of class normal and priority 0 and may run anywhere, whoever starts it: what the prompt is
+//! entitled to, the programs that it starts are not.
+//!
+//! Locks: each CPU's run queue, each CPU's timeouts, the cache and the list of the dead. None is taken under another;
+//! all are short and spin with interrupts off.
 
 mod idle;
 pub(crate) mod scheduler;
@@ -19,8 +21,9 @@ use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use kernel_machine::cpu::interrupts;
 
 use crate::memory::regions;
-use slot::{Disposition, Life, Thread};
+use slot::Thread;
 
+pub use lib_scheduler::{Class, CpuSet, Priority, Share};
 pub use scheduler::{switch_count, yield_now};
 pub use slot::THREADS_MAX;
 pub use wait::sleep_until;
@@ -143,15 +146,18 @@ pub struct ThreadRow {
     pub cpu: u32,
     /// CPU time so far, in nanoseconds.
     pub cpu_time_ns: u64,
+    /// Its class and priority.
+    pub share: Share,
+    /// Where it may run.
+    pub affinity: CpuSet,
 }
 
 /// Turns the code that runs now into the first thread, and gives every CPU its idle thread.
 pub fn init(thread_pointer: u64) {
-    scheduler::init();
-    slot::adopt_boot_thread(thread_pointer);
     for cpu in 0..kernel_machine::cpu::CPUS_MAX as u32 {
         scheduler::prepare_cpu(cpu);
     }
+    scheduler::begin_boot_thread(slot::adopt_boot_thread(thread_pointer));
     idle::prepare(0);
 }
 
@@ -177,18 +183,38 @@ pub use idle::{prepare as prepare_idle, run as run_idle, stack_end as idle_stack
 /// # Errors
 /// See [`SpawnError`].
 pub fn spawn(request: SpawnRequest<'_>) -> Result<ThreadId, SpawnError> {
-    let thread = slot::claim().ok_or(SpawnError::TooMany)?;
+    slot::settle();
     let stack_len_bytes = request.stack_len_bytes.max(STACK_BYTES_MIN);
-    let Ok(stack) = regions::map_stack(stack_len_bytes) else {
-        slot::give_back(thread);
-        return Err(SpawnError::NoMemory);
+    let thread = match slot::take_cached(stack_len_bytes) {
+        Some(thread) => thread,
+        None => claim_with_stack(stack_len_bytes)?,
     };
-    thread.prepare(stack, request.name);
+    thread.prepare(thread.stack(), request.name);
     thread.set_entry(request.entry, request.argument);
-    thread.start_at(run_thread);
+    if !thread.start_at(run_thread) {
+        slot::dismantle(thread);
+        return Err(SpawnError::NoMemory);
+    }
     let id = thread.id();
     scheduler::enqueue_new(thread);
     Ok(id)
+}
+
+fn claim_with_stack(stack_len_bytes: usize) -> Result<&'static Thread, SpawnError> {
+    let claimed = slot::claim().or_else(|| {
+        // Kept stacks hold slots too.
+        slot::drop_cached();
+        slot::claim()
+    });
+    let thread = claimed.ok_or(SpawnError::TooMany)?;
+    match regions::map_stack(stack_len_bytes) {
+        Ok(stack) => thread.set_stack(stack),
+        Err(_) => {
+            slot::give_back(thread);
+            return Err(SpawnError::NoMemory);
+        }
+    }
+    Ok(thread)
 }
 
 extern "C" fn run_thread(slot: usize) -> ! {
@@ -201,15 +227,12 @@ extern "C" fn run_thread(slot: usize) -> ! {
 /// Ends the calling thread.
 pub fn exit() -> ! {
     crate::trace::note_thread_end();
-    // Once joiners can see the end, only `leave_for_ever` may take the CPU away: whoever cleans up relies
-    // on a thread that has ended being on its CPU until it has left its stack.
-    let _interrupts = interrupts::Disabled::enter();
     let thread = current_thread();
-    let was = thread.life.end();
-    thread.life.wake_joiners();
-    if was == Disposition::Detached {
-        slot::bury(thread);
-    }
+    slot::trim_own_stack(thread);
+    // Once joiners can see the end, only `leave_for_ever` may take the CPU away: it is left for good.
+    let _interrupts = interrupts::Disabled::enter();
+    slot::depart(thread);
+    thread.life.end();
     scheduler::leave_for_ever()
 }
 
@@ -218,13 +241,7 @@ pub fn exit() -> ! {
 /// # Errors
 /// [`JoinError::NoThread`] or [`JoinError::Detached`].
 pub fn join(id: ThreadId) -> Result<(), JoinError> {
-    let thread = slot::by_id(id).ok_or(JoinError::NoThread)?;
-    thread.life.wait_for_end()?;
-    if !thread.life.claim_remains() {
-        return Err(JoinError::NoThread);
-    }
-    slot::reclaim(thread);
-    Ok(())
+    slot::join(id)
 }
 
 /// Lets the thread be cleaned up by itself when it ends.
@@ -232,15 +249,75 @@ pub fn join(id: ThreadId) -> Result<(), JoinError> {
 /// # Errors
 /// [`JoinError::NoThread`] or [`JoinError::Detached`].
 pub fn detach(id: ThreadId) -> Result<(), JoinError> {
-    let thread = slot::by_id(id).ok_or(JoinError::NoThread)?;
-    match thread.life.detach() {
-        Life::RUNNING => Ok(()),
-        Life::ENDED if thread.life.claim_remains() => {
-            slot::reclaim(thread);
-            Ok(())
-        }
-        _ => Err(JoinError::Detached),
+    slot::detach(id)
+}
+
+/// Gives back the stacks that are kept for later threads, as memory is short. May wait for other CPUs; returns
+/// how many there were.
+pub fn drop_cached_stacks() -> usize {
+    slot::drop_cached()
+}
+
+/// Why a thread's scheduling could not be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchedulingError {
+    /// The id names no thread.
+    NoThread,
+    /// No CPU of the set runs.
+    NoCpu,
+}
+
+impl core::fmt::Display for SchedulingError {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str(match self {
+            Self::NoThread => "there is no such thread",
+            Self::NoCpu => "none of the CPUs that the thread may use is running",
+        })
     }
+}
+
+/// A thread's class and priority.
+pub fn share(id: ThreadId) -> Option<Share> {
+    slot::by_id(id).map(|thread| thread.task.entity.share())
+}
+
+/// Changes a thread's class and priority; takes effect when its CPU next decides.
+///
+/// # Errors
+/// [`SchedulingError::NoThread`].
+pub fn set_share(id: ThreadId, share: Share) -> Result<(), SchedulingError> {
+    let thread = slot::by_id(id).ok_or(SchedulingError::NoThread)?;
+    thread.task.entity.set_share(share);
+    Ok(())
+}
+
+/// Changes the calling thread's class, for life.
+pub fn set_class(class: Class) {
+    let entity = &current_thread().task.entity;
+    entity.set_share(Share {
+        class,
+        ..entity.share()
+    });
+}
+
+/// The CPUs on which a thread may run, as a bit mask by index.
+pub fn affinity(id: ThreadId) -> Option<CpuSet> {
+    slot::by_id(id).map(|thread| thread.task.entity.affinity())
+}
+
+/// Changes the CPUs on which a thread may run. The calling thread runs on one of them when this returns; another
+/// one leaves a forbidden CPU soon.
+///
+/// # Errors
+/// See [`SchedulingError`].
+pub fn set_affinity(id: ThreadId, cpus: CpuSet) -> Result<(), SchedulingError> {
+    let thread = slot::by_id(id).ok_or(SchedulingError::NoThread)?;
+    if cpus & kernel_machine::cpu::mailbox::online_mask() == 0 {
+        return Err(SchedulingError::NoCpu);
+    }
+    thread.task.entity.set_affinity(cpus);
+    scheduler::enforce_affinity(thread);
+    Ok(())
 }
 
 /// The calling thread.
@@ -263,10 +340,9 @@ pub fn local() -> &'static LocalState {
     &current_thread().local
 }
 
-/// CPU time that a thread has used, in nanoseconds; of one that runs, up to its last switch. `None` if there
-/// is no such thread.
+/// CPU time that a thread has used until now, in nanoseconds. `None` if there is no such thread.
 pub fn cpu_time_ns(id: ThreadId) -> Option<u64> {
-    slot::by_id(id).map(|thread| thread.cpu_time_ns.load(Ordering::Relaxed))
+    slot::by_id(id).map(|thread| thread.clock.read(crate::time::monotonic_ns))
 }
 
 /// Visits every thread that exists.

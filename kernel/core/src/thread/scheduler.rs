@@ -1,315 +1,396 @@
-//! Who runs: one queue per CPU, round robin with a time slice, stealing when a CPU has nothing to do.
+//! Who runs: this machine's part of the scheduler whose decisions `lib/scheduler` makes.
 //!
-//! Law: a runnable thread that does not run stands in exactly one run queue. A thread that has not yet left
-//! its CPU (`context.is_on_cpu`) stands at most in the queue of that CPU, and nobody steals it; so no two CPUs
-//! ever wait for each other's threads. Idle threads stand in no queue. Decisions are made with interrupts
-//! off; at most one queue's lock is held at a time. The timer is armed for the next timeout, and for the end
-//! of the slice only while somebody waits for the CPU: an idle machine gets no ticks.
+//! Law: everything here happens with interrupts off, for the CPU that runs. The time is read once per switch. The
+//! timer is armed for the next timeout, and for the end of the slice only while somebody waits for the CPU; it is
+//! never armed later than it is, nor stopped: what fires early finds nothing to do and arms it for what is next. So an
+//! idle machine, and a CPU that runs one thread alone, gets at most one stray tick and then none.
+//!
+//! Idle threads stand in no queue, are left by their own switch only (an interrupt never preempts one), and have no
+//! thread-locals.
+//!
+//! What other CPUs touch of a CPU ([`lib_scheduler::Cpu`], its timeouts) lies in other cache lines than what only
+//! its own CPU touches ([`Own`]).
 
+use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use kernel_machine::checks::context;
 use kernel_machine::cpu::{self, CPUS_MAX, interrupts, mailbox, trap::Trap};
 use kernel_machine::sync::IrqLock;
 use lib_deadline_queue::DeadlineQueue;
-use lib_index_list::{LinkTable, List};
+use lib_scheduler::fair::{Entities, Entity, FairQueue};
+use lib_scheduler::poll::PollBudget;
+use lib_scheduler::scheduler::{self as policy, Local};
+use lib_scheduler::{Cpu, CpuSet, Exclusive, Leaving, Machine, NOBODY, Task, WakeHint, only};
 use spin::Once;
 
 use super::current_thread;
-use super::slot::{THREADS_MAX, Thread, by_slot};
+use super::slot::{self, THREADS_MAX, Thread, by_slot};
 use super::wait::unpark;
+use crate::memory::frames;
 use crate::trace::{self, Kind};
 use crate::{interrupt, time};
 
-/// How long a thread runs while others wait for its CPU, in nanoseconds.
-const SLICE_NS: u64 = 4_000_000;
 /// Timeouts handled in one go, so that the lock is held shortly.
 const TIMEOUT_BATCH: usize = 16;
-const NO_THREAD: u32 = u32::MAX;
+/// How long a thread may wait for a waker that is expected to stop, in nanoseconds; then another CPU may have it.
+const HAND_OVER_PATIENCE_NS: u64 = 1_000_000;
 const UNARMED: u64 = u64::MAX;
 
-struct CpuState {
-    queue: IrqLock<List>,
-    timeouts: IrqLock<Option<DeadlineQueue>>,
-    idle_thread: AtomicU32,
-    must_reschedule: AtomicBool,
-    // Written by its own CPU only.
-    switched_at_ns: AtomicU64,
-    slice_end_ns: AtomicU64,
-    /// What the timer is set to; [`UNARMED`] when it is off.
-    armed_ns: AtomicU64,
-}
+/// A lock around a value that interrupts may touch, as the library wants it.
+pub(crate) struct Locked<T>(IrqLock<T>);
 
-static CPUS: [CpuState; CPUS_MAX] = {
-    let mut cpus = [const {
-        CpuState {
-            queue: IrqLock::new(List::new(0)),
-            timeouts: IrqLock::new(None),
-            idle_thread: AtomicU32::new(NO_THREAD),
-            must_reschedule: AtomicBool::new(false),
-            switched_at_ns: AtomicU64::new(0),
-            slice_end_ns: AtomicU64::new(0),
-            armed_ns: AtomicU64::new(UNARMED),
-        }
-    }; CPUS_MAX];
-    let mut cpu = 0;
-    while cpu < CPUS_MAX {
-        cpus[cpu].queue = IrqLock::new(List::new(cpu as u32));
-        cpu += 1;
+impl<T: Send> Exclusive<T> for Locked<T> {
+    fn new(value: T) -> Self {
+        Self(IrqLock::new(value))
     }
-    cpus
-};
-static LINKS: Once<LinkTable> = Once::new();
-/// CPUs that have nothing to run, as a bit mask. A CPU sets its bit before it looks for work for the last
-/// time; who gives it work clears the bit, so that the next one asks another CPU.
-static IDLE: AtomicU64 = AtomicU64::new(0);
-static SWITCHES: AtomicU64 = AtomicU64::new(0);
 
-pub(super) fn init() {
-    LINKS.call_once(|| LinkTable::new(THREADS_MAX as u32));
+    #[inline]
+    fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
+        body(&mut self.0.lock())
+    }
 }
 
-/// The links that run queues and the list of the dead share.
-pub(super) fn links() -> &'static LinkTable {
-    LINKS.call_once(|| LinkTable::new(THREADS_MAX as u32))
+/// A CPU's part of the scheduler.
+struct CpuState {
+    shared: Cpu<AtomicU32, Locked<FairQueue>>,
+    timeouts: IrqLock<DeadlineQueue>,
+    /// Never later than the earliest of `timeouts`; written under their lock.
+    next_timeout_ns: AtomicU64,
+    own: Own,
+}
+
+/// What only the CPU itself touches, with interrupts off; counters are read by others.
+#[repr(align(128))]
+struct Own {
+    idle_thread: AtomicU32,
+    must_give_way: AtomicBool,
+    in_interrupt: AtomicBool,
+    /// What the timer is set to; [`UNARMED`] when it has fired.
+    armed_ns: AtomicU64,
+    switches: AtomicU64,
+    idle_since_ns: AtomicU64,
+    /// How long the next look for work is.
+    poll_ns: AtomicU64,
+    /// A thread that ended here and that this CPU has left since; see [`slot::settle`].
+    departed: AtomicU32,
+}
+
+impl CpuState {
+    fn new() -> Self {
+        Self {
+            shared: Cpu::new(),
+            timeouts: IrqLock::new(DeadlineQueue::new(THREADS_MAX as u32)),
+            next_timeout_ns: AtomicU64::new(UNARMED),
+            own: Own {
+                idle_thread: AtomicU32::new(NOBODY),
+                must_give_way: AtomicBool::new(false),
+                in_interrupt: AtomicBool::new(false),
+                armed_ns: AtomicU64::new(UNARMED),
+                switches: AtomicU64::new(0),
+                idle_since_ns: AtomicU64::new(0),
+                poll_ns: AtomicU64::new(0),
+                departed: AtomicU32::new(NOBODY),
+            },
+        }
+    }
+
+    fn is_idle_thread(&self, thread: &Thread) -> bool {
+        self.own.idle_thread.load(Ordering::Relaxed) == thread.slot
+    }
+}
+
+static CPUS: [Once<&'static CpuState>; CPUS_MAX] = [const { Once::new() }; CPUS_MAX];
+
+fn state_of(cpu: u32) -> &'static CpuState {
+    CPUS[cpu as usize]
+        .get()
+        .expect("a CPU is prepared before it runs threads")
+}
+
+fn here() -> &'static CpuState {
+    state_of(cpu::index())
+}
+
+/// The machine as `lib/scheduler` sees it.
+struct Kernel;
+
+impl Entities for Kernel {
+    #[inline]
+    fn entity(&self, id: u32) -> &Entity {
+        &by_slot(id).task.entity
+    }
+}
+
+impl Machine for Kernel {
+    type Word = AtomicU32;
+    type Lock = Locked<FairQueue>;
+
+    #[inline]
+    fn task(&self, id: u32) -> &Task<AtomicU32> {
+        &by_slot(id).task
+    }
+
+    #[inline]
+    fn cpu(&self, cpu: u32) -> &Cpu<AtomicU32, Locked<FairQueue>> {
+        &state_of(cpu).shared
+    }
+
+    #[inline]
+    fn online(&self) -> CpuSet {
+        mailbox::online_mask()
+    }
+
+    #[inline]
+    fn is_on_cpu(&self, id: u32) -> bool {
+        by_slot(id).context.is_on_cpu()
+    }
+
+    fn interrupt(&self, cpu: u32) {
+        interrupt::send_reschedule(cpu);
+    }
 }
 
 /// How often any CPU went from one thread to another.
 pub fn switch_count() -> u64 {
-    SWITCHES.load(Ordering::Relaxed)
+    let states = CPUS.iter().filter_map(Once::get);
+    states
+        .map(|state| state.own.switches.load(Ordering::Relaxed))
+        .sum()
 }
 
 /// Allocates what a CPU needs to schedule.
 pub(super) fn prepare_cpu(cpu: u32) {
     if cpu == 0 || crate::cpu::is_expected(cpu) {
-        let timeouts = DeadlineQueue::new(THREADS_MAX as u32);
-        *CPUS[cpu as usize].timeouts.lock() = Some(timeouts);
+        CPUS[cpu as usize].call_once(|| Box::leak(Box::new(CpuState::new())));
     }
+}
+
+/// The code that boots is a thread now.
+pub(super) fn begin_boot_thread(thread: &Thread) {
+    let _interrupts = interrupts::Disabled::enter();
+    let now_ns = time::monotonic_ns();
+    thread.clock.start(now_ns);
+    policy::begin(&Kernel, cpu::index(), thread.slot, now_ns);
 }
 
 /// Names the thread that runs on `cpu` when nobody else wants to.
 pub(super) fn set_idle_thread(cpu: u32, thread: &Thread) {
-    CPUS[cpu as usize]
-        .idle_thread
-        .store(thread.slot, Ordering::Release);
-}
-
-fn here() -> &'static CpuState {
-    &CPUS[cpu::index() as usize]
-}
-
-fn is_idle_thread(thread: &Thread, state: &CpuState) -> bool {
-    state.idle_thread.load(Ordering::Acquire) == thread.slot
+    let own = &state_of(cpu).own;
+    own.idle_thread.store(thread.slot, Ordering::Release);
 }
 
 /// Lets others run, if any want to.
 pub fn yield_now() {
     context::about_to_wait();
     let _interrupts = interrupts::Disabled::enter();
-    switch(true);
+    switch(Leaving::Yields);
 }
 
-/// Leaves the CPU; somebody else has to enqueue the caller again. Interrupts are off.
-pub(super) fn switch_away() {
-    switch(false);
+/// Leaves the CPU; somebody else has to wake the caller. Interrupts are off.
+pub(super) fn stop() {
+    switch(Leaving::Stops);
 }
 
-/// Leaves the CPU for good.
+/// Leaves the CPU for good. Interrupts are off.
 pub(super) fn leave_for_ever() -> ! {
-    let _interrupts = interrupts::Disabled::enter();
-    switch(false);
+    switch(Leaving::Stops);
     unreachable!("a thread that ended was continued");
 }
 
-/// Called at the end of an interrupt that came while interrupts were on.
-pub(crate) fn preempt(trap: &mut Trap<'_>) {
-    let state = here();
-    if !state.must_reschedule.swap(false, Ordering::AcqRel) {
+/// Remembers that the running thread has ended and is about to leave for ever; returns who did so before. Whoever
+/// runs on this CPU afterwards knows that it has left. Interrupts are off.
+pub(super) fn replace_departed(slot: u32) -> Option<u32> {
+    let own = &here().own;
+    let departed = own.departed.load(Ordering::Relaxed);
+    if departed != slot {
+        own.departed.store(slot, Ordering::Relaxed);
+    }
+    (departed != NOBODY).then_some(departed)
+}
+
+fn switch(leaving: Leaving) {
+    let me = current_thread();
+    let now_ns = time::monotonic_ns();
+    if let Some(next) = decide(me, leaving, now_ns) {
+        me.context.switch_to(&next.context);
+    }
+}
+
+/// A handler of an interrupt begins.
+pub(crate) fn enter_interrupt() {
+    here().own.in_interrupt.store(true, Ordering::Relaxed);
+}
+
+/// The handler is done; the running thread gives way if it must, and where `may_switch` says that it was interrupted
+/// with interrupts on.
+pub(crate) fn leave_interrupt(trap: &mut Trap<'_>, may_switch: bool) {
+    let own = &here().own;
+    own.in_interrupt.store(false, Ordering::Relaxed);
+    if !may_switch || !own.must_give_way.load(Ordering::Relaxed) {
         return;
     }
     let me = current_thread();
-    let next = choose(me, true);
-    if next.slot != me.slot {
-        begin(me, next);
+    if let Some(next) = decide(me, Leaving::Preempted, time::monotonic_ns()) {
         trap.switch_to(&me.context, &next.context);
     }
-    arm_timer();
 }
 
-fn switch(still_runnable: bool) {
-    let me = current_thread();
-    let next = choose(me, still_runnable);
+/// Chooses who runs next and does the bookkeeping of the switch; `None` if the caller goes on.
+fn decide(me: &'static Thread, leaving: Leaving, now_ns: u64) -> Option<&'static Thread> {
+    let cpu = cpu::index();
+    let state = state_of(cpu);
+    state.own.must_give_way.store(false, Ordering::Relaxed);
+    let choice = policy::choose(&Kernel, cpu, me.slot, leaving, now_ns);
+    if choice.has_displaced {
+        interrupt::send_reschedule(cpu);
+    }
+    let idle = || state.own.idle_thread.load(Ordering::Relaxed);
+    let next = by_slot(choice.next.unwrap_or_else(idle));
     if next.slot == me.slot {
-        return;
+        arm_timer(state, cpu, UNARMED);
+        return None;
     }
-    begin(me, next);
-    me.context.switch_to(&next.context);
+    note_switch(state, cpu, (me, leaving), next, now_ns);
+    Some(next)
 }
 
-/// Picks who runs next; the caller is put in the queue if it can still run.
-fn choose(me: &'static Thread, still_runnable: bool) -> &'static Thread {
-    let state = here();
-    let idle = is_idle_thread(me, state);
-    if let Some(slot) = rotate(state, (still_runnable && !idle).then_some(me)) {
-        return by_slot(slot);
-    }
-    if let Some(slot) = steal() {
-        return by_slot(slot);
-    }
-    by_slot(state.idle_thread.load(Ordering::Acquire))
-}
-
-fn rotate(state: &CpuState, runnable: Option<&Thread>) -> Option<u32> {
-    let mut queue = state.queue.lock();
-    if let Some(me) = runnable {
-        let pushed = queue.push_back(links(), me.slot);
-        assert!(pushed.is_ok(), "a running thread stands in no queue");
-    }
-    queue.pop_front(links())
-}
-
-/// Takes a waiting thread from another CPU's queue.
-fn steal() -> Option<u32> {
-    let me = cpu::index();
-    mailbox::bits(mailbox::online_mask() & !(1 << me)).find_map(|victim| {
-        let mut queue = CPUS[victim as usize].queue.lock();
-        let stealable = queue
-            .iter(links())
-            .find(|slot| !by_slot(*slot).context.is_on_cpu());
-        stealable.filter(|slot| queue.remove(links(), *slot))
-    })
-}
-
-/// The bookkeeping of a switch, on the CPU that switches, right before it.
-fn begin(from: &Thread, to: &Thread) {
-    let state = here();
-    let now_ns = time::monotonic_ns();
-    let since = state.switched_at_ns.swap(now_ns, Ordering::Relaxed);
-    from.cpu_time_ns
-        .fetch_add(now_ns.saturating_sub(since), Ordering::Relaxed);
-    state
-        .slice_end_ns
-        .store(now_ns + SLICE_NS, Ordering::Relaxed);
-    SWITCHES.fetch_add(1, Ordering::Relaxed);
-    trace::point(Kind::Switch, 0, from.id().as_u64(), to.id().as_u64());
-    to.cpu.store(cpu::index(), Ordering::Release);
+fn note_switch(
+    state: &CpuState,
+    cpu: u32,
+    (from, leaving): (&Thread, Leaving),
+    to: &Thread,
+    now_ns: u64,
+) {
+    let stint_ns = from.clock.stop(now_ns);
+    from.task.note_stint(stint_ns, leaving == Leaving::Stops);
+    to.clock.start(now_ns);
+    to.task.set_last_cpu(cpu);
     to.context.set_on_cpu();
-    if !is_idle_thread(to, state) {
-        IDLE.fetch_and(!(1 << cpu::index()), Ordering::SeqCst);
-    }
+    trace::point(Kind::Switch, 0, from.id().as_u64(), to.id().as_u64());
     cpu::set_current_thread_slot(to.slot);
-    arm_timer();
+    let own = &state.own;
+    let switches = own.switches.load(Ordering::Relaxed) + 1;
+    own.switches.store(switches, Ordering::Relaxed);
+    if leaving == Leaving::Idle {
+        let idle_ns = now_ns.saturating_sub(own.idle_since_ns.load(Ordering::Relaxed));
+        let budget = PollBudget::of_ns(own.poll_ns.load(Ordering::Relaxed)).after_work(idle_ns);
+        own.poll_ns.store(budget.ns(), Ordering::Relaxed);
+        // Before the timer is looked at: who puts somebody in the queue from here on asks by an interrupt.
+        state.shared.attention.become_busy();
+    } else if state.is_idle_thread(to) {
+        own.idle_since_ns.store(now_ns, Ordering::Relaxed);
+    }
+    arm_timer(state, cpu, UNARMED);
 }
 
 /// Makes a new thread runnable.
 pub(super) fn enqueue_new(thread: &Thread) {
-    let _interrupts = interrupts::Disabled::enter();
-    let cpu = claim_idle_cpu().unwrap_or_else(cpu::index);
-    enqueue_on(cpu, thread);
+    wake(thread, WakeHint::None, interrupts::Disabled::enter());
 }
 
-/// Makes a parked thread runnable: where it still is, else where it was if that is idle, else where
-/// anybody is idle.
-pub(super) fn enqueue_woken(thread: &Thread) {
-    let _interrupts = interrupts::Disabled::enter();
-    let last = thread.cpu.load(Ordering::Acquire);
-    let settled = !thread.context.is_on_cpu();
-    let cpu = if settled && !claim_idle(last) {
-        claim_idle_cpu().unwrap_or(last)
-    } else {
-        last
-    };
-    enqueue_on(cpu, thread);
-}
-
-/// Claims any idle CPU.
-fn claim_idle_cpu() -> Option<u32> {
-    mailbox::bits(IDLE.load(Ordering::Acquire)).find(|cpu| claim_idle(*cpu))
-}
-
-/// True for the one caller that may give the idle CPU work.
-fn claim_idle(cpu: u32) -> bool {
-    IDLE.fetch_and(!(1 << cpu), Ordering::SeqCst) & (1 << cpu) != 0
-}
-
-/// Somebody waits here for a CPU: an idle one is told to come and steal.
-fn offer_work() {
-    if let Some(cpu) = claim_idle_cpu() {
-        interrupt::send_reschedule(cpu);
-    }
-}
-
-fn enqueue_on(cpu: u32, thread: &Thread) {
+/// Makes a thread runnable that has announced its sleep and that the caller is to wake.
+pub(super) fn wake(thread: &Thread, hint: WakeHint, interrupts: interrupts::Disabled) {
+    let cpu = cpu::index();
+    let state = state_of(cpu);
+    let me = current_thread();
+    let is_idle = state.is_idle_thread(me);
+    let in_interrupt = state.own.in_interrupt.load(Ordering::Relaxed);
+    let waker = (!is_idle && !in_interrupt).then_some(me.slot);
+    let now_ns = time::monotonic_ns();
     trace::point(Kind::Wake, 0, thread.id().as_u64(), u64::from(cpu));
-    let state = &CPUS[cpu as usize];
-    let pushed = state.queue.lock().push_back(links(), thread.slot);
-    assert!(pushed.is_ok(), "a thread is made runnable twice");
-    if cpu != cpu::index() {
-        interrupt::send_reschedule(cpu);
+    let local = policy::wake(&Kernel, cpu, waker, thread.slot, hint, now_ns);
+    follow_up(state, cpu, is_idle, local, now_ns);
+    if !local.give_way || is_idle || in_interrupt {
+        return;
+    }
+    if interrupts.were_enabled() {
+        switch(Leaving::Preempted);
     } else {
-        note_waiting_thread();
+        interrupt::send_reschedule(cpu);
     }
 }
 
-/// Somebody stands in this CPU's queue: an idle CPU switches at once, a busy one when the slice ends.
-pub(crate) fn note_waiting_thread() {
-    let state = here();
-    if is_idle_thread(current_thread(), state) {
-        state.must_reschedule.store(true, Ordering::Release);
+/// Does on this CPU what followed from putting a thread into its queue.
+fn follow_up(state: &CpuState, cpu: u32, is_idle: bool, local: Local, now_ns: u64) {
+    if is_idle && (local.give_way || local.contended) {
+        // The idle loop looks before it halts, and the interrupt that brought us here ends its halt.
+        state.shared.attention.ask();
+    } else if local.give_way {
+        state.own.must_give_way.store(true, Ordering::Relaxed);
+    } else if local.hands_over {
+        arm_timer(state, cpu, now_ns + HAND_OVER_PATIENCE_NS);
+    } else if local.contended {
+        arm_timer(state, cpu, UNARMED);
     }
-    arm_timer();
+}
+
+/// Another CPU asked this one to look at its queue.
+pub(crate) fn on_reschedule() {
+    let cpu = cpu::index();
+    look(state_of(cpu), cpu, time::monotonic_ns());
+}
+
+/// Finds out whether the running thread must give way, and arms the timer for what is next.
+fn look(state: &CpuState, cpu: u32, now_ns: u64) {
+    let me = current_thread();
+    if state.is_idle_thread(me) {
+        // The idle loop looks by itself; what was asked stays asked until then.
+        return;
+    }
+    if policy::look(&Kernel, cpu, Some(me.slot), now_ns) {
+        state.own.must_give_way.store(true, Ordering::Relaxed);
+    }
+    arm_timer(state, cpu, UNARMED);
 }
 
 /// Wakes the thread at `deadline_ns` if nothing else does. Returns the CPU that keeps the timeout.
 pub(super) fn add_timeout(thread: &Thread, deadline_ns: u64) -> u32 {
     let cpu = cpu::index();
-    let mut timeouts = CPUS[cpu as usize].timeouts.lock();
-    let added = timeouts
-        .as_mut()
-        .map(|timeouts| timeouts.insert(thread.slot, deadline_ns));
+    let state = state_of(cpu);
+    let mut timeouts = state.timeouts.lock();
+    let added = timeouts.insert(thread.slot, deadline_ns);
+    let next_ns = timeouts.next_deadline_ns().unwrap_or(UNARMED);
+    state.next_timeout_ns.store(next_ns, Ordering::Relaxed);
     drop(timeouts);
-    assert!(
-        matches!(added, Some(Ok(()))),
-        "a thread sleeps once at a time"
-    );
-    arm_timer();
+    assert!(added.is_ok(), "a thread sleeps once at a time");
     cpu
 }
 
+/// Takes a timeout back. The timer is left as it is.
 pub(super) fn remove_timeout(thread: &Thread, cpu: u32) {
-    if let Some(timeouts) = CPUS[cpu as usize].timeouts.lock().as_mut() {
-        timeouts.remove(thread.slot);
-    }
+    state_of(cpu).timeouts.lock().remove(thread.slot);
 }
 
 /// The timer fired: wakes who is due and ends the slice if others wait.
 pub(crate) fn on_timer() {
-    let state = here();
+    let cpu = cpu::index();
+    let state = state_of(cpu);
     let now_ns = time::monotonic_ns();
+    state.own.armed_ns.store(UNARMED, Ordering::Relaxed);
+    interrupt::note_timer_fired();
     wake_due(state, now_ns);
-    let slice_is_over = now_ns >= state.slice_end_ns.load(Ordering::Relaxed);
-    state.armed_ns.store(UNARMED, Ordering::Relaxed);
-    if !state.queue.lock().is_empty() {
-        offer_work();
-        if slice_is_over {
-            state.must_reschedule.store(true, Ordering::Release);
-        }
+    if state.shared.waiting() > 0 {
+        policy::offer(&Kernel, cpu, CpuSet::MAX);
     }
-    arm_timer();
+    look(state, cpu, now_ns);
+    arm_timer(state, cpu, UNARMED);
 }
 
 fn wake_due(state: &CpuState, now_ns: u64) {
     loop {
-        let mut due = [NO_THREAD; TIMEOUT_BATCH];
+        let mut due = [NOBODY; TIMEOUT_BATCH];
         let mut count = 0;
-        if let Some(timeouts) = state.timeouts.lock().as_mut() {
-            while count < TIMEOUT_BATCH
-                && let Some(slot) = timeouts.pop_due(now_ns)
-            {
-                due[count] = slot;
-                count += 1;
-            }
+        let mut timeouts = state.timeouts.lock();
+        while count < TIMEOUT_BATCH
+            && let Some(slot) = timeouts.pop_due(now_ns)
+        {
+            due[count] = slot;
+            count += 1;
         }
+        let next_ns = timeouts.next_deadline_ns().unwrap_or(UNARMED);
+        state.next_timeout_ns.store(next_ns, Ordering::Relaxed);
+        drop(timeouts);
         due[..count].iter().for_each(|slot| unpark(by_slot(*slot)));
         if count < TIMEOUT_BATCH {
             return;
@@ -317,37 +398,70 @@ fn wake_due(state: &CpuState, now_ns: u64) {
     }
 }
 
-/// Sets this CPU's timer to the next thing that time brings.
-fn arm_timer() {
-    let state = here();
-    let timeout_ns = state
-        .timeouts
-        .lock()
-        .as_ref()
-        .and_then(DeadlineQueue::next_deadline_ns);
-    let contended = !state.queue.lock().is_empty();
-    let slice_ns = contended.then(|| state.slice_end_ns.load(Ordering::Relaxed));
-    let next_ns = match (timeout_ns, slice_ns) {
-        (Some(timeout), Some(slice)) => Some(timeout.min(slice)),
-        (timeout, slice) => timeout.or(slice),
-    };
-    let wanted_ns = next_ns.unwrap_or(UNARMED);
-    if state.armed_ns.swap(wanted_ns, Ordering::Relaxed) != wanted_ns {
-        interrupt::arm_timer(next_ns);
+/// Sets this CPU's timer to the next thing that time brings, `latest_ns` at the latest.
+fn arm_timer(state: &CpuState, cpu: u32, latest_ns: u64) {
+    let slice_ns = policy::slice_end_ns(&Kernel, cpu).unwrap_or(UNARMED);
+    let timeout_ns = state.next_timeout_ns.load(Ordering::Relaxed);
+    let wanted_ns = slice_ns.min(timeout_ns).min(latest_ns);
+    if wanted_ns < state.own.armed_ns.load(Ordering::Relaxed) && interrupt::is_ready() {
+        state.own.armed_ns.store(wanted_ns, Ordering::Relaxed);
+        interrupt::arm_timer(wanted_ns);
     }
 }
 
-/// One round of an idle CPU: runs whoever can run, or waits for an interrupt.
+/// Makes every CPU on which the thread must not run any more look at what it runs.
+pub(super) fn enforce_affinity(thread: &Thread) {
+    let forbidden = mailbox::online_mask() & !thread.task.entity.affinity();
+    let here = {
+        let _interrupts = interrupts::Disabled::enter();
+        let here = cpu::index();
+        mailbox::bits(forbidden & !only(here)).for_each(interrupt::send_reschedule);
+        forbidden & only(here) != 0
+    };
+    if here && thread.slot == current_thread().slot {
+        yield_now();
+    }
+}
+
+/// One round of an idle CPU: runs whoever can run, or looks for a while and then waits for an interrupt.
 pub(super) fn idle_once() {
-    let _interrupts = interrupts::Disabled::enter();
-    let bit = 1 << cpu::index();
-    IDLE.fetch_or(bit, Ordering::SeqCst);
-    let next = choose(current_thread(), true);
-    if next.slot == current_thread().slot {
-        interrupts::wait_for_one();
+    let state = here();
+    if runs_something(state) {
         return;
     }
+    // Meanwhile giving this CPU work is a store: it looks whether it was asked.
+    while !state.shared.attention.is_asked() && frames::zero_ahead() {}
+    poll(state);
+    let _interrupts = interrupts::Disabled::enter();
+    if state.shared.attention.stop_polling() {
+        interrupts::wait_for_one();
+    }
+}
+
+fn runs_something(state: &CpuState) -> bool {
+    let _interrupts = interrupts::Disabled::enter();
+    let cpu = cpu::index();
+    slot::settle();
     let me = current_thread();
-    begin(me, next);
-    me.context.switch_to(&next.context);
+    let now_ns = time::monotonic_ns();
+    state.shared.attention.become_idle();
+    if let Some(next) = decide(me, Leaving::Idle, now_ns) {
+        me.context.switch_to(&next.context);
+        return true;
+    }
+    let local = policy::move_displaced(&Kernel, cpu, now_ns);
+    follow_up(state, cpu, true, local, now_ns);
+    false
+}
+
+/// Looks for a while whether work comes, with interrupts on. A CPU that is alone gets work by interrupts only.
+fn poll(state: &CpuState) {
+    let budget_ns = state.own.poll_ns.load(Ordering::Relaxed);
+    if budget_ns == 0 || mailbox::online_mask().count_ones() == 1 {
+        return;
+    }
+    let end_ns = time::monotonic_ns() + budget_ns;
+    while !state.shared.attention.is_asked() && time::monotonic_ns() < end_ns {
+        core::hint::spin_loop();
+    }
 }

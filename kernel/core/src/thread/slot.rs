@@ -1,35 +1,56 @@
 //! Where threads live.
 //!
-//! Law: a slot's [`Thread`] is made when it is first needed and stays for ever; which slots are in use is a
-//! bit map of atomics. A claimed slot belongs to its claimer until the thread is enqueued; afterwards each
-//! field says who may touch it. A slot is given back only when its thread has ended, has left its CPU,
-//! and is referred to by nobody.
+//! Law: a slot's [`Thread`] is made when it is first needed and stays for ever, and so does its thread-local block;
+//! which slots are in use is a bit map of atomics. A claimed slot belongs to its claimer until the thread is enqueued;
+//! afterwards each field says who may touch it.
+//!
+//! A thread's remains (slot, block and stack) are taken over by one party only: whichever is last of the CPU, which
+//! has left the thread's stack for good, and of whoever joins or detaches it ([`Life`]). So nobody waits for a CPU to
+//! leave a stack: a CPU knows that it has left when it does anything else ([`settle`]).
+//!
+//! Remains are kept in a small cache with their stacks and given to the next thread that wants a stack of that
+//! length; an ending thread gives back the deep part of its stack first ([`trim_own_stack`]), so what is kept is small and
+//! [`drop_cached`] gives it back when memory is short. What falls out of the cache is unmapped by the reaper, or by
+//! whoever may wait.
 
 use alloc::boxed::Box;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use kernel_machine::cpu::context::Context;
+use kernel_machine::cpu::interrupts;
 use kernel_machine::cpu::thread_pointer::ThreadBlock;
-use kernel_machine::sync::IrqLock;
+use kernel_machine::memory::PAGE_LEN;
+use kernel_machine::sync::{IrqLock, STACK_RESERVE_BYTES};
 use lib_index_list::List;
+use lib_scheduler::cpu_clock::CpuClock;
+use lib_scheduler::futex::Sleeper;
+use lib_scheduler::{NOBODY, Task};
 use spin::Once;
 
-use super::wait::WaitState;
 use super::{JoinError, LocalState, ThreadId, ThreadRow, scheduler};
-use crate::futex;
 use crate::memory::regions;
+use crate::{futex, time};
 
 /// The most threads that exist at a time.
 pub const THREADS_MAX: usize = 2048;
 /// Bytes kept of a thread's name.
 pub(super) const NAME_BYTES: usize = 31;
-/// Tag of the list of dead threads among the lists that share the scheduler's links.
+/// Stacks that are kept for the next threads; each has at most [`KEPT_STACK_BYTES`] of memory.
+const CACHED_MAX: usize = 8;
+/// Memory below an ending thread's stack pointer that is not given back, in bytes: its end needs that much.
+const KEPT_STACK_BYTES: usize = STACK_RESERVE_BYTES + 8 * 1024;
+/// Tag of the list of dead threads among the lists that share the futexes' links.
 const DEAD_TAG: u32 = u32::MAX - 1;
 const GENERATION_SHIFT: u32 = THREADS_MAX.trailing_zeros();
+const WORDS: usize = THREADS_MAX / 64;
 
 static SLOTS: [Once<&'static Thread>; THREADS_MAX] = [const { Once::new() }; THREADS_MAX];
-static USED: [AtomicU64; THREADS_MAX / 64] = [const { AtomicU64::new(0) }; THREADS_MAX / 64];
+static USED: [AtomicU64; WORDS] = [const { AtomicU64::new(0) }; WORDS];
+/// Words of [`USED`] that were full when somebody last looked, as bits.
+static FULL: AtomicU32 = AtomicU32::new(0);
+const _: () = assert!(WORDS == 32);
+static CACHE: IrqLock<Cache> = IrqLock::new(Cache::EMPTY);
 static DEAD: IrqLock<List> = IrqLock::new(List::new(DEAD_TAG));
 /// Counts burials, for the reaper to wait on.
 static BURIALS: AtomicU32 = AtomicU32::new(0);
@@ -40,17 +61,13 @@ pub(crate) struct Thread {
     pub slot: u32,
     generation: AtomicU32,
 
-    // The CPU that runs the thread or switches to it.
+    // The CPU that runs the thread or switches to it; the scheduler's part says more.
     pub context: Context,
-    pub cpu: AtomicU32,
-    pub cpu_time_ns: AtomicU64,
-
-    // Its waker and itself, by `wait`'s lock.
-    pub wait: IrqLock<WaitState>,
+    pub clock: CpuClock,
+    pub task: Task<AtomicU32>,
 
     // Its futex's bucket lock.
-    pub futex_address: AtomicUsize,
-    pub futex_mask: AtomicU32,
+    pub sleeper: Sleeper<AtomicU32>,
 
     // Who claimed the slot, before the start; then nobody writes.
     block: IrqLock<Option<ThreadBlock>>,
@@ -66,64 +83,45 @@ pub(crate) struct Thread {
     pub local: LocalState,
 }
 
-/// Whether the thread has ended and who cares: one word, which joiners wait on.
+/// How far a thread's end has come: one word, which joiners wait on.
 #[derive(Debug)]
 pub(crate) struct Life(AtomicU32);
 
-/// Who cleans up after a thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Disposition {
-    Joinable,
-    Detached,
-}
+/// It has ended; joiners need not wait.
+const ENDED: u32 = 1;
+/// Nobody needs its id any more: it was joined or detached.
+const RELEASED: u32 = 2;
+/// Its CPU has left its stack for good.
+const LEFT: u32 = 4;
+/// There is no thread: the slot waits in the cache or is free.
+const VACANT: u32 = 8;
 
 impl Life {
-    pub const RUNNING: u32 = 0;
-    pub const DETACHED: u32 = 1;
-    pub const ENDED: u32 = 2;
-    const RECLAIMED: u32 = 3;
-
-    pub fn end(&self) -> Disposition {
-        match self.0.swap(Self::ENDED, Ordering::AcqRel) {
-            Self::DETACHED => Disposition::Detached,
-            _ => Disposition::Joinable,
-        }
+    fn is_vacant(&self) -> bool {
+        self.0.load(Ordering::Acquire) & VACANT != 0
     }
 
-    pub fn wake_joiners(&self) {
-        futex::wake(&self.0, u32::MAX, u32::MAX);
+    pub fn end(&self) {
+        self.0.fetch_or(ENDED, Ordering::AcqRel);
+        futex::wake_before_stopping(&self.0);
     }
 
-    /// True for the one caller that is to clean up after a thread that has ended.
-    pub fn claim_remains(&self) -> bool {
-        self.0
-            .compare_exchange(
-                Self::ENDED,
-                Self::RECLAIMED,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            )
-            .is_ok()
+    /// The id is needed no more. Returns what was so before.
+    fn release(&self) -> u32 {
+        self.0.fetch_or(RELEASED, Ordering::AcqRel)
     }
 
-    /// Returns what it was: [`Self::RUNNING`] means that it is detached now.
-    pub fn detach(&self) -> u32 {
-        self.0
-            .compare_exchange(
-                Self::RUNNING,
-                Self::DETACHED,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            )
-            .unwrap_or_else(|was| was)
+    /// True for the CPU if it is the one that must clean up.
+    fn leave(&self) -> bool {
+        self.0.fetch_or(LEFT, Ordering::AcqRel) & RELEASED != 0
     }
 
-    pub fn wait_for_end(&self) -> Result<(), JoinError> {
+    fn wait_for_end(&self) -> Result<(), JoinError> {
         loop {
             match self.0.load(Ordering::Acquire) {
-                Self::ENDED => return Ok(()),
-                Self::RUNNING => futex::wait(&self.0, Self::RUNNING, None, u32::MAX),
-                _ => return Err(JoinError::Detached),
+                seen if seen & RELEASED != 0 => return Err(JoinError::Detached),
+                seen if seen & ENDED != 0 => return Ok(()),
+                seen => futex::wait(&self.0, seen, None, u32::MAX),
             };
         }
     }
@@ -156,16 +154,14 @@ impl Thread {
             slot,
             generation: AtomicU32::new(0),
             context: Context::new(),
-            cpu: AtomicU32::new(0),
-            cpu_time_ns: AtomicU64::new(0),
-            wait: IrqLock::new(WaitState::default()),
-            futex_address: AtomicUsize::new(0),
-            futex_mask: AtomicU32::new(0),
+            clock: CpuClock::new(),
+            task: Task::new(),
+            sleeper: Sleeper::new(),
             block: IrqLock::new(ThreadBlock::allocate()),
             stack_start: AtomicUsize::new(0),
             stack_len_bytes: AtomicUsize::new(0),
             entry: IrqLock::new(None),
-            life: Life(AtomicU32::new(Life::RUNNING)),
+            life: Life(AtomicU32::new(0)),
             name: IrqLock::new(Name::EMPTY),
             local: LocalState::new(),
         }
@@ -184,6 +180,11 @@ impl Thread {
         start..start + self.stack_len_bytes.load(Ordering::Relaxed)
     }
 
+    pub fn set_stack(&self, stack: Range<usize>) {
+        self.stack_start.store(stack.start, Ordering::Relaxed);
+        self.stack_len_bytes.store(stack.len(), Ordering::Relaxed);
+    }
+
     pub fn set_name(&self, name: &str) {
         *self.name.lock() = Name::new(name);
     }
@@ -199,26 +200,38 @@ impl Thread {
 
     /// Brings a claimed slot to the state of a thread that has not run.
     pub fn prepare(&self, stack: Range<usize>, name: &str) {
-        self.stack_start.store(stack.start, Ordering::Relaxed);
-        self.stack_len_bytes.store(stack.len(), Ordering::Relaxed);
-        self.cpu_time_ns.store(0, Ordering::Relaxed);
-        self.life.0.store(Life::RUNNING, Ordering::Release);
-        *self.wait.lock() = WaitState::default();
+        self.set_stack(stack);
+        self.clock.reset();
+        self.task.reset();
         self.local.reset();
         self.set_name(name);
+        self.life.0.store(0, Ordering::Release);
     }
 
-    /// Makes the thread start in `main(slot)`.
-    pub fn start_at(&self, main: extern "C" fn(usize) -> !) {
+    /// Makes the thread start in `main(slot)`. False when there is no memory for the end of its stack.
+    pub fn start_at(&self, main: extern "C" fn(usize) -> !) -> bool {
         let mut block = self.block.lock();
         let thread_pointer = block.as_mut().map_or(0, |block| {
             block.reset();
             block.thread_pointer()
         });
         drop(block);
-        let stack_end = self.stack().end;
+        self.start_with(main, thread_pointer)
+    }
+
+    /// As [`Self::start_at`], of a thread that has no thread-locals.
+    pub fn start_idle_at(&self, main: extern "C" fn(usize) -> !) -> bool {
+        self.start_with(main, 0)
+    }
+
+    fn start_with(&self, main: extern "C" fn(usize) -> !, thread_pointer: u64) -> bool {
+        let end = self.stack().end;
+        if regions::populate(end - PAGE_LEN, PAGE_LEN).is_err() {
+            return false;
+        }
         self.context
-            .prepare(main, self.slot as usize, stack_end, thread_pointer);
+            .prepare(main, self.slot as usize, end, thread_pointer);
+        true
     }
 
     pub fn thread_pointer(&self) -> u64 {
@@ -238,8 +251,10 @@ impl Thread {
             id: self.id(),
             name: name.bytes,
             name_len_bytes: name.len_bytes,
-            cpu: self.cpu.load(Ordering::Relaxed),
-            cpu_time_ns: self.cpu_time_ns.load(Ordering::Relaxed),
+            cpu: self.task.last_cpu(),
+            cpu_time_ns: self.clock.read(time::monotonic_ns),
+            share: self.task.entity.share(),
+            affinity: self.task.entity.affinity(),
         }
     }
 }
@@ -265,22 +280,25 @@ pub(super) fn by_id(id: ThreadId) -> Option<&'static Thread> {
     let slot = number & (THREADS_MAX as u32 - 1);
     let used = USED[slot as usize / 64].load(Ordering::Acquire) & 1 << (slot % 64) != 0;
     let thread = used.then(|| by_slot(slot))?;
-    (thread.id() == id).then_some(thread)
+    (thread.id() == id && !thread.life.is_vacant()).then_some(thread)
 }
 
 /// The code that boots is the first thread; its stack is the loader's.
-pub(super) fn adopt_boot_thread(thread_pointer: u64) {
-    let thread = claim().map(|thread| {
-        thread.set_name("main");
-        thread.context.adopt_running(thread_pointer);
-        thread.slot
-    });
-    assert!(thread == Some(0), "the first thread has slot 0");
+pub(super) fn adopt_boot_thread(thread_pointer: u64) -> &'static Thread {
+    let thread = claim().filter(|thread| thread.slot == 0);
+    let thread = thread.expect("the first thread has slot 0");
+    thread.set_name("main");
+    thread.context.adopt_running(thread_pointer);
+    thread
 }
 
 /// Takes a free slot. `None` when all are in use or memory is out.
 pub(super) fn claim() -> Option<&'static Thread> {
-    let slot = (0..THREADS_MAX as u32).find(|slot| try_claim(*slot))?;
+    let slot = claim_below_full().or_else(|| {
+        // A word may have got room since it was noted as full.
+        FULL.store(0, Ordering::Relaxed);
+        claim_below_full()
+    })?;
     let thread = by_slot(slot);
     if thread.thread_pointer() == 0 {
         give_back(thread);
@@ -289,31 +307,181 @@ pub(super) fn claim() -> Option<&'static Thread> {
     Some(thread)
 }
 
-fn try_claim(slot: u32) -> bool {
-    let bit = 1 << (slot % 64);
-    let word = &USED[slot as usize / 64];
-    word.load(Ordering::Relaxed) & bit == 0 && word.fetch_or(bit, Ordering::AcqRel) & bit == 0
+/// The lowest free slot in words that are not noted as full.
+fn claim_below_full() -> Option<u32> {
+    loop {
+        let word = FULL.load(Ordering::Relaxed).trailing_ones();
+        if word as usize == WORDS {
+            return None;
+        }
+        if let Some(slot) = claim_in(word) {
+            return Some(slot);
+        }
+        FULL.fetch_or(1 << word, Ordering::Relaxed);
+    }
+}
+
+fn claim_in(word: u32) -> Option<u32> {
+    let used = &USED[word as usize];
+    loop {
+        let bit = used.load(Ordering::Relaxed).trailing_ones();
+        if bit == 64 {
+            return None;
+        }
+        if used.fetch_or(1 << bit, Ordering::AcqRel) & 1 << bit == 0 {
+            return Some(word * 64 + bit);
+        }
+    }
 }
 
 /// Makes the slot free. Its thread never ran or is gone.
 pub(super) fn give_back(thread: &Thread) {
-    thread.generation.fetch_add(1, Ordering::AcqRel);
-    USED[thread.slot as usize / 64].fetch_and(!(1 << (thread.slot % 64)), Ordering::AcqRel);
+    thread.vacate();
+    let word = thread.slot as usize / 64;
+    USED[word].fetch_and(!(1 << (thread.slot % 64)), Ordering::AcqRel);
+    FULL.fetch_and(!(1 << word), Ordering::Relaxed);
 }
 
-/// Frees the stack and the slot of a thread that has ended, once it has left its CPU.
-pub(super) fn reclaim(thread: &Thread) {
-    while thread.context.is_on_cpu() {
-        scheduler::yield_now();
+impl Thread {
+    /// From here on its id names nobody.
+    fn vacate(&self) {
+        if self.life.0.swap(VACANT, Ordering::AcqRel) & VACANT == 0 {
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        }
     }
+}
+
+/// Slots whose stacks are kept, the oldest first.
+struct Cache {
+    slots: [u32; CACHED_MAX],
+    len: usize,
+}
+
+impl Cache {
+    const EMPTY: Self = Self {
+        slots: [NOBODY; CACHED_MAX],
+        len: 0,
+    };
+
+    /// Puts a slot in; returns the one that falls out.
+    fn insert(&mut self, slot: u32) -> Option<u32> {
+        let out = (self.len == CACHED_MAX).then(|| self.remove(0));
+        self.slots[self.len] = slot;
+        self.len += 1;
+        out
+    }
+
+    fn remove(&mut self, at: usize) -> u32 {
+        let slot = self.slots[at];
+        self.slots.copy_within(at + 1..self.len, at);
+        self.len -= 1;
+        slot
+    }
+
+    /// The newest one for which `suits` holds.
+    fn take(&mut self, suits: impl Fn(u32) -> bool) -> Option<u32> {
+        let at = self.slots[..self.len]
+            .iter()
+            .rposition(|slot| suits(*slot))?;
+        Some(self.remove(at))
+    }
+}
+
+/// A slot with a stack of that length, from the cache.
+pub(super) fn take_cached(stack_len_bytes: usize) -> Option<&'static Thread> {
+    let slot = CACHE
+        .lock()
+        .take(|slot| by_slot(slot).stack().len() == stack_len_bytes)?;
+    Some(by_slot(slot))
+}
+
+/// Unmaps the stacks that are kept for later threads, as memory is short; may wait for other CPUs. Returns how many.
+pub(super) fn drop_cached() -> usize {
+    let mut count = 0;
+    while let Some(slot) = CACHE.lock().take(|_| true) {
+        dismantle(by_slot(slot));
+        count += 1;
+    }
+    count
+}
+
+/// Frees the stack and the slot of a thread that is gone. May wait for other CPUs.
+pub(super) fn dismantle(thread: &Thread) {
     regions::unmap_stack(thread.stack());
     give_back(thread);
 }
 
-/// Hands a detached thread that is ending to the reaper.
-pub(super) fn bury(thread: &Thread) {
-    let buried = DEAD.lock().push_back(scheduler::links(), thread.slot);
-    assert!(buried.is_ok(), "a running thread stands in no list");
+/// Waits until the thread has ended and takes over its remains if its CPU has left it, else leaves them to the CPU.
+pub(super) fn join(id: ThreadId) -> Result<(), JoinError> {
+    let thread = by_id(id).ok_or(JoinError::NoThread)?;
+    thread.life.wait_for_end()?;
+    match thread.life.release() {
+        was if was & RELEASED != 0 => return Err(JoinError::NoThread),
+        was if was & LEFT != 0 => recycle(thread),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Nobody will join the thread.
+pub(super) fn detach(id: ThreadId) -> Result<(), JoinError> {
+    let thread = by_id(id).ok_or(JoinError::NoThread)?;
+    match thread.life.release() {
+        was if was & RELEASED != 0 => return Err(JoinError::Detached),
+        was if was & LEFT != 0 => recycle(thread),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Keeps the remains of a thread that is gone for the next one; what falls out of the cache goes to the reaper.
+fn recycle(thread: &Thread) {
+    thread.vacate();
+    let out = CACHE.lock().insert(thread.slot);
+    if let Some(slot) = out {
+        bury(slot);
+    }
+}
+
+/// The calling thread ends: whoever ended here before it has left for certain, and whoever runs here next will know
+/// the same of the caller. Interrupts are off.
+pub(super) fn depart(thread: &Thread) {
+    if let Some(slot) = scheduler::replace_departed(thread.slot) {
+        note_left(slot);
+    }
+}
+
+/// This CPU has left the stack of the thread that ended here last.
+pub(super) fn settle() {
+    let _interrupts = interrupts::Disabled::enter();
+    if let Some(slot) = scheduler::replace_departed(NOBODY) {
+        note_left(slot);
+    }
+}
+
+fn note_left(slot: u32) {
+    let thread = by_slot(slot);
+    if thread.life.leave() {
+        recycle(thread);
+    }
+}
+
+/// Gives back the memory of the calling thread's stack that lies deeper than its end will need.
+pub(super) fn trim_own_stack(thread: &Thread) {
+    let marker = 0u8;
+    let depth = &raw const marker as usize;
+    let stack = thread.stack();
+    let kept_from = depth.saturating_sub(KEPT_STACK_BYTES) & !(PAGE_LEN - 1);
+    if stack.contains(&depth) && kept_from > stack.start {
+        // Fails where nothing is mapped that could be given back.
+        let _trimmed = regions::discard(stack.start, kept_from - stack.start);
+    }
+}
+
+/// Hands what is to be unmapped to the reaper.
+fn bury(slot: u32) {
+    let buried = DEAD.lock().push_back(futex::links(), slot);
+    assert!(buried.is_ok(), "a dead thread stands in no list");
     BURIALS.fetch_add(1, Ordering::AcqRel);
     futex::wake(&BURIALS, 1, u32::MAX);
 }
@@ -322,22 +490,21 @@ pub(super) fn bury(thread: &Thread) {
 pub(super) extern "C" fn reap_for_ever(_argument: usize) {
     loop {
         let seen = BURIALS.load(Ordering::Acquire);
-        while let Some(thread) = pop_dead().map(by_slot) {
-            if thread.life.claim_remains() {
-                reclaim(thread);
-            }
+        while let Some(slot) = pop_dead() {
+            dismantle(by_slot(slot));
         }
         futex::wait(&BURIALS, seen, None, u32::MAX);
     }
 }
 
 fn pop_dead() -> Option<u32> {
-    DEAD.lock().pop_front(scheduler::links())
+    DEAD.lock().pop_front(futex::links())
 }
 
 pub(super) fn for_each_used(visit: &mut dyn FnMut(&Thread)) {
     for slot in 0..THREADS_MAX as u32 {
-        if USED[slot as usize / 64].load(Ordering::Acquire) & 1 << (slot % 64) != 0 {
+        let used = USED[slot as usize / 64].load(Ordering::Acquire) & 1 << (slot % 64) != 0;
+        if used && !by_slot(slot).life.is_vacant() {
             visit(by_slot(slot));
         }
     }

@@ -6,57 +6,41 @@
 
 use kernel_machine::checks::context;
 use kernel_machine::cpu::interrupts;
+use lib_scheduler::WakeHint;
 
 use super::current_thread;
 use super::scheduler;
 use super::slot::Thread;
 use crate::time;
 
-/// Whether a thread sleeps.
-#[derive(Debug, Default)]
-pub(crate) struct WaitState {
-    parked: bool,
-    token: bool,
-}
-
 /// Sleeps until unparked or until the monotonic clock reaches `deadline_ns`. May end without cause.
 pub(crate) fn park(deadline_ns: Option<u64>) {
     context::about_to_wait();
     let me = current_thread();
     let _interrupts = interrupts::Disabled::enter();
-    if !announce(me) {
+    if !me.task.parking.announce() {
         return;
     }
     let timeout_cpu = deadline_ns.map(|deadline| scheduler::add_timeout(me, deadline));
-    scheduler::switch_away();
+    scheduler::stop();
     if let Some(cpu) = timeout_cpu {
         scheduler::remove_timeout(me, cpu);
     }
 }
 
-/// False if an unpark came first, which is consumed.
-fn announce(me: &Thread) -> bool {
-    let mut wait = me.wait.lock();
-    if wait.token {
-        wait.token = false;
-        return false;
-    }
-    wait.parked = true;
-    true
-}
-
 /// Ends a park, now or the next one.
 pub(crate) fn unpark(thread: &Thread) {
+    unpark_with(thread, WakeHint::None);
+}
+
+/// As [`unpark`], by a thread that may be about to stop.
+pub(crate) fn unpark_with(thread: &Thread, hint: WakeHint) {
     // Between the two steps below the thread is neither parked nor in a queue: nobody may be let in.
-    let _interrupts = interrupts::Disabled::enter();
-    let mut wait = thread.wait.lock();
-    if !wait.parked {
-        wait.token = true;
+    let interrupts = interrupts::Disabled::enter();
+    if !thread.task.parking.wake() {
         return;
     }
-    wait.parked = false;
-    drop(wait);
-    scheduler::enqueue_woken(thread);
+    scheduler::wake(thread, hint, interrupts);
 }
 
 /// Sleeps until the monotonic clock reaches `deadline_ns`.

@@ -4,11 +4,15 @@
 //! continues it; [`Context::is_on_cpu`] tells when the first has let go. A thread that gives up the CPU by
 //! itself saves callee-saved registers on its own stack; one that was interrupted is saved whole, in here.
 //! Switching happens with interrupts off.
+//!
+//! A voluntary switch loads control words (MXCSR, x87) and FS only where they differ from what is loaded. The x87
+//! stack is empty at a call (System V ABI 3.2.1), so only a switch away from an interrupted thread resets it. A context
+//! whose thread pointer is 0 runs with whatever FS holds: idle threads have no thread-locals, so going idle and
+//! back costs no write.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::tables::{KERNEL_CODE, KERNEL_DATA};
 use super::trap::Frame;
 use super::xsave::Area;
 use crate::checks;
@@ -20,7 +24,7 @@ struct Raw {
     stack_pointer: u64,
     /// 8: nonzero when the thread was interrupted, and `frame` and `extended` hold it.
     interrupted: u64,
-    /// 16: FS while the thread runs.
+    /// 16: FS while the thread runs; 0 if it does not care.
     thread_pointer: u64,
     /// 24: nonzero while some CPU still uses the thread's stack.
     on_cpu: AtomicU32,
@@ -41,7 +45,26 @@ unsafe impl Sync for Context {}
 // SAFETY: plain data.
 unsafe impl Send for Context {}
 
+/// What `kpio_switch` finds on the stack of a thread that has not run.
+#[repr(C)]
+struct Start {
+    control: u64,
+    r15: u64,
+    r14: u64,
+    r13: u64,
+    r12: u64,
+    rbx: u64,
+    rbp: u64,
+    start: u64,
+    /// Where a backtrace ends; the ABI wants the stack pointer here to be 8 modulo 16.
+    no_caller: u64,
+}
+
+/// MXCSR 0x1f80 and x87 control word 0x037f: what the System V ABI wants a thread to start with.
+const INITIAL_CONTROL: u64 = 0x037f_0000_1f80;
+
 unsafe extern "sysv64" {
+    fn kpio_start_thread();
     fn kpio_switch(from: *mut Raw, to: *mut Raw);
     fn kpio_resume(from: *mut Raw, to: *mut Raw) -> !;
 }
@@ -89,9 +112,10 @@ impl Context {
         }))
     }
 
-    /// Makes the context start `entry(argument)` on the stack that ends at `stack_end`.
+    /// Makes the context start `entry(argument)` on the stack that ends at `stack_end`, with interrupts on.
     ///
-    /// The caller owns the thread, which runs nowhere, and its stack; `entry` never returns.
+    /// The caller owns the thread, which runs nowhere, and its stack, of which the last page is backed;
+    /// `entry` never returns. It begins as if the thread had switched by itself, which costs no extended state.
     pub fn prepare(
         &self,
         entry: extern "C" fn(usize) -> !,
@@ -99,22 +123,27 @@ impl Context {
         stack_end: usize,
         thread_pointer: u64,
     ) {
-        const INTERRUPTS_ON: u64 = 0x202;
-        // SAFETY: the thread runs nowhere, so nobody else touches its context.
-        let raw = unsafe { &mut *self.0.get() };
-        raw.interrupted = 1;
-        raw.thread_pointer = thread_pointer;
-        raw.extended = Area::INITIAL;
-        raw.frame = Frame {
-            rip: entry as usize as u64,
-            rdi: argument as u64,
-            // As after a call: the ABI wants 8 modulo 16.
-            rsp: (stack_end as u64 & !15) - 8,
-            cs: KERNEL_CODE as u64,
-            ss: KERNEL_DATA as u64,
-            rflags: INTERRUPTS_ON,
-            ..Frame::default()
+        let frame = Start {
+            control: INITIAL_CONTROL,
+            r15: 0,
+            r14: 0,
+            r13: argument as u64,
+            r12: entry as usize as u64,
+            rbx: 0,
+            rbp: 0,
+            start: kpio_start_thread as *const () as u64,
+            no_caller: 0,
         };
+        let at = (stack_end & !15) - size_of::<Start>();
+        // SAFETY: the thread runs nowhere, so nobody else touches its context or its stack, of which the caller has
+        // backed the end; the address is a multiple of 8.
+        unsafe {
+            core::ptr::with_exposed_provenance_mut::<Start>(at).write(frame);
+            let raw = &mut *self.0.get();
+            raw.interrupted = 0;
+            raw.stack_pointer = at as u64;
+            raw.thread_pointer = thread_pointer;
+        }
     }
 
     /// Makes the context that of the code which runs now (the first thread of a CPU).

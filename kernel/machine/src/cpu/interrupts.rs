@@ -64,6 +64,13 @@ impl Disabled {
     }
 }
 
+impl Disabled {
+    /// Whether the guard's end turns interrupts on.
+    pub fn were_enabled(&self) -> bool {
+        self.were_enabled
+    }
+}
+
 impl Drop for Disabled {
     #[inline(always)]
     fn drop(&mut self) {

@@ -4,7 +4,7 @@
 //! running thread's. A CPU's index counts from 0 (the boot CPU) and never changes. What a block holds is
 //! written by its own CPU only.
 
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 pub mod context;
 pub mod entry;
@@ -36,7 +36,13 @@ pub struct Block {
     thread: AtomicU32,
     /// GS:16: which landing pads are in use.
     busy: [AtomicU8; SLOT_COUNT],
+    /// GS:24: what FS holds, as far as the switch code knows; 0 before the first switch.
+    thread_pointer: AtomicU64,
 }
+
+const _: () = assert!(
+    core::mem::offset_of!(Block, busy) == 16 && core::mem::offset_of!(Block, thread_pointer) == 24
+);
 
 impl Block {
     pub(crate) const fn new(index: u32) -> Self {
@@ -45,6 +51,7 @@ impl Block {
             index,
             thread: AtomicU32::new(0),
             busy: [const { AtomicU8::new(0) }; SLOT_COUNT],
+            thread_pointer: AtomicU64::new(0),
         }
     }
 

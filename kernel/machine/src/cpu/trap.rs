@@ -527,25 +527,38 @@ kpio_switch:
   push r13
   push r14
   push r15
-  sub rsp, 8
+  push 0
   stmxcsr [rsp]
   fnstcw [rsp + 4]
+  mov r8, [rsp]                   # the control words that are loaded
   mov [rdi], rsp
   mov qword ptr [rdi + 8], 0
+  jmp 6f
 .globl kpio_resume
 kpio_resume:
+  fninit                          # whoever was interrupted may have left an x87 stack
+  mov r8, -1
+6:
   mov rax, [rsi + 16]
+  test rax, rax
+  jz 7f
+  cmp rax, gs:[24]
+  je 7f
+  mov gs:[24], rax
   mov rdx, rax
   shr rdx, 32
   mov ecx, 0xc0000100
   wrmsr
+7:
   cmp qword ptr [rsi + 8], 0
   jne 5f
   mov rsp, [rsi]
   mov dword ptr [rdi + 24], 0
-  fninit                          # whoever was interrupted may have left an x87 stack
+  cmp r8, [rsp]
+  je 8f
   ldmxcsr [rsp]
   fldcw [rsp + 4]
+8:
   add rsp, 8
   pop r15
   pop r14
@@ -562,6 +575,13 @@ kpio_resume:
   KPIO_POP_REGISTERS
   add rsp, 16
   iretq
+
+# Where a thread begins: r12 is what it runs, r13 the argument; the stack ends in a return address of 0.
+.globl kpio_start_thread
+kpio_start_thread:
+  mov rdi, r13
+  sti
+  jmp r12
 
 .balign 16
 .globl kpio_trap_table

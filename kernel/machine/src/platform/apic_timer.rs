@@ -86,15 +86,6 @@ impl ApicTimer {
             }
         }
     }
-
-    /// Nothing fires on the CPU that runs until it is armed again; an interrupt may already be on
-    /// its way.
-    pub fn disarm(&self, local_apic: &LocalApic) {
-        match self {
-            Self::Deadline => local_apic.arm_tsc_deadline(0),
-            Self::OneShot { .. } => local_apic.arm_one_shot(0),
-        }
-    }
 }
 
 /// Ticks of the timer in `tsc_ticks`; at least 1, because 0 would disarm.
