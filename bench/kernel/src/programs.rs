@@ -44,6 +44,7 @@ impl Programs {
             code_memory: Some(code_memory::new()),
             cache_bytes: 0,
             compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
+            compile_thread_start: None,
             pooled_processes: PROCESSES_MAX as u32,
         })
         .map_err(|error| error.to_string())?;

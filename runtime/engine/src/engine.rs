@@ -41,6 +41,8 @@ pub struct EngineOptions {
     /// Processes whose memories and tables come from a pool, at a time: whoever starts more of them gets an error. 0: no
     /// pool.
     pub pooled_processes: u32,
+    /// Runs first on each thread that compiles, to tell the system that it computes at length.
+    pub compile_thread_start: Option<fn()>,
 }
 
 /// Wasmtime with KPIO's settings. Clones are the same engine.
@@ -55,6 +57,7 @@ struct Inner {
     killer: EpochKiller,
     has_code_memory: bool,
     compile_threads: usize,
+    compile_thread_start: Option<fn()>,
     /// Started by the first compilation: a machine that runs precompiled programs only has none.
     pool: Mutex<Option<Arc<ThreadPool>>>,
     cache_capacity_bytes: u64,
@@ -79,6 +82,7 @@ impl Engine {
                 killer,
                 has_code_memory,
                 compile_threads: options.compile_threads.unwrap_or_else(processors).get(),
+                compile_thread_start: options.compile_thread_start,
                 pool: Mutex::new(None),
                 cache_capacity_bytes: options.cache_bytes,
                 cache: Mutex::new(CompileCache::new(options.cache_bytes)),
@@ -283,7 +287,13 @@ impl Inner {
         if let Some(pool) = pool.as_ref() {
             return Ok(Arc::clone(pool));
         }
+        let on_start = self.compile_thread_start;
         let started = ThreadPoolBuilder::new()
+            .start_handler(move |_index| {
+                if let Some(on_start) = on_start {
+                    on_start();
+                }
+            })
             .num_threads(self.compile_threads)
             .stack_size(COMPILE_STACK_BYTES)
             .thread_name(|index| format!("compile-{index}"))

@@ -1,9 +1,9 @@
 //! The machine's serial lines as streams of the runtime.
 
 use std::sync::Arc;
-use std::thread;
 
 use kernel_core::console::{self, Line};
+use kernel_core::thread::{self, Class};
 use runtime_host::{
     Budget, ByteSink, Cancellation, Notifier, PipeError, PipeReader, StreamFailure, pipe,
     write_all_blocking,
@@ -65,6 +65,8 @@ pub fn input(line: Line, budget: &Budget) -> Result<PipeReader, LineError> {
     let (reader, writer) = pipe(PIPE_BYTES, budget).map_err(LineError::Pipe)?;
     let writer: Arc<dyn ByteSink> = Arc::new(writer);
     let pump = move || {
+        // A person types: the key is to be seen whatever else runs.
+        thread::set_class(Class::Interactive);
         let never = Cancellation::new();
         let mut buffer = [0; 1024];
         loop {
@@ -73,7 +75,7 @@ pub fn input(line: Line, budget: &Budget) -> Result<PipeReader, LineError> {
             let _written = write_all_blocking(&*writer, &buffer[..count], &never);
         }
     };
-    thread::Builder::new()
+    std::thread::Builder::new()
         .name("line".to_owned())
         .stack_size(READER_STACK_BYTES)
         .spawn(pump)

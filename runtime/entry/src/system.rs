@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use contract_boot::BootInfo;
 use kernel_core::memory::frames;
-use kernel_core::thread::{self, ThreadRow};
+use kernel_core::thread::{self, Class, Share, ThreadRow};
 use kernel_machine::memory::PAGE_BYTES;
 use kernel_machine::memory::frame::{FrameOwner, OWNERS};
 use runtime_engine::{Engine, EngineOptions};
@@ -58,6 +58,7 @@ impl RunningSystem {
             cache_bytes: CACHE_BYTES_MAX.min(free_bytes / 8),
             compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
             pooled_processes: processes_max as u32,
+            compile_thread_start: Some(|| thread::set_class(Class::Batch)),
         })
         .map_err(|error| error.to_string())?;
         let options = SupervisorOptions {
@@ -291,6 +292,7 @@ fn process_row(status: ProcessStatus) -> ProcessRow {
         memory_bytes: Some(status.memory_bytes),
         cpu_time: status.cpu_time,
         age: Some(status.age),
+        class: None,
         name: status.name,
     }
 }
@@ -303,7 +305,16 @@ fn thread_row(row: ThreadRow) -> ProcessRow {
         memory_bytes: None,
         cpu_time: Some(Duration::from_nanos(row.cpu_time_ns)),
         age: None,
+        class: Some(class_and_priority(row.share)),
         name: format!("[{name}]"),
+    }
+}
+
+/// The class, and the priority where it is not 0.
+fn class_and_priority(share: Share) -> String {
+    match share.priority.level() {
+        0 => share.class.name().to_owned(),
+        level => format!("{} {level:+}", share.class.name()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kernel_core::console::Line;
+use kernel_core::thread::{self, Class};
 use kernel_core::{fault, log as kernel_log, power};
 use runtime_prompt::{Parting, Prompt, TerminalOutput};
 
@@ -11,6 +12,7 @@ use crate::system::{PromptSystem, RunningSystem};
 
 /// Serves the person until the machine is switched off.
 pub fn serve(system: RunningSystem) -> ! {
+    thread::set_class(Class::Interactive);
     let budget = system.budget().clone();
     let input = lines::input(Line::Terminal, &budget)
         .unwrap_or_else(|error| fault::stop(&error.to_string()));

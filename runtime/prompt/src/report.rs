@@ -45,17 +45,18 @@ pub(crate) fn processes(rows: &[ProcessRow]) -> String {
         return "No process runs.\n".into();
     }
     let mut text = format!(
-        "{:>6}  {:<8}{:>12}{:>12}  {:>10}  NAME\n",
-        "ID", "STATE", "MEMORY KiB", "CPU ms", "AGE"
+        "{:>6}  {:<8}{:>12}{:>12}  {:>10}  {:<15} NAME\n",
+        "ID", "STATE", "MEMORY KiB", "CPU ms", "AGE", "CLASS"
     );
     for row in rows {
         text += &format!(
-            "{:>6}  {:<8}{:>12}{:>12}  {:>10}  {}\n",
+            "{:>6}  {:<8}{:>12}{:>12}  {:>10}  {:<15} {}\n",
             row.id,
             printable(&row.state),
             or_dash(row.memory_bytes.map(|bytes| bytes.div_ceil(1024))),
             or_dash(row.cpu_time.map(|time| time.as_millis())),
             or_dash(row.age.map(age)),
+            or_dash(row.class.as_deref().map(printable)),
             printable(&row.name),
         );
     }
@@ -149,10 +150,14 @@ mod tests {
             memory_bytes: Some(1),
             cpu_time: None,
             age: Some(Duration::ZERO),
+            class: Some("batch -3".into()),
             name: "evil\x1b[2J\nx".into(),
         };
         let text = processes(&[row]);
-        assert!(text.ends_with("0:00  evil?[2J?x\n"), "{text}");
+        assert!(
+            text.ends_with("0:00  batch -3        evil?[2J?x\n"),
+            "{text}"
+        );
         assert_eq!(processes(&[]), "No process runs.\n");
     }
 

@@ -71,6 +71,8 @@ pub struct ProcessRow {
     pub cpu_time: Option<Duration>,
     /// Time since its start; `None` where nobody knows.
     pub age: Option<Duration>,
+    /// How soon and how much it gets of the CPU; `None` where its threads say so.
+    pub class: Option<String>,
     /// Its program's or thread's name.
     pub name: String,
 }

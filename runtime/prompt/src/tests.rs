@@ -156,6 +156,7 @@ impl System for Fake {
             memory_bytes: Some(3 << 20),
             cpu_time: Some(Duration::from_millis(1234)),
             age: Some(Duration::from_secs(75)),
+            class: None,
             name: "clock".into(),
         }]
     }

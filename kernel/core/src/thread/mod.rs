@@ -20,6 +20,7 @@ use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use kernel_machine::cpu::interrupts;
 
+use crate::memory::reclaim::{self, Stage};
 use crate::memory::regions;
 use slot::Thread;
 
@@ -161,11 +162,13 @@ pub fn init(thread_pointer: u64) {
     idle::prepare(0);
 }
 
-/// Starts the thread that cleans up after detached ones. Needs interrupts.
+/// Starts the thread that unmaps what nobody else has time to. Needs interrupts.
 ///
 /// # Errors
 /// As [`spawn`].
 pub fn start_reaper() -> Result<(), SpawnError> {
+    let registered = reclaim::register(Stage::Spare, slot::drop_cached);
+    debug_assert!(registered, "registered once, at boot");
     let reaper = spawn(SpawnRequest {
         entry: slot::reap_for_ever,
         argument: 0,
@@ -203,7 +206,7 @@ pub fn spawn(request: SpawnRequest<'_>) -> Result<ThreadId, SpawnError> {
 fn claim_with_stack(stack_len_bytes: usize) -> Result<&'static Thread, SpawnError> {
     let claimed = slot::claim().or_else(|| {
         // Kept stacks hold slots too.
-        slot::drop_cached();
+        slot::drop_cached(u64::MAX);
         slot::claim()
     });
     let thread = claimed.ok_or(SpawnError::TooMany)?;
@@ -250,12 +253,6 @@ pub fn join(id: ThreadId) -> Result<(), JoinError> {
 /// [`JoinError::NoThread`] or [`JoinError::Detached`].
 pub fn detach(id: ThreadId) -> Result<(), JoinError> {
     slot::detach(id)
-}
-
-/// Gives back the stacks that are kept for later threads, as memory is short. May wait for other CPUs; returns
-/// how many there were.
-pub fn drop_cached_stacks() -> usize {
-    slot::drop_cached()
 }
 
 /// Why a thread's scheduling could not be changed.

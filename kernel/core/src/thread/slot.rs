@@ -395,14 +395,21 @@ pub(super) fn take_cached(stack_len_bytes: usize) -> Option<&'static Thread> {
     Some(by_slot(slot))
 }
 
-/// Unmaps the stacks that are kept for later threads, as memory is short; may wait for other CPUs. Returns how many.
-pub(super) fn drop_cached() -> usize {
-    let mut count = 0;
-    while let Some(slot) = CACHE.lock().take(|_| true) {
+/// Unmaps stacks that are kept for later threads until that has given back about `wanted_frames`; returns how many
+/// frames at most. Called when memory is short; waits for shoot-downs.
+pub(super) fn drop_cached(wanted_frames: u64) -> u64 {
+    let mut freed = 0;
+    while freed < wanted_frames
+        && let Some(slot) = pop_cached()
+    {
         dismantle(by_slot(slot));
-        count += 1;
+        freed += (KEPT_STACK_BYTES / PAGE_LEN) as u64;
     }
-    count
+    freed
+}
+
+fn pop_cached() -> Option<u32> {
+    CACHE.lock().take(|_| true)
 }
 
 /// Frees the stack and the slot of a thread that is gone. May wait for other CPUs.
