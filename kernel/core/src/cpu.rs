@@ -81,7 +81,13 @@ fn start_one(page: u64, index: u32, apic_id: u32) -> bool {
         main: run,
     };
     let started = startup::start_cpu(interrupt::local_apic(), clock, page, cpu);
-    started.is_ok() && has_arrived(index)
+    if started.is_err() {
+        return false;
+    }
+    if let Some(skew) = time::compare_counters(time::monotonic_ns() + ARRIVAL_NS) {
+        time::note_skew(index, skew);
+    }
+    has_arrived(index)
 }
 
 fn has_arrived(index: u32) -> bool {
@@ -98,6 +104,7 @@ fn has_arrived(index: u32) -> bool {
 /// Where a started CPU begins.
 fn run(_index: u32) -> ! {
     interrupt::init_other();
+    time::answer_comparison();
     mailbox::join();
     thread::run_idle()
 }

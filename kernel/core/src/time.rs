@@ -3,10 +3,18 @@
 //! Law: the monotonic clock is the time-stamp counter, scaled; it starts near 0 at the loader's end and
 //! never stops. The real-time clock is the battery-backed clock's reading at boot plus the monotonic clock. Before
 //! [`init`] both show 0. Units: nanoseconds.
+//!
+//! The monotonic clock never goes back, whichever CPU reads it. When a CPU starts, its counter is compared with the boot CPU's
+//! ([`Skew`]); where they are proved to differ, every reading is made at least the latest one that any CPU gave
+//! ([`LATEST_NS`]): slower, since all CPUs write that word, and right. Counters that the comparison cannot tell apart
+//! differ by less than a message between CPUs takes, so nobody can see it.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use kernel_machine::platform::hpet::Hpet;
 use kernel_machine::platform::pm_timer::PmTimer;
 use kernel_machine::platform::rtc::Rtc;
+use kernel_machine::platform::tsc::skew::{Exchange, Skew};
 use kernel_machine::platform::tsc::{self, MonotonicClock, TickScale};
 use spin::Once;
 
@@ -16,6 +24,16 @@ static CLOCK: Once<MonotonicClock> = Once::new();
 static TSC_HZ: Once<u64> = Once::new();
 /// Unix time at which the monotonic clock showed 0.
 static REAL_TIME_OFFSET_NS: Once<u64> = Once::new();
+/// Whether counters differ, so that readings must be compared with [`LATEST_NS`].
+static IS_GUARDED: AtomicBool = AtomicBool::new(false);
+/// The latest reading while [`IS_GUARDED`].
+static LATEST_NS: AtomicU64 = AtomicU64::new(0);
+
+/// Exchanges of one comparison.
+const EXCHANGES: u32 = 64;
+/// How the two CPUs take turns: even numbers are the asker's turn, odd ones the answerer's.
+static TURN: AtomicU32 = AtomicU32::new(0);
+static ANSWER: AtomicU64 = AtomicU64::new(0);
 
 pub(crate) fn init() {
     let found = platform::platform();
@@ -58,8 +76,70 @@ fn read_real_time(century_register: Option<u8>) {
 }
 
 /// Time since boot.
+#[inline]
 pub fn monotonic_ns() -> u64 {
-    CLOCK.get().map_or(0, MonotonicClock::now_ns)
+    let now_ns = CLOCK.get().map_or(0, MonotonicClock::now_ns);
+    if IS_GUARDED.load(Ordering::Relaxed) {
+        return never_back(&LATEST_NS, now_ns);
+    }
+    now_ns
+}
+
+/// `now_ns`, or the latest that was given if that is later.
+fn never_back(latest_ns: &AtomicU64, now_ns: u64) -> u64 {
+    latest_ns.fetch_max(now_ns, Ordering::Relaxed).max(now_ns)
+}
+
+/// Compares this CPU's counter with that of a CPU that starts and calls [`answer_comparison`]; gives up at
+/// `deadline_ns`, since it may not come.
+pub(crate) fn compare_counters(deadline_ns: u64) -> Option<Skew> {
+    let mut skew = Skew::UNKNOWN;
+    for exchange in 0..EXCHANGES {
+        let answerers = 2 * exchange + 1;
+        let asked = tsc::read();
+        TURN.store(answerers, Ordering::Release);
+        while TURN.load(Ordering::Acquire) == answerers {
+            if monotonic_ns() > deadline_ns {
+                return None;
+            }
+        }
+        skew = skew.after(Exchange {
+            asked,
+            answered: ANSWER.load(Ordering::Relaxed),
+            returned: tsc::read(),
+        });
+    }
+    TURN.store(0, Ordering::Release);
+    Some(skew)
+}
+
+/// The other side of [`compare_counters`], on the CPU that starts, before others may wait for it.
+pub(crate) fn answer_comparison() {
+    for exchange in 0..EXCHANGES {
+        let mine = 2 * exchange + 1;
+        while TURN.load(Ordering::Acquire) != mine {
+            core::hint::spin_loop();
+        }
+        ANSWER.store(tsc::read(), Ordering::Relaxed);
+        TURN.store(mine + 1, Ordering::Release);
+    }
+}
+
+/// Draws the consequences of a comparison with the CPU of this index.
+pub(crate) fn note_skew(cpu: u32, skew: Skew) {
+    if skew.may_be_none() {
+        log::debug!(
+            "the counter of CPU {cpu} is in step, within {} ticks",
+            skew.width()
+        );
+        return;
+    }
+    log::warn!(
+        "the counter of CPU {cpu} is ahead by {} to {} ticks: readings of the clock are compared from here on",
+        skew.at_least,
+        skew.at_most
+    );
+    IS_GUARDED.store(true, Ordering::SeqCst);
 }
 
 /// Time since 1970-01-01 UTC.
@@ -75,4 +155,17 @@ pub(crate) fn clock() -> Option<&'static MonotonicClock> {
 
 pub(crate) fn tsc_hz() -> u64 {
     TSC_HZ.get().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_that_lags_does_not_turn_the_clock_back() {
+        let latest_ns = AtomicU64::new(0);
+        assert_eq!(never_back(&latest_ns, 10), 10);
+        assert_eq!(never_back(&latest_ns, 7), 10);
+        assert_eq!(never_back(&latest_ns, 11), 11);
+    }
 }

@@ -280,6 +280,8 @@ pub enum WakeHint {
 /// What remains to be done on the CPU that made a thread runnable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Local {
+    /// The CPU whose queue the thread stands in.
+    pub cpu: u32,
     /// The running thread must give way as soon as it may.
     pub give_way: bool,
     /// Somebody began to wait here: the end of the slice must be timed.
@@ -371,6 +373,7 @@ fn enqueue<M: Machine>(machine: &M, here: u32, cpu: u32, id: u32, now_ns: u64) -
     let contended = joined == (Joined::Waits { is_first: true });
     if cpu == here {
         return Local {
+            cpu,
             give_way,
             contended,
             hands_over: false,
@@ -379,7 +382,10 @@ fn enqueue<M: Machine>(machine: &M, here: u32, cpu: u32, id: u32, now_ns: u64) -
     if (contended || give_way) && state.attention.ask() {
         machine.interrupt(cpu);
     }
-    Local::default()
+    Local {
+        cpu,
+        ..Local::default()
+    }
 }
 
 /// Somebody waits in a queue: an idle CPU among `allowed` is told to come and steal.

@@ -298,8 +298,9 @@ pub(super) fn wake(thread: &Thread, hint: WakeHint, interrupts: interrupts::Disa
     let in_interrupt = state.own.in_interrupt.load(Ordering::Relaxed);
     let waker = (!is_idle && !in_interrupt).then_some(me.slot);
     let now_ns = time::monotonic_ns();
-    trace::point(Kind::Wake, 0, thread.id().as_u64(), u64::from(cpu));
+    let id = thread.id().as_u64();
     let local = policy::wake(&Kernel, cpu, waker, thread.slot, hint, now_ns);
+    trace::point(Kind::Wake, 0, id, u64::from(local.cpu));
     follow_up(state, cpu, is_idle, local, now_ns);
     if !local.give_way || is_idle || in_interrupt {
         return;

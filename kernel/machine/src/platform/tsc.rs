@@ -10,6 +10,7 @@
 
 pub mod conversion;
 pub mod sampling;
+pub mod skew;
 
 use core::arch::asm;
 
