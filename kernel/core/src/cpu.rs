@@ -80,6 +80,7 @@ fn start_one(page: u64, index: u32, apic_id: u32) -> bool {
         thread_pointer,
         main: run,
     };
+    time::prepare_comparison();
     let started = startup::start_cpu(interrupt::local_apic(), clock, page, cpu);
     if started.is_err() {
         return false;

@@ -29,10 +29,13 @@ static IS_GUARDED: AtomicBool = AtomicBool::new(false);
 /// The latest reading while [`IS_GUARDED`].
 static LATEST_NS: AtomicU64 = AtomicU64::new(0);
 
-/// Exchanges of one comparison.
-const EXCHANGES: u32 = 64;
-/// How the two CPUs take turns: even numbers are the asker's turn, odd ones the answerer's.
+/// Exchanges of one comparison at most: on a busy host each may take a time slice of the host.
+const EXCHANGES_MAX: u32 = 8;
+/// A comparison ends when the answer is this narrow, in fractions of a second.
+const NARROW_PER_SECOND: u64 = 100_000;
+/// How the two CPUs take turns: even numbers are the asker's turn, odd ones the answerer's, and [`OVER`] ends it.
 static TURN: AtomicU32 = AtomicU32::new(0);
+const OVER: u32 = u32::MAX - 1;
 static ANSWER: AtomicU64 = AtomicU64::new(0);
 
 pub(crate) fn init() {
@@ -94,7 +97,7 @@ fn never_back(latest_ns: &AtomicU64, now_ns: u64) -> u64 {
 /// `deadline_ns`, since it may not come.
 pub(crate) fn compare_counters(deadline_ns: u64) -> Option<Skew> {
     let mut skew = Skew::UNKNOWN;
-    for exchange in 0..EXCHANGES {
+    for exchange in 0..EXCHANGES_MAX {
         let answerers = 2 * exchange + 1;
         let asked = tsc::read();
         TURN.store(answerers, Ordering::Release);
@@ -102,26 +105,37 @@ pub(crate) fn compare_counters(deadline_ns: u64) -> Option<Skew> {
             if monotonic_ns() > deadline_ns {
                 return None;
             }
+            core::hint::spin_loop();
         }
         skew = skew.after(Exchange {
             asked,
             answered: ANSWER.load(Ordering::Relaxed),
             returned: tsc::read(),
         });
+        if skew.width() < tsc_hz() / NARROW_PER_SECOND {
+            break;
+        }
     }
-    TURN.store(0, Ordering::Release);
+    TURN.store(OVER, Ordering::Release);
     Some(skew)
+}
+
+/// Before a CPU is started with which counters are to be compared.
+pub(crate) fn prepare_comparison() {
+    TURN.store(0, Ordering::Release);
 }
 
 /// The other side of [`compare_counters`], on the CPU that starts, before others may wait for it.
 pub(crate) fn answer_comparison() {
-    for exchange in 0..EXCHANGES {
-        let mine = 2 * exchange + 1;
-        while TURN.load(Ordering::Acquire) != mine {
-            core::hint::spin_loop();
+    loop {
+        match TURN.load(Ordering::Acquire) {
+            OVER => return,
+            mine if mine % 2 == 1 => {
+                ANSWER.store(tsc::read(), Ordering::Relaxed);
+                TURN.store(mine + 1, Ordering::Release);
+            }
+            _ => core::hint::spin_loop(),
         }
-        ANSWER.store(tsc::read(), Ordering::Relaxed);
-        TURN.store(mine + 1, Ordering::Release);
     }
 }
 

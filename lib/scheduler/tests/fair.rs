@@ -103,7 +103,9 @@ fn time_is_shared_by_weight() {
     for _ in 0..30 {
         let shares: Vec<Share> = (0..rng.usize(2..12)).map(|_| any_share(&mut rng)).collect();
         let mut run = Run::new(&shares, rng.u64(0..1 << 60));
-        (0..shares.len() as u32).for_each(|id| drop(run.join(id)));
+        (0..shares.len() as u32).for_each(|id| {
+            run.join(id);
+        });
         run.next();
         let from_ns = run.now_ns;
         run.started_ns = from_ns;
@@ -152,7 +154,9 @@ fn nobody_starves_beside_the_heaviest() {
     let mut shares = vec![share(Class::Interactive, 10); 40];
     shares.push(share(Class::Batch, -10));
     let mut run = Run::new(&shares, 0);
-    (0..shares.len() as u32).for_each(|id| drop(run.join(id)));
+    (0..shares.len() as u32).for_each(|id| {
+        run.join(id);
+    });
     run.next();
     while run.now_ns < 100_000_000_000 {
         run.slice();
@@ -235,7 +239,9 @@ fn picks_what_the_naive_model_picks() {
             .collect();
         let origin = rng.u64(..1 << 62);
         let mut run = Run::new(&shares, origin);
-        (0..count as u32).for_each(|id| drop(run.join(id)));
+        (0..count as u32).for_each(|id| {
+            run.join(id);
+        });
         let mut naive = Naive {
             times: vec![Some(0); count],
             deadlines: shares.iter().map(slice_of).collect(),
