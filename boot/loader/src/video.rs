@@ -1,7 +1,7 @@
 //! Which video mode to start in.
 //!
-//! Law: only modes with a linear framebuffer in one of the contract's pixel formats count. The sizes in
-//! [`PREFERRED`] win, then the mode that is set, then the largest.
+//! Law: only modes with a linear framebuffer in one of the contract's pixel formats count. The size that the
+//! command line asks for wins, then the sizes in [`PREFERRED`], then the mode that is set, then the largest.
 
 use contract_boot::pixel_format;
 
@@ -22,14 +22,28 @@ pub struct VideoMode {
     pub current: bool,
 }
 
+/// The size in the command line's `screen=WIDTHxHEIGHT`; words that are none are left out.
+pub fn wanted_size(command_line: &[u8]) -> Option<(u32, u32)> {
+    let words = core::str::from_utf8(command_line)
+        .ok()?
+        .split_ascii_whitespace();
+    words
+        .filter_map(|word| word.strip_prefix("screen="))
+        .find_map(|size| {
+            let (width, height) = size.split_once('x')?;
+            Some((width.parse().ok()?, height.parse().ok()?))
+        })
+}
+
 /// The number of the mode to use; `None` if there is none that the kernel can draw in.
-pub fn choose(modes: &[VideoMode]) -> Option<usize> {
+pub fn choose(modes: &[VideoMode], wanted: Option<(u32, u32)>) -> Option<usize> {
     let usable = |mode: &VideoMode| mode.format != pixel_format::NONE;
     let find = |wanted: &dyn Fn(&VideoMode) -> bool| {
         modes.iter().position(|mode| usable(mode) && wanted(mode))
     };
-    let preferred = PREFERRED
+    let preferred = wanted
         .iter()
+        .chain(&PREFERRED)
         .find_map(|size| find(&|mode| (mode.width_px, mode.height_px) == *size));
     let largest = || {
         let area = |number: &usize| {

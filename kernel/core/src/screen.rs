@@ -129,14 +129,14 @@ impl Queue {
 pub(crate) fn init(info: &BootInfo) {
     let surface = match PixelSurface::map(&info.framebuffer) {
         Ok(surface) => surface,
-        Err(error) => return log::info!("screen: {error}"),
+        Err(error) => return log::info!("no screen: {error}"),
     };
     let geometry = Geometry::of(&surface);
     let memory_bytes = frames::statistics().total * PAGE_BYTES;
     let history_bytes =
         (memory_bytes / HISTORY_DIVISOR).clamp(HISTORY_BYTES_MIN, HISTORY_BYTES_MAX);
     let Ok(terminal) = Terminal::new(geometry, history_bytes as usize) else {
-        return log::warn!("screen: there is no memory for its text");
+        return log::warn!("there is no memory for the text of the screen");
     };
     for (slot, size_px) in SIZE_PX
         .iter()
@@ -147,7 +147,7 @@ pub(crate) fn init(info: &BootInfo) {
     *EARLY.lock() = Some(Painter { terminal, surface });
     IS_PRESENT.store(true, Ordering::Release);
     log::info!(
-        "screen: {} columns, {} lines, {} KiB of lines kept",
+        "screen of {} columns, {} lines, {} KiB of lines kept",
         geometry.columns,
         geometry.lines,
         history_bytes >> 10

@@ -8,7 +8,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use boot_loader::LoadError;
+use boot_loader::{LoadError, video};
 use contract_boot::{Module, PhysRange};
 use lib_bundle::manifest::{MANIFEST_LEN_MAX_BYTES, Manifest, ManifestEntry};
 use lib_bundle::{Digest, index_digest, sha256};
@@ -60,6 +60,11 @@ impl SystemFiles {
             len_bytes: file.bytes().trim_ascii_end().len() as u64,
             ..file.range()
         }
+    }
+
+    /// The size of screen that the command line asks for.
+    pub(super) fn wanted_screen_size(&self) -> Option<(u32, u32)> {
+        video::wanted_size(self.command_line.as_ref()?.bytes())
     }
 
     fn check_command_line(&self) -> Result<(), LoadError> {

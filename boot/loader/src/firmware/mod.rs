@@ -57,7 +57,7 @@ fn load(tsc_loader_entry: u64) -> Result<core::convert::Infallible, LoadError> {
     let (kernel, memory) = load_kernel(&mut volume)?;
     let files = SystemFiles::read(&mut volume)?;
     let entropy = entropy::collect();
-    let framebuffer = screen::set_mode();
+    let framebuffer = screen::set_mode(files.wanted_screen_size());
     let claims = claims(&memory, &files);
     memory::check_map(&claims)?;
     let mut info = describe(&memory, &files, &kernel);

@@ -7,9 +7,9 @@ use contract_boot::{Framebuffer, PhysRange, pixel_format};
 use uefi::boot::{self, OpenProtocolAttributes, OpenProtocolParams, ScopedProtocol};
 use uefi::proto::console::gop::{GraphicsOutput, Mode, ModeInfo, PixelFormat};
 
-/// Sets the best mode and describes it. Without a screen that the kernel can draw on there is no
+/// Sets the mode of the wanted size, or the best one, and describes it. Without a screen that the kernel can draw on there is no
 /// framebuffer, and starting goes on by serial.
-pub(super) fn set_mode() -> Framebuffer {
+pub(super) fn set_mode(wanted: Option<(u32, u32)>) -> Framebuffer {
     let Some(mut graphics) = open() else {
         return Framebuffer::default();
     };
@@ -19,7 +19,7 @@ pub(super) fn set_mode() -> Framebuffer {
         .iter()
         .map(|mode| describe(mode.info(), &current))
         .collect();
-    if let Some(number) = video::choose(&facts).filter(|number| !facts[*number].current) {
+    if let Some(number) = video::choose(&facts, wanted).filter(|number| !facts[*number].current) {
         // If the firmware refuses, the mode stays as it was and is described as such.
         let _ = graphics.set_mode(&modes[number]);
     }
