@@ -26,8 +26,22 @@ struct Leaf {
     is_shared: bool,
 }
 
+/// What a kernel could do wrong; the test has to find each.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Planted {
+    /// A write to a page that shows an image goes to the image's frame.
+    WriteWithoutCopy,
+    /// A range loses its copies where it should show the image again, save the first.
+    DiscardForgetsAPage,
+    /// Images whose last user has gone stay.
+    NeverReaped,
+    /// Unmapping frees frames that are the image's.
+    FreesShared,
+}
+
 /// Address space, page tables and frames, with the steps that the kernel takes.
 struct Machine<'s> {
+    planted: Option<Planted>,
     space: Space<'s>,
     leaves: BTreeMap<u64, Leaf>,
     /// What each frame holds; `None`: it is free.
@@ -53,7 +67,7 @@ impl Machine<'_> {
                 continue;
             }
             self.leaves.remove(&page);
-            if !leaf.is_shared {
+            if !leaf.is_shared || self.planted == Some(Planted::FreesShared) {
                 assert!(self.frames[leaf.frame].take().is_some(), "freed twice");
             }
         }
@@ -71,6 +85,9 @@ impl Machine<'_> {
     }
 
     fn reap(&mut self) {
+        if self.planted == Some(Planted::NeverReaped) {
+            return;
+        }
         while let Some((image, pages)) = self.space.images.take_dead() {
             self.drop_frames(pages.clone(), true);
             self.space.forget_image(image, &pages).unwrap();
@@ -94,6 +111,12 @@ impl Machine<'_> {
                     Some(leaf) => (leaf.frame, true),
                     None => (self.allocate(0), false),
                 },
+                Step::Copy { source, .. }
+                    if self.planted == Some(Planted::WriteWithoutCopy)
+                        && self.leaves.contains_key(&source) =>
+                {
+                    return Some(self.leaves[&source].frame);
+                }
                 Step::Copy { source, .. } => {
                     let source = self.leaves.get(&source).map(|leaf| leaf.frame);
                     let value = source.map_or(0, |frame| self.frames[frame].unwrap());
@@ -232,16 +255,16 @@ impl Run<'_> {
     }
 
     fn step(&mut self) {
-        match self.rng.u32(0..12) {
+        match self.rng.u32(0..40) {
             0 => self.map(),
             1 | 2 => self.map_copy(),
             3 => self.unmap(),
             4 => self.protect(),
             5 => self.discard(),
             6 => self.create_image(),
-            7 => self.change_image(),
-            8 => self.close_image(),
-            9 => self.seal_image(),
+            7 => self.close_image(),
+            8 => self.seal_image(),
+            9..=14 => self.change_image(),
             _ => self.touch(),
         }
         self.machine.check();
@@ -317,7 +340,9 @@ impl Run<'_> {
 
     fn discard(&mut self) {
         let pages = self.range();
-        self.machine.drop_frames(Self::at(&pages), false);
+        let mut at = Self::at(&pages);
+        at.start += u64::from(self.machine.planted == Some(Planted::DiscardForgetsAPage));
+        self.machine.drop_frames(at, false);
         for page in &mut self.model.pages[pages.start as usize..pages.end as usize] {
             if let Some(page) = page {
                 page.written = None;
@@ -343,7 +368,7 @@ impl Run<'_> {
         let id = ImageId::from_index(image).unwrap();
         let is_shown = self.model.is_shown(image);
         let (page, value) = (self.rng.u64(0..USED), self.rng.u64(1..));
-        let is_resize = self.rng.bool();
+        let is_resize = self.rng.u8(0..4) == 0;
         let changed = if is_resize {
             self.machine.resize_image(id, page)
         } else {
@@ -393,10 +418,10 @@ impl Run<'_> {
         let image = self.image();
         let id = ImageId::from_index(image).unwrap();
         let more = Seals {
-            seal: self.rng.u8(0..4) == 0,
-            shrink: self.rng.bool(),
-            grow: self.rng.bool(),
-            write: self.rng.bool(),
+            seal: self.rng.u8(0..8) == 0,
+            shrink: self.rng.u8(0..8) == 0,
+            grow: self.rng.u8(0..8) == 0,
+            write: self.rng.u8(0..8) == 0,
         };
         let sealed = self.machine.space.images.add_seals(id, more);
         let Some(model) = self.model.images[image].as_mut().filter(|i| i.is_open) else {
@@ -439,12 +464,13 @@ impl Run<'_> {
     }
 }
 
-fn run(rng: fastrand::Rng, steps: usize) {
+fn run(rng: fastrand::Rng, steps: usize, planted: Option<Planted>) {
     let mut slots = vec![Slot::EMPTY; 256];
     let mut images = vec![ImageSlot::EMPTY; IMAGES];
     let space = Space::new(&mut slots, &mut images, SPAN, WINDOW);
     let mut run = Run {
         machine: Machine {
+            planted,
             space,
             leaves: BTreeMap::new(),
             frames: Vec::new(),
@@ -481,8 +507,90 @@ fn run(rng: fastrand::Rng, steps: usize) {
 fn an_address_space_does_what_one_value_per_page_does() {
     let mut rng = seeded();
     for _ in 0..200 {
-        run(rng.fork(), 400);
+        run(rng.fork(), 400, None);
     }
+}
+
+/// Runs with a planted bug until it is found; the seeds are fixed, so it always is.
+fn run_planted(planted: Planted) {
+    for seed in 0..50 {
+        run(fastrand::Rng::with_seed(seed), 400, Some(planted));
+    }
+}
+
+#[test]
+#[should_panic(expected = "assertion `left == right` failed")]
+fn planted_a_write_without_a_copy() {
+    run_planted(Planted::WriteWithoutCopy);
+}
+
+#[test]
+#[should_panic(expected = "assertion `left == right` failed")]
+fn planted_a_discard_that_forgets_a_page() {
+    run_planted(Planted::DiscardForgetsAPage);
+}
+
+#[test]
+#[should_panic(expected = "images")]
+fn planted_images_that_stay() {
+    run_planted(Planted::NeverReaped);
+}
+
+#[test]
+#[should_panic(expected = "a page of a free frame")]
+fn planted_shared_frames_that_are_freed() {
+    run_planted(Planted::FreesShared);
+}
+
+#[test]
+fn hostile_requests_about_images_are_refused() {
+    let mut slots = vec![Slot::EMPTY; 64];
+    let mut images = vec![ImageSlot::EMPTY; 1];
+    let mut space = Space::new(&mut slots, &mut images, SPAN, WINDOW);
+    let image = space.create_image().unwrap();
+    assert_eq!(space.create_image(), Err(ImageError::NoSlot));
+    assert_eq!(
+        space.region_count(),
+        1,
+        "the refused one left its place behind"
+    );
+    let images = &mut space.images;
+    let end = SPAN * PAGE_BYTES;
+    for (offset, len) in [
+        (u64::MAX, 1),
+        (u64::MAX, u64::MAX),
+        (end, 1),
+        (0, end + 1),
+        (1, end),
+    ] {
+        let refused = images.begin_write(image, offset, len, PAGE_BYTES);
+        assert_eq!(refused, Err(ImageError::TooLong), "{offset:#x}+{len:#x}");
+    }
+    for len in [end + 1, u64::MAX] {
+        let refused = images.begin_resize(image, len, PAGE_BYTES);
+        assert_eq!(refused, Err(ImageError::TooLong));
+    }
+    let none = ImageId::from_index(1).unwrap();
+    assert_eq!(images.close(none), Err(ImageError::NotOpen));
+    assert_eq!(ImageId::from_index(1 << 16), None);
+    images.begin_write(image, 0, 1, PAGE_BYTES).unwrap();
+    let second = images.begin_write(image, 0, 1, PAGE_BYTES);
+    assert_eq!(second, Err(ImageError::Busy), "two write at once");
+    assert_eq!(images.show(image, 1), Err(ImageError::Busy));
+    images.close(image).unwrap();
+    assert_eq!(
+        images.close(image),
+        Err(ImageError::NotOpen),
+        "closed twice"
+    );
+    assert_eq!(images.take_dead(), None, "it is still being written");
+    images.end_write(image, 1);
+    assert!(images.take_dead().is_some());
+    assert_eq!(
+        images.page(image, 0, PAGE_BYTES),
+        None,
+        "nobody shows a dead image"
+    );
 }
 
 #[test]
