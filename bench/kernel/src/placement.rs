@@ -1,14 +1,9 @@
 //! Where threads run while they are measured.
 //!
-//! Law: threads find their CPUs by themselves, so placement is by pressure: whoever is to share a CPU with another is left
-//! no other one, because each is held by a thread that never waits; whoever is to have a CPU of its own
-//! finds one idle.
+//! Law: the two threads of a benchmark are bound to CPUs, each by itself, as the peer's are; afterwards the measuring
+//! thread may run anywhere again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
-
-use kernel_core::cpu;
+use kernel_core::{cpu, thread};
 
 /// Where the two threads of a benchmark run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,34 +14,36 @@ pub enum Placement {
     CrossCpu,
 }
 
-/// How long threads get to settle before anything is measured.
-const SETTLING: Duration = Duration::from_millis(2);
+impl Placement {
+    /// Runs `body` with the calling thread bound to its CPU.
+    pub fn hold<R>(self, body: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
+        if self == Self::CrossCpu && cpu::online_count() < 2 {
+            return Err("there is one CPU only".to_owned());
+        }
+        bind(1 << FIRST)?;
+        let result = body();
+        bind(u64::MAX)?;
+        result
+    }
 
-/// Runs `body` with that placement for the calling thread and those that it starts.
-pub fn place<R>(
-    placement: Placement,
-    body: impl FnOnce() -> Result<R, String>,
-) -> Result<R, String> {
-    match placement {
-        Placement::SameCpu => with_other_cpus_held(body),
-        Placement::CrossCpu if cpu::online_count() < 2 => Err("there is one CPU only".to_owned()),
-        Placement::CrossCpu => body(),
+    /// Binds the calling thread, which is the other one of the two.
+    ///
+    /// # Panics
+    /// If the machine lost a CPU.
+    pub fn bind_other(self) {
+        let other = match self {
+            Self::SameCpu => FIRST,
+            Self::CrossCpu => FIRST + 1,
+        };
+        let bound = bind(1 << other);
+        assert!(bound.is_ok(), "{bound:?}");
     }
 }
 
-fn with_other_cpus_held<R>(body: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for _ in 1..cpu::online_count() {
-            scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            });
-        }
-        thread::sleep(SETTLING);
-        let result = body();
-        done.store(true, Ordering::Relaxed);
-        result
-    })
+/// The CPU of the thread that measures.
+const FIRST: u32 = 0;
+
+fn bind(cpus: u64) -> Result<(), String> {
+    let bound = thread::set_affinity(thread::current(), cpus);
+    bound.map_err(|error| format!("the thread cannot be bound to a CPU: {error}"))
 }

@@ -10,7 +10,7 @@ use runtime_host::{
     write_all_blocking,
 };
 
-use crate::placement::{Placement, place};
+use crate::placement::Placement;
 
 /// Length of a message in bytes, and messages of one sample of throughput.
 const SIZES: [(usize, u64); 3] = [(64, 40_000), (4096, 8_000), (65_536, 1_000)];
@@ -25,7 +25,7 @@ pub fn run(meter: &mut Meter<'_>) {
         ] {
             let name = format!("ipc.pipe_rtt_{len_bytes}_{suffix}");
             meter.per_operation(&name, |count| {
-                place(placement, || round_trips(clock, count, len_bytes))
+                placement.hold(|| round_trips(clock, count, len_bytes, placement))
             });
         }
         let name = format!("ipc.pipe_bw_{len_bytes}");
@@ -63,11 +63,12 @@ fn receive(reader: &PipeReader, message: &mut [u8]) -> Result<(), String> {
 }
 
 /// One operation is a message there and one back.
-fn round_trips(clock: Clock, count: u64, len_bytes: usize) -> Elapsed {
+fn round_trips(clock: Clock, count: u64, len_bytes: usize, placement: Placement) -> Elapsed {
     let (there_reader, there) = new_pipe()?;
     let (back_reader, back) = new_pipe()?;
     thread::scope(|scope| {
         scope.spawn(move || {
+            placement.bind_other();
             let mut message = vec![0; len_bytes];
             // An error here is seen by the other side as the pipe's end.
             while receive(&there_reader, &mut message).is_ok() && send(&back, &message).is_ok() {}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bench_sampling::{Clock, Elapsed, Meter};
 use kernel_core::futex;
 
-use crate::placement::{Placement, place};
+use crate::placement::Placement;
 
 /// How long the other thread gets to begin.
 const SETTLING: Duration = Duration::from_millis(2);
@@ -18,14 +18,14 @@ pub fn run(meter: &mut Meter<'_>) {
     let clock = meter.clock();
     meter.each("sched.yield_alone", thread::yield_now);
     meter.per_operation("sched.yield_switch_same_cpu", |count| {
-        place(Placement::SameCpu, || yield_to_another(clock, count))
+        Placement::SameCpu.hold(|| yield_to_another(clock, count))
     });
     for (name, placement) in [
         ("sched.futex_rtt_same_cpu", Placement::SameCpu),
         ("sched.futex_rtt_cross_cpu", Placement::CrossCpu),
     ] {
         meter.per_operation(name, |count| {
-            place(placement, || pass_a_token(clock, count))
+            placement.hold(|| pass_a_token(clock, count, placement))
         });
     }
     meter.try_each("thread.create_join", create_and_join);
@@ -36,6 +36,7 @@ fn yield_to_another(clock: Clock, count: u64) -> Elapsed {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
+            Placement::SameCpu.bind_other();
             while !done.load(Ordering::Relaxed) {
                 thread::yield_now();
             }
@@ -68,10 +69,11 @@ impl Token {
 }
 
 /// One operation is one round: the token goes to the other thread and comes back.
-fn pass_a_token(clock: Clock, count: u64) -> Elapsed {
+fn pass_a_token(clock: Clock, count: u64, placement: Placement) -> Elapsed {
     let token = Token(AtomicU32::new(0));
     thread::scope(|scope| {
         scope.spawn(|| {
+            placement.bind_other();
             for _ in 0..=count {
                 token.wait_for(1);
                 token.give(0);
