@@ -12,6 +12,7 @@ use kernel_machine::checks as machine_checks;
 /// Which lock may be held while which is taken, by their names; what follows from two rows need not be a third.
 #[cfg(feature = "checks")]
 const LOCK_ORDER: &[(&str, &str)] = &[
+    ("heap lists", "heap"),
     ("heap", "frame cache"),
     ("regions", "frame cache"),
     ("device window", "frame cache"),

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use contract_boot::BootInfo;
 use kernel_machine::cpu::{self, interrupts, provoke};
-use kernel_machine::memory::FrameOwner;
+use kernel_machine::memory::{Frame, FrameOwner, PAGE_LEN};
 use kernel_machine::platform::local_apic::Destination;
 use kernel_machine::sync::IrqLock;
 use spin::Once;
@@ -29,11 +29,14 @@ pub use kernel_machine::cpu::provoke::Licence;
 const FREE_LINE: u8 = 5;
 const FREE_VECTOR: u8 = vector::ISA.start + FREE_LINE;
 const HELPER_STACK_BYTES: usize = 64 * 1024;
+/// No CPU's cache holds more free frames.
+const FRAMES_CACHED_MAX: usize = 128;
 /// How long helpers on other CPUs are waited for.
 const PATIENCE_NS: u64 = 10_000_000_000;
 
 /// For handlers of interrupts, which are told nothing.
 static LICENCE: Once<Licence> = Once::new();
+static HOARD: IrqLock<Option<Vec<Frame>>> = IrqLock::new(None);
 static LOCK: IrqLock<()> = IrqLock::new(());
 /// CPUs that were seen by [`census`], as a bit mask.
 static SEEN: AtomicU64 = AtomicU64::new(0);
@@ -68,6 +71,9 @@ const KINDS: &[Kind] = &[
     kind("deadlock", lock_twice),
     kind("double-free", provoke::double_free),
     kind("frame-freed-twice", free_frame_twice),
+    kind("heap-overrun", provoke::heap_overrun),
+    kind("heap-written-after-free", provoke::heap_write_after_free),
+    kind("frame-written-after-free", write_to_free_frame),
     kind("double-fault", provoke::double_fault),
     kind("nested-trap", nest_interrupts),
     kind("nmi", interrupt_oneself),
@@ -134,6 +140,57 @@ fn free_frame_twice(licence: &Licence) {
         frames::free(frame);
         frames::free(again);
     }
+}
+
+/// Takes all memory that ordinary requests may have, until [`give_hoard_back`]; returns how many frames it is.
+/// None when memory is hoarded already, or the list of the frames cannot be had.
+pub fn hoard(_: &Licence) -> Option<usize> {
+    let mut frames = Vec::new();
+    let free = usize::try_from(frames::statistics().free).ok()?;
+    frames.try_reserve_exact(free).ok()?;
+    while frames.len() < free
+        && let Some(frame) = frames::allocate(FrameOwner::Regions)
+    {
+        frames.push(frame);
+    }
+    let mut hoard = HOARD.lock();
+    if hoard.is_some() {
+        drop(hoard);
+        frames.into_iter().for_each(frames::free);
+        return None;
+    }
+    Some(hoard.insert(frames).len())
+}
+
+/// Gives back what [`hoard`] took; returns how many frames it was.
+pub fn give_hoard_back(_: &Licence) -> usize {
+    let hoard = HOARD.lock().take();
+    let count = hoard.as_ref().map_or(0, Vec::len);
+    hoard.into_iter().flatten().for_each(frames::free);
+    count
+}
+
+/// Loses one frame for ever: what a comparison with a mark has to name.
+pub fn lose_frame(_: &Licence) -> bool {
+    frames::allocate(FrameOwner::Regions)
+        .map(core::mem::forget)
+        .is_some()
+}
+
+/// The frame lies in this CPU's cache, so one of the next requests meets it.
+fn write_to_free_frame(licence: &Licence) {
+    let _interrupts = interrupts::Disabled::enter();
+    let Some(frame) = frames::allocate(FrameOwner::Stacks) else {
+        return;
+    };
+    let mut late = provoke::duplicate(licence, &frame);
+    frames::free(frame);
+    late.bytes_mut()[PAGE_LEN / 2] = 1;
+    let requests = (0..FRAMES_CACHED_MAX).map_while(|_| frames::allocate(FrameOwner::Regions));
+    requests
+        .collect::<Vec<_>>()
+        .into_iter()
+        .for_each(frames::free);
 }
 
 fn nest_interrupts(licence: &Licence) {

@@ -5,8 +5,8 @@
 //! functions here, what the core needs of them (a trap handler's address, say) they register. No unsafe
 //! code. Nothing here allocates or blocks in interrupt context.
 //!
-//! Lock order, outermost first: heap, regions or the device window → a frame cache → frames; a console line → the log ring
-//! (`checks.rs` has it as a table, which kernels with checks hold themselves to). Every other lock is
+//! Lock order, outermost first: heap lists → heap; heap, regions or the device window → a frame cache → frames; a console line → the
+//! log ring (`checks.rs` has it as a table, which kernels with checks hold themselves to). Every other lock is
 //! taken alone: a run queue, a CPU's timeouts, a futex line, the cache of stacks, a console line, the log ring.
 //! Locks that spin answer shoot-downs meanwhile, so none is held in vain.
 #![no_std]

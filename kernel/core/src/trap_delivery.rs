@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel_machine::cpu::trap::{SIGNAL_FRAME_BYTES, Trap, vector};
 use kernel_machine::memory::PAGE_BYTES;
 
-use crate::memory::{FaultAccess, FaultOutcome, code, resolve_fault};
+use crate::memory::{FaultAccess, FaultOutcome, code, resolve_kernel_fault};
 use crate::thread;
 
 /// What a handler can be set for; Linux's numbers.
@@ -70,5 +70,5 @@ fn back_top(stack_end: usize) -> bool {
     (start..stack_end)
         .step_by(PAGE_BYTES as usize)
         .chain(core::iter::once(stack_end.saturating_sub(1)))
-        .all(|address| resolve_fault(address, FaultAccess::Write) == FaultOutcome::Resolved)
+        .all(|address| resolve_kernel_fault(address, FaultAccess::Write) == FaultOutcome::Resolved)
 }

@@ -10,7 +10,7 @@ use kernel_machine::memory::PAGE_LEN;
 use kernel_machine::platform::pic;
 
 use crate::interrupt::{self, vector as interrupt_vector};
-use crate::memory::{FaultAccess, FaultOutcome, resolve_fault};
+use crate::memory::{FaultAccess, FaultOutcome, code, resolve_fault, resolve_kernel_fault};
 use crate::thread::scheduler;
 use crate::trace::{self, Kind, profile};
 use crate::{fault, screen, thread, trap_delivery};
@@ -37,8 +37,16 @@ fn handle_page_fault(trap: &mut Trap<'_>) {
     }
     let address = trap.fault_address();
     trace::point(Kind::FaultBegin, 0, address, access as u64);
-    let outcome = resolve_fault(address as usize, access);
+    // A program that finds no memory is ended; the kernel's own code has the reserve.
+    let outcome = if code::contains(trap.instruction_pointer() as usize) {
+        resolve_fault(address as usize, access)
+    } else {
+        resolve_kernel_fault(address as usize, access)
+    };
     trace::point(Kind::FaultEnd, 0, address, outcome as u64);
+    if outcome == FaultOutcome::NoFrames {
+        log::warn!("memory is used up: a page at {address:#x} cannot be had");
+    }
     if outcome == FaultOutcome::Resolved || deliver(trap) {
         return;
     }

@@ -4,11 +4,12 @@
 //! machine from a thread of `std`, so that the report has to find its way through `std`; here are those
 //! that need the runtime: a bug of its own, and failures beneath a running program.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use contract_boot::BootInfo;
 use kernel_core::crash::{self, Kind, Licence};
+use kernel_core::memory::leaks::{self, Mark};
 use runtime_host::{ByteSource, Notifier, Read, StreamFailure};
 use runtime_prompt::{Job, StartError};
 
@@ -24,6 +25,8 @@ pub const VICTIM: &str = "cat";
 /// The command, in images that have it.
 pub struct CrashCommand {
     licence: Licence,
+    /// What every owner had when `crash mark` was said.
+    mark: Mutex<Option<Mark>>,
 }
 
 /// What is asked of it.
@@ -38,7 +41,10 @@ impl CrashCommand {
     /// The command, if this is a test image.
     pub fn for_image(info: &BootInfo) -> Option<Self> {
         let licence = crash::licence(info)?;
-        Some(Self { licence })
+        Some(Self {
+            licence,
+            mark: Mutex::new(None),
+        })
     }
 
     /// Does what the arguments say; comes back where that does not stop the machine.
@@ -59,8 +65,36 @@ impl CrashCommand {
                 log::info!("crash: abort");
                 std::process::abort()
             }
-            name => self.crash(name),
+            name => match self.about_memory(name) {
+                Some(text) => Ok(Request::Say(text)),
+                None => self.crash(name),
+            },
         }
+    }
+
+    /// What is done to memory as a whole; `None` where it is something else.
+    fn about_memory(&self, kind: &str) -> Option<String> {
+        Some(match kind {
+            "lose-frame" if crash::lose_frame(&self.licence) => "a frame is lost".to_owned(),
+            "lose-frame" => "there is no frame to lose".to_owned(),
+            "hoard" => match crash::hoard(&self.licence) {
+                Some(frames) => format!("{frames} frames are hoarded"),
+                None => "memory is hoarded already".to_owned(),
+            },
+            "give-back" => {
+                let frames = crash::give_hoard_back(&self.licence);
+                format!("{frames} frames are given back")
+            }
+            "mark" => {
+                *lock(&self.mark) = Some(leaks::mark());
+                "memory is marked".to_owned()
+            }
+            "growth" => match &*lock(&self.mark) {
+                Some(mark) => leaks::compare(mark).to_string(),
+                None => "memory was not marked".to_owned(),
+            },
+            _ => return None,
+        })
     }
 
     fn crash(&self, name: &str) -> Result<Request, StartError> {
@@ -96,6 +130,11 @@ fn storm() -> Result<Request, StartError> {
     }
 }
 
+/// Whoever panicked with the mark left it whole.
+fn lock(mark: &Mutex<Option<Mark>>) -> MutexGuard<'_, Option<Mark>> {
+    mark.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn find(name: &str) -> Option<Kind> {
     crash::kinds().find(|kind| kind.name == name).copied()
 }
@@ -103,7 +142,7 @@ fn find(name: &str) -> Option<Kind> {
 fn usage() -> String {
     let names: Vec<&str> = crash::kinds().map(|kind| kind.name).collect();
     format!(
-        "say which: protections, panic-runtime, host-call, leak, storm, abort, {}",
+        "say which: protections, panic-runtime, host-call, leak, lose-frame, hoard, give-back, mark, growth, storm, abort, {}",
         names.join(", ")
     )
 }

@@ -63,6 +63,9 @@ const DEFECTS: &[Defect] = &[
     defect("handler-keeps-lock", &["the handler of vector 69 returns while the lock 'crash one'", "is held"]),
     defect("pad-overrun", &["the landing pad that ends at 0x", " ran over"]),
     defect("stack-reserve", &["code with interrupts off has used ", " bytes of stack when it takes a lock", "take_far_below"]),
+    defect("heap-overrun", &["the heap's block of 72 bytes at 0x", " was written past its end: byte 72 is 0x01", "provoke::heap_overrun"]),
+    defect("heap-written-after-free", &["the heap's block of ", " was written after the thread in slot ", " freed it: byte ", "provoke::heap_write_after_free"]),
+    defect("frame-written-after-free", &["frame 0x", " was written after it was freed: byte 0x800 is 0x01; its last owner was: stacks", "write_to_free_frame"]),
 ];
 
 /// What is booted.

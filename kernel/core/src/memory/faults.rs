@@ -62,8 +62,18 @@ pub fn populate(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
     Ok(())
 }
 
-/// Brings in the page that a fault at `address` needs.
+/// Brings in the page that a fault of a program at `address` needs.
 pub fn resolve_fault(address: usize, want: Want) -> FaultOutcome {
+    resolve(address, want, frames::floor)
+}
+
+/// As [`resolve_fault`], for the kernel's own code, which cannot be ended: frames come from the reserve where there
+/// are no others.
+pub fn resolve_kernel_fault(address: usize, want: Want) -> FaultOutcome {
+    resolve(address, want, frames::kernel_floor)
+}
+
+fn resolve(address: usize, want: Want, floor: fn(FrameOwner) -> u64) -> FaultOutcome {
     // Whoever settles a copy must still be on the CPU that put it there.
     let _interrupts = interrupts::Disabled::enter();
     let page = page_of(address as u64);
@@ -71,7 +81,7 @@ pub fn resolve_fault(address: usize, want: Want) -> FaultOutcome {
         Ok(need) => need,
         Err(outcome) => return outcome,
     };
-    match fill(need) {
+    match fill(need, floor) {
         Some(frame) => back_page(page, want, need, frame),
         None => {
             give_up(need);
@@ -157,11 +167,12 @@ fn share(virt: u64, source: Leaf) -> FaultOutcome {
     }
 }
 
-fn fill(need: Need) -> Option<Frame> {
+fn fill(need: Need, floor: fn(FrameOwner) -> u64) -> Option<Frame> {
     match need {
-        Need::Zeroed(owner) => frames::allocate(owner),
+        Need::Zeroed(owner) => frames::allocate_above(floor(owner), owner),
         Need::CopyOf { frame_number, .. } => {
-            let mut frame = frames::allocate_dirty(FrameOwner::Regions)?;
+            let owner = FrameOwner::Regions;
+            let mut frame = frames::allocate_dirty_above(floor(owner), owner)?;
             frame.copy_from(frame_number);
             Some(frame)
         }

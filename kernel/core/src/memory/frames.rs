@@ -23,8 +23,9 @@ use super::reclaim;
 
 /// Frames that only the kernel's own needs may take: 4 MiB.
 pub const RESERVE_FRAMES: u64 = 1024;
-/// Of these, what threads' stacks leave to heap and page tables, so that code which runs can run to its end.
-const STACKS_FLOOR: u64 = 512;
+/// Of these, what threads' stacks, and other pages that the kernel's own code meets, leave to heap and page
+/// tables, so that code which runs can run to its end.
+const KERNEL_FLOOR: u64 = 512;
 /// Of these, what the heap leaves to page tables: without tables nothing can be mapped or ended.
 const HEAP_FLOOR: u64 = 256;
 /// Caches and pool are filled only while this many frames are left: the reserve, and some frames for requests that
@@ -150,13 +151,18 @@ fn add_range(buddy: &mut Buddy<'_>, table: &mut NewTable, start: u64, end: u64) 
 }
 
 /// How many frames a request leaves to others.
-fn floor(owner: FrameOwner) -> u64 {
+pub(super) fn floor(owner: FrameOwner) -> u64 {
     match owner {
         FrameOwner::PageTables => 0,
         FrameOwner::Heap => HEAP_FLOOR,
-        FrameOwner::Stacks => STACKS_FLOOR,
+        FrameOwner::Stacks => KERNEL_FLOOR,
         _ => RESERVE_FRAMES,
     }
+}
+
+/// How many frames a request leaves that code of the kernel makes which can be neither ended nor refused.
+pub(super) fn kernel_floor(owner: FrameOwner) -> u64 {
+    floor(owner).min(KERNEL_FLOOR)
 }
 
 /// Whether requests for `owner` come from inside the heap's or the regions' lock, where nobody can be asked.
@@ -174,29 +180,30 @@ fn take<T>(owner: FrameOwner, frame_count: u64, request: impl Fn() -> Option<T>)
 
 /// A zeroed frame for `owner`. `None` when memory is out (for `owner`).
 pub fn allocate(owner: FrameOwner) -> Option<Frame> {
-    let number = take(owner, 1, || {
-        // Another CPU's cache serves as well, should the thread be moved right here.
-        caches().take(cpu::index() as usize, floor(owner))
-    })?;
-    let frame = Frame::claim_zeroed(number, owner);
-    assert!(
-        frame.is_some(),
-        "the frame allocator hands out frame {number:#x} twice"
-    );
-    frame
+    allocate_above(floor(owner), owner)
 }
 
-/// As [`allocate`], with whatever bytes the frame has: the caller fills all of them.
-pub(super) fn allocate_dirty(owner: FrameOwner) -> Option<Frame> {
-    let number = take(owner, 1, || {
-        caches().take(cpu::index() as usize, floor(owner))
-    })?;
-    let frame = Frame::claim(number, owner);
-    assert!(
-        frame.is_some(),
-        "the frame allocator hands out frame {number:#x} twice"
-    );
-    frame
+/// As [`allocate`], leaving `floor` frames to others.
+pub(super) fn allocate_above(floor: u64, owner: FrameOwner) -> Option<Frame> {
+    let number = take_number(floor, owner)?;
+    Some(claimed(number, Frame::claim_zeroed(number, owner)))
+}
+
+/// As [`allocate_above`], with whatever bytes the frame has: the caller fills all of them.
+pub(super) fn allocate_dirty_above(floor: u64, owner: FrameOwner) -> Option<Frame> {
+    let number = take_number(floor, owner)?;
+    Some(claimed(number, Frame::claim(number, owner)))
+}
+
+fn take_number(floor: u64, owner: FrameOwner) -> Option<u64> {
+    take(owner, 1, || {
+        // Another CPU's cache serves as well, should the thread be moved right here.
+        caches().take(cpu::index() as usize, floor)
+    })
+}
+
+fn claimed(number: u64, frame: Option<Frame>) -> Frame {
+    frame.unwrap_or_else(|| panic!("the frame allocator hands out frame {number:#x} twice"))
 }
 
 /// Takes a frame back.

@@ -9,16 +9,18 @@ pub mod code;
 mod faults;
 pub mod frames;
 pub mod images;
+pub mod leaks;
 pub mod reclaim;
 pub mod regions;
 
 use contract_boot::{BootInfo, MemoryRange};
+use kernel_machine::cpu::mailbox;
 use kernel_machine::memory::frame::FrameOwner;
 use kernel_machine::memory::page_table::{self, Rights};
 use kernel_machine::memory::{PAGE_BYTES, direct_map};
 use kernel_machine::{heap, kernel_image};
 
-pub use faults::{FaultOutcome, populate, resolve_fault};
+pub use faults::{FaultOutcome, populate, resolve_fault, resolve_kernel_fault};
 pub use regions::{
     Access, FaultAccess, MapRequest, MemoryError, Protection, discard, map, map_boot_module,
     map_image, protect, unmap,
@@ -51,10 +53,12 @@ pub fn init(info: &BootInfo) -> Result<(), BootMemoryError> {
         frames::allocate(FrameOwner::PageTables)
     });
     page_table::drop_lower_half();
-    heap::init(grow_heap);
+    heap::init(grow_heap, answer_heap_shortage);
     let frame_count = frames::statistics().total;
     regions::init(frame_count);
     write_protect_kernel_aliases(info);
+    let registered = reclaim::register(reclaim::Stage::Spare, shrink_heap);
+    debug_assert!(registered, "the heap is the first to register");
     Ok(())
 }
 
@@ -170,4 +174,42 @@ fn grow_heap(min_len_bytes: usize) -> Option<core::ops::Range<usize>> {
     // What was backed stays, even where it was not enough: the next growth goes on from there.
     HEAP_END.store(end, Ordering::Relaxed);
     (end > start).then_some(start as usize..end as usize)
+}
+
+/// The heap has no page left: asks for frames back. True if it is worth trying again.
+fn answer_heap_shortage(len_bytes: usize) -> bool {
+    reclaim::run((len_bytes as u64).max(HEAP_STEP_BYTES) / PAGE_BYTES)
+}
+
+/// Pages that leave the heap in one go: bounds the room on a landing pad.
+const SHRINK_PAGES: usize = 64;
+
+/// Gives back what is free at the heap's end. Returns how many frames that was.
+///
+/// The tables of the heap's window stay: one frame for each 2 MiB that the heap ever had.
+fn shrink_heap(_wanted_frames: u64) -> u64 {
+    use core::sync::atomic::Ordering;
+    let Some(cut) = heap::begin_cut(HEAP_STEP_BYTES as usize) else {
+        return 0;
+    };
+    let mut freed = 0;
+    for start in cut.clone().step_by(SHRINK_PAGES * PAGE_BYTES as usize) {
+        let end = cut.end.min(start + SHRINK_PAGES * PAGE_BYTES as usize);
+        freed += unback_heap(start as u64..end as u64);
+    }
+    heap::end_cut(cut, |end| HEAP_END.store(end as u64, Ordering::Relaxed));
+    freed
+}
+
+/// Unmaps up to [`SHRINK_PAGES`] that were cut off: nobody refers to them, and nobody else changes their leaves.
+fn unback_heap(range: core::ops::Range<u64>) -> u64 {
+    let mut stale = [const { None }; SHRINK_PAGES];
+    for (slot, virt) in stale.iter_mut().zip(range.step_by(PAGE_BYTES as usize)) {
+        *slot = page_table::unmap(virt);
+    }
+    let flushed = mailbox::flush_everywhere(None);
+    let stale = stale.iter_mut().filter_map(Option::take);
+    stale
+        .map(|frame| frames::free(frame.reclaim(&flushed)))
+        .count() as u64
 }

@@ -7,6 +7,7 @@
 //!
 //! - [`locks`]: which lock is taken under which, and that no lock is held where a thread switches.
 //! - [`context`]: what may not happen in an interrupt handler or under a lock, and what a gate has to leave behind.
+//! - `memory/frame_checks.rs` and `heap/checks.rs`: what free frames and blocks hold, and what surrounds live ones.
 //!
 //! A broken rule is reported through a hook ([`init`]), not by a panic: a panic's message is put together on the heap,
 //! and the heap's lock may be the one that is held.
@@ -19,9 +20,13 @@ pub mod context;
 #[cfg(feature = "checks")]
 pub mod locks;
 #[cfg(feature = "checks")]
+pub(crate) use stop::broken;
+#[cfg(feature = "checks")]
 pub use stop::{Stop, finish, init, is_over};
 
 #[cfg(not(feature = "checks"))]
 mod off;
+#[cfg(not(feature = "checks"))]
+pub(crate) use off::broken;
 #[cfg(not(feature = "checks"))]
 pub use off::{context, locks};

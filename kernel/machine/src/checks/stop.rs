@@ -27,7 +27,7 @@ pub fn finish() {
 
 /// Says that a rule was broken.
 #[cold]
-pub(super) fn broken(sentence: fmt::Arguments<'_>) -> ! {
+pub(crate) fn broken(sentence: fmt::Arguments<'_>) -> ! {
     finish();
     let stop = STOP.load(Ordering::Acquire);
     assert!(stop != 0, "{sentence}");

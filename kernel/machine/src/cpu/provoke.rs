@@ -27,6 +27,8 @@ const NOWHERE: u64 = 8;
 /// Bits 47 and up are not all equal: no such address exists (Intel SDM vol. 1, section 3.3.7.1).
 const NOT_CANONICAL: u64 = 0x8000_dead_beef_0000;
 const RETURN_INSTRUCTION: u8 = 0xc3;
+/// Length of the heap's blocks that are damaged: small, and no size class.
+const DAMAGED_BYTES: usize = 72;
 
 /// Loads from a null pointer's field.
 #[inline(never)]
@@ -155,6 +157,34 @@ pub fn double_free(_: &Licence) {
             heap::release(block);
         }
     }
+    stay_on_the_stack();
+}
+
+/// Writes one byte more than it asked the heap for, and gives the block back.
+#[inline(never)]
+pub fn heap_overrun(_: &Licence) {
+    if let Some(block) = heap::allocate(DAMAGED_BYTES, heap::MIN_ALIGN) {
+        // SAFETY: none: the byte behind the block is what the heap has to notice. It lies within the heap.
+        unsafe {
+            block.add(DAMAGED_BYTES).write(1);
+            heap::release(block);
+        }
+    }
+    stay_on_the_stack();
+}
+
+/// Writes to a block of the heap that it gave back, and asks for another.
+#[inline(never)]
+pub fn heap_write_after_free(_: &Licence) {
+    let _stay_on_this_cpu = super::interrupts::Disabled::enter();
+    if let Some(block) = heap::allocate(DAMAGED_BYTES, heap::MIN_ALIGN) {
+        // SAFETY: none: the late write is what the heap has to notice. It lies within the heap.
+        unsafe {
+            heap::release(block);
+            block.add(DAMAGED_BYTES / 2).write(1);
+        }
+    }
+    let _the_same_block = heap::allocate(DAMAGED_BYTES, heap::MIN_ALIGN);
     stay_on_the_stack();
 }
 

@@ -6,6 +6,8 @@
 //! sentence that names the frame and that owner. A frame that nobody ever had is not looked at.
 //! Without the feature `checks` nothing here does anything.
 
+use crate::checks::broken;
+
 use super::frame::{self, Frame, FrameOwner, OWNERS};
 
 /// What a free frame is filled with: no canonical address, and no small number.
@@ -39,8 +41,8 @@ fn expect(frame: &mut Frame, byte: u8) {
     let found = frame.bytes_mut()[offset];
     let last = frame::last_owner(frame.number());
     let name = OWNERS[last as usize].1;
-    panic!(
+    broken(format_args!(
         "frame {:#x} was written after it was freed: byte {offset:#x} is {found:#04x}; its last owner was: {name}",
         frame.number()
-    );
+    ));
 }

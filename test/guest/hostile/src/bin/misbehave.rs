@@ -182,6 +182,8 @@ mod deeds {
 
     /// Takes and touches memory until there is none, and stays polite then.
     fn hoard_memory() {
+        // What standard output takes from the process's memory is taken before there is none.
+        println!("taking all");
         let mut pieces: Vec<Vec<u8>> = Vec::new();
         loop {
             let mut piece = Vec::new();
