@@ -274,6 +274,21 @@ fn low_memory_keeps_caches_closed() {
     assert!(frames.take(0, 16).is_some());
 }
 
+/// What lies below the mark is nobody's cache's.
+#[test]
+fn caches_are_filled_from_above_the_mark_only() {
+    for spare in 1..=CACHE as u64 {
+        let mut words = vec![0; metadata_words(LOW + spare)];
+        let (caches, store) = (caches(), store(&mut words, 0, LOW + spare));
+        let frames = FrameCaches {
+            caches: &caches,
+            store: &store,
+        };
+        assert!(frames.take(0, 16).is_some());
+        assert!(store.with(|store| store.free_frames()) >= LOW);
+    }
+}
+
 #[test]
 fn a_store_without_memory_refuses() {
     let store: Shared<'_> = Alone(RefCell::new(Store::EMPTY));
