@@ -18,6 +18,7 @@ const LEN_BYTES_MIN: usize = 48;
 const FINE_STEP_BYTES: usize = 16;
 /// Up to here classes lie [`FINE_STEP_BYTES`] apart.
 const FINE_END_BYTES: usize = 128;
+const FINE_FIRST_BEYOND: usize = FINE_END_BYTES + 1;
 const FINE_CLASSES: usize = (FINE_END_BYTES - LEN_BYTES_MIN) / FINE_STEP_BYTES + 1;
 /// A CPU keeps at most this much of each class, in bytes, but [`KEPT_MIN`] blocks of any.
 const KEPT_BYTES: usize = 2048;
@@ -26,9 +27,11 @@ const KEPT_MIN: usize = 4;
 /// The class that a block of `len_bytes` comes from; `None` for long ones.
 pub const fn class_of(len_bytes: usize) -> Option<usize> {
     match len_bytes {
-        0..=LEN_BYTES_MIN => Some(0),
-        ..=FINE_END_BYTES => Some((len_bytes - LEN_BYTES_MIN).div_ceil(FINE_STEP_BYTES)),
-        ..=LEN_BYTES_MAX => {
+        ..LEN_BYTES_MIN => Some(0),
+        LEN_BYTES_MIN..=FINE_END_BYTES => {
+            Some((len_bytes - LEN_BYTES_MIN).div_ceil(FINE_STEP_BYTES))
+        }
+        FINE_FIRST_BEYOND..=LEN_BYTES_MAX => {
             let doubling = (len_bytes - 1).ilog2();
             let quarter = (len_bytes - 1 - (1 << doubling)) >> (doubling - 2);
             let doublings = (doubling - FINE_END_BYTES.ilog2()) as usize;
