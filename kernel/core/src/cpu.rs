@@ -88,7 +88,11 @@ fn start_one(page: u64, index: u32, apic_id: u32) -> bool {
     if let Some(skew) = time::compare_counters(time::monotonic_ns() + ARRIVAL_NS) {
         time::note_skew(index, skew);
     }
-    has_arrived(index)
+    let arrived = has_arrived(index);
+    if !arrived {
+        startup::hold_back(interrupt::local_apic(), apic_id);
+    }
+    arrived
 }
 
 fn has_arrived(index: u32) -> bool {

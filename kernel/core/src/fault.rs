@@ -27,7 +27,7 @@ use lib_text_screen::{Colours, Rgb, TextScreen};
 use spin::Once;
 
 use crate::backtrace::{self, Place};
-use crate::{checks, interrupt, thread};
+use crate::{checks, interrupt, mishap, thread};
 
 /// What the debug-exit device is told when the kernel has failed.
 pub const EXIT_CODE: u32 = 0x33;
@@ -163,6 +163,7 @@ pub(crate) fn stop_at_lost_pad(frame: &Frame, slot: u8) -> ! {
 }
 
 fn stop_everything(sentence: fmt::Arguments<'_>, frame: Option<&Frame>) -> ! {
+    mishap::end_attempt(sentence, frame);
     checks::finish();
     let _interrupts = cpu::interrupts::Disabled::enter();
     let me = cpu::index();

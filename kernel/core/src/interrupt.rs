@@ -4,9 +4,9 @@
 //! interrupts off on a landing pad: it takes what the device has, wakes somebody, and returns.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use kernel_machine::cpu::{CPUS_MAX, mailbox};
+use kernel_machine::cpu::{CPUS_MAX, interrupts, mailbox};
 use kernel_machine::platform::apic_timer::ApicTimer;
 use kernel_machine::platform::io_apic::{IoApic, Route};
 use kernel_machine::platform::local_apic::{Destination, LocalApic, LocalVectors};
@@ -48,6 +48,8 @@ static ISA_HANDLERS: IrqLock<IsaHandlers> = IrqLock::new([None; ISA_COUNT]);
 static APIC_IDS: [AtomicU64; CPUS_MAX] = [const { AtomicU64::new(0) }; CPUS_MAX];
 static TIMER: Once<ApicTimer> = Once::new();
 static READY: AtomicBool = AtomicBool::new(false);
+/// Messages between CPUs that are still to be lost; a test's doing, 0 otherwise.
+static DROPPED_RESCHEDULES: AtomicU32 = AtomicU32::new(0);
 static SPURIOUS_COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// Sets the controllers up and this CPU's part of them.
@@ -84,10 +86,20 @@ pub(crate) fn init() {
 pub(crate) fn init_other() {
     let local_apic = local_apic();
     local_apic.enable(LOCAL_VECTORS);
-    if let Some(timer) = TIMER.get() {
-        timer.enable(local_apic, LOCAL_VECTORS);
-    }
+    start_timer_anew();
     note_apic_id();
+}
+
+/// Stops this CPU's timer, whatever it was set to.
+pub(crate) fn lose_timer() {
+    local_apic().stop_timer();
+}
+
+/// Lets this CPU's timer be set; what it was set to before is forgotten.
+pub(crate) fn start_timer_anew() {
+    if let Some(timer) = TIMER.get() {
+        timer.enable(local_apic(), LOCAL_VECTORS);
+    }
 }
 
 fn note_apic_id() {
@@ -139,6 +151,27 @@ pub fn register_isa(irq: u8, handler: fn()) -> bool {
     })
 }
 
+/// Holds an ISA line back, or lets it through; false where no controller has the line.
+///
+/// An edge that comes to a masked pin is ignored (Intel 82093AA datasheet, section 3.2.4), so the handler is run when
+/// the line is let through: what the device has would never be announced again.
+pub(crate) fn set_isa_masked(irq: u8, is_masked: bool) -> bool {
+    let gsi = platform::platform().isa_interrupt(irq).gsi;
+    let set = |io_apic: &mut IoApic| match is_masked {
+        true => io_apic.mask(gsi),
+        false => io_apic.unmask(gsi),
+    };
+    let has_line = IO_APICS
+        .lock()
+        .iter_mut()
+        .any(|io_apic| set(io_apic).is_ok());
+    let handler = ISA_HANDLERS.lock().get(usize::from(irq)).copied().flatten();
+    if let Some(handler) = handler.filter(|_| has_line && !is_masked) {
+        interrupts::without(handler);
+    }
+    has_line
+}
+
 /// Runs the handler of an ISA interrupt's vector.
 pub(crate) fn handle_isa(vector: u8) {
     let handler = ISA_HANDLERS.lock()[(vector - vector::ISA.start) as usize];
@@ -159,9 +192,14 @@ pub fn spurious_count() -> u64 {
     SPURIOUS_COUNT.load(Ordering::Relaxed)
 }
 
-/// Makes another CPU look at its run queue.
-pub(crate) fn send_reschedule(cpu: u32) {
-    send(cpu, vector::RESCHEDULE);
+/// Handles an interrupt that nobody asked for. Whether the local APIC wants to be told depends on where it came from:
+/// its own spurious vector and the 8259s' are not in service there, but what was sent on the same vector is.
+pub(crate) fn handle_spurious(vector: u8) {
+    count_spurious();
+    let local_apic = local_apic();
+    if local_apic.is_in_service(vector) {
+        local_apic.end_of_interrupt();
+    }
 }
 
 /// Interrupts this CPU as soon as it lets itself be interrupted.
@@ -171,7 +209,28 @@ pub(crate) fn send_deferred() {
     }
 }
 
-fn send(cpu: u32, vector: u8) {
+/// Loses the next `count` messages of [`send_reschedule`], for tests.
+pub(crate) fn drop_reschedules(count: u32) {
+    DROPPED_RESCHEDULES.store(count, Ordering::SeqCst);
+}
+
+fn is_dropped() -> bool {
+    DROPPED_RESCHEDULES.load(Ordering::Relaxed) != 0
+        && DROPPED_RESCHEDULES
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            })
+            .is_ok()
+}
+
+/// Makes another CPU look at its run queue.
+pub(crate) fn send_reschedule(cpu: u32) {
+    if !is_dropped() {
+        send(cpu, vector::RESCHEDULE);
+    }
+}
+
+pub(crate) fn send(cpu: u32, vector: u8) {
     let apic_id = APIC_IDS[cpu as usize].load(Ordering::Acquire) as u32;
     while local_apic()
         .send(Destination::One(apic_id), vector)

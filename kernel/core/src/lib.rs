@@ -24,6 +24,7 @@ pub mod futex;
 pub mod interrupt;
 pub mod log;
 pub mod memory;
+pub mod mishap;
 pub mod platform;
 pub mod power;
 pub mod random;

@@ -157,13 +157,8 @@ fn handle_other_interrupt(vector: u8) {
         _ if interrupt_vector::ISA.contains(&vector) => interrupt::handle_isa(vector),
         _ if interrupt_vector::LEGACY.contains(&vector) => {
             pic::handle(vector);
-            interrupt::count_spurious();
+            interrupt::handle_spurious(vector);
         }
-        // The local APIC's own spurious vector wants no end of interrupt; any other interrupt does.
-        interrupt_vector::SPURIOUS => interrupt::count_spurious(),
-        _ => {
-            interrupt::count_spurious();
-            interrupt::local_apic().end_of_interrupt();
-        }
+        _ => interrupt::handle_spurious(vector),
     }
 }

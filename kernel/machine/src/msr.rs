@@ -43,6 +43,10 @@ pub enum Msr {
     X2ApicEoi = 0x80b,
     /// Spurious-interrupt vector and software enable.
     X2ApicSpurious = 0x80f,
+    /// Interrupts in service, vectors 32 to 63.
+    X2ApicInService1 = 0x811,
+    /// Interrupts in service, vectors 224 to 255.
+    X2ApicInService7 = 0x817,
     /// Error status.
     X2ApicErrorStatus = 0x828,
     /// Interrupt command: destination above, command below.

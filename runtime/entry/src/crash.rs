@@ -10,6 +10,7 @@ use std::thread;
 use contract_boot::BootInfo;
 use kernel_core::crash::{self, Kind, Licence};
 use kernel_core::memory::leaks::{self, Mark};
+use kernel_core::mishap;
 use runtime_host::{ByteSource, Notifier, Read, StreamFailure};
 use runtime_prompt::{Job, StartError};
 
@@ -19,6 +20,8 @@ pub const NAME: &str = "crash";
 const LEAK_BYTES: usize = 32 << 10;
 /// Lines that `crash storm` logs, at level debug.
 const STORM_LINES: u32 = 100_000;
+/// Ticks of 838 ns between two interrupts of `crash interrupt-storm`.
+const STORM_TICKS: u16 = 24;
 /// The program beneath which host calls fail: it reads its input.
 pub const VICTIM: &str = "cat";
 
@@ -56,6 +59,12 @@ impl CrashCommand {
             "protections" => Ok(Request::Say(crash::census(&self.licence).to_string())),
             "panic-runtime" => Ok(Request::Feed(Arc::new(FailingInput(panic_in_runtime)))),
             "host-call" => Ok(Request::Feed(Arc::new(self.faulting_input()))),
+            "interrupt-storm" => Ok(Request::Say(self.start_storm())),
+            "calm" => {
+                mishap::stop_storm(&self.licence);
+                let count = mishap::storm_count();
+                Ok(Request::Say(format!("{count} interrupts came")))
+            }
             "leak" => {
                 std::mem::forget(std::hint::black_box(vec![1_u8; LEAK_BYTES]));
                 Ok(Request::Say(format!("{LEAK_BYTES} bytes are lost")))
@@ -95,6 +104,16 @@ impl CrashCommand {
             },
             _ => return None,
         })
+    }
+
+    fn start_storm(&self) -> String {
+        let has_line = mishap::start_storm(&self.licence, STORM_TICKS);
+        let answer = if has_line {
+            "the storm begins"
+        } else {
+            "there is no line for it"
+        };
+        answer.to_owned()
     }
 
     fn crash(&self, name: &str) -> Result<Request, StartError> {
@@ -142,7 +161,7 @@ fn find(name: &str) -> Option<Kind> {
 fn usage() -> String {
     let names: Vec<&str> = crash::kinds().map(|kind| kind.name).collect();
     format!(
-        "say which: protections, panic-runtime, host-call, leak, lose-frame, hoard, give-back, mark, growth, storm, abort, {}",
+        "say which: protections, panic-runtime, host-call, leak, lose-frame, hoard, give-back, mark, growth, storm, interrupt-storm, calm, abort, {}",
         names.join(", ")
     )
 }

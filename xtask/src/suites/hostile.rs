@@ -208,7 +208,8 @@ fn little_memory(paths: &Paths, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn seed() -> u64 {
+/// The seed of this run: the environment's, or one made of the time.
+pub fn seed() -> u64 {
     let given = env::var("KPIO_SEED")
         .ok()
         .and_then(|text| text.parse().ok());
@@ -251,7 +252,7 @@ fn add(system: &mut System, file: &Path, name: &str) {
 
 /// What `free` shows.
 #[derive(Clone, Debug, Default)]
-struct Memory {
+pub struct Memory {
     /// KiB by owner, those below aside.
     pages_kib: BTreeMap<String, u64>,
     /// What is in use within the heap.
@@ -316,12 +317,14 @@ impl Memory {
 }
 
 /// One boot, at the prompt.
-struct Session {
-    guest: Guest,
+pub struct Session {
+    /// The machine.
+    pub guest: Guest,
 }
 
 impl Session {
-    fn start(machine: &Machine, log: &Path) -> Result<Self> {
+    /// Boots to the prompt.
+    pub fn start(machine: &Machine, log: &Path) -> Result<Self> {
         let mut guest = Guest::boot(machine, log)?;
         console::prompt(&mut guest)?;
         Ok(Self { guest })
@@ -446,7 +449,8 @@ impl Session {
         )))
     }
 
-    fn returns_to(&mut self, before: &Memory, slack_kib: u64, after_what: &str) -> Result<()> {
+    /// Waits until memory is as it was.
+    pub fn returns_to(&mut self, before: &Memory, slack_kib: u64, after_what: &str) -> Result<()> {
         let mut differences = self.memory()?.differences(before, slack_kib);
         for _ in 0..LOOKS {
             if differences.is_empty() {
@@ -461,17 +465,19 @@ impl Session {
         )))
     }
 
-    fn memory(&mut self) -> Result<Memory> {
+    /// What `free` shows now.
+    pub fn memory(&mut self) -> Result<Memory> {
         let said = console::command(&mut self.guest, "free")?;
         Memory::parse(&said).ok_or_else(|| unmet(format!("`free` does not add up:\n{said}")))
     }
 }
 
 /// A linear congruential generator (Knuth, MMIX): good enough to shuffle.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)

@@ -14,10 +14,12 @@ mod faults;
 mod guests;
 mod host;
 mod hostile;
+mod interrupts;
 mod jobs;
 mod loader;
 mod report;
 mod spec;
+mod stress;
 mod sysroot;
 mod trace;
 
@@ -81,9 +83,19 @@ pub const SUITES: &[Suite] = &[
         run: checks::run,
     },
     Suite {
+        name: "interrupts",
+        about: "exceptions and interrupts that go wrong come to what they must, and nobody else notices",
+        run: interrupts::run,
+    },
+    Suite {
         name: "hostile",
         about: "programs that misbehave end with a sentence, and all their memory comes back",
         run: hostile::run,
+    },
+    Suite {
+        name: "stress",
+        about: "storms of everything that the kernel hands out, from a seed; all of it comes back",
+        run: stress::run,
     },
     Suite {
         name: "jobs",
@@ -107,10 +119,14 @@ pub const SUITES: &[Suite] = &[
     },
 ];
 
+/// Asks suites for their long form.
+const LONG: &str = "--long";
+
 /// Runs the suites of those names, or all; fails if a test did.
 pub fn run(paths: &Paths, names: &[String]) -> Result<ExitCode> {
-    let chosen = choose(names)?;
-    let mut report = Report::new(paths);
+    let (options, names): (Vec<_>, Vec<_>) = names.iter().partition(|name| *name == LONG);
+    let chosen = choose(&names)?;
+    let mut report = Report::new(paths, !options.is_empty());
     for suite in chosen {
         report.begin(suite.name, suite.about);
         if let Err(failure) = (suite.run)(paths, &mut report) {
@@ -124,7 +140,7 @@ pub fn run(paths: &Paths, names: &[String]) -> Result<ExitCode> {
     })
 }
 
-fn choose(names: &[String]) -> Result<Vec<&'static Suite>> {
+fn choose(names: &[&String]) -> Result<Vec<&'static Suite>> {
     if names.is_empty() {
         return Ok(SUITES.iter().collect());
     }

@@ -14,18 +14,25 @@ pub struct Report {
     passed: usize,
     failed: Vec<String>,
     skipped: usize,
+    is_long: bool,
 }
 
 impl Report {
-    /// Nothing run yet.
-    pub fn new(paths: &Paths) -> Self {
+    /// Nothing run yet. Suites that have a long form run that if `is_long`.
+    pub fn new(paths: &Paths, is_long: bool) -> Self {
         Self {
             suite: String::new(),
             logs: paths.out().join("logs"),
             passed: 0,
             failed: Vec::new(),
             skipped: 0,
+            is_long,
         }
+    }
+
+    /// Whether suites run their long form.
+    pub fn is_long(&self) -> bool {
+        self.is_long
     }
 
     /// The tests that follow belong to this suite.

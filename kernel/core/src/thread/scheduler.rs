@@ -399,12 +399,19 @@ fn wake_due(state: &CpuState, now_ns: u64) {
     }
 }
 
+/// Whether the timer would not fire by then. One that was set to a time that has passed is about to fire, or its
+/// interrupt was lost: then it is set again.
+fn is_timer_late_for(state: &CpuState, wanted_ns: u64) -> bool {
+    let armed_ns = state.own.armed_ns.load(Ordering::Relaxed);
+    wanted_ns < armed_ns || armed_ns <= time::monotonic_ns()
+}
+
 /// Sets this CPU's timer to the next thing that time brings, `latest_ns` at the latest.
 fn arm_timer(state: &CpuState, cpu: u32, latest_ns: u64) {
     let slice_ns = policy::slice_end_ns(&Kernel, cpu).unwrap_or(UNARMED);
     let timeout_ns = state.next_timeout_ns.load(Ordering::Relaxed);
     let wanted_ns = slice_ns.min(timeout_ns).min(latest_ns);
-    if wanted_ns < state.own.armed_ns.load(Ordering::Relaxed) && interrupt::is_ready() {
+    if wanted_ns != UNARMED && is_timer_late_for(state, wanted_ns) && interrupt::is_ready() {
         state.own.armed_ns.store(wanted_ns, Ordering::Relaxed);
         interrupt::arm_timer(wanted_ns);
     }

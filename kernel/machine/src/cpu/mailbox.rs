@@ -8,6 +8,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use super::provoke::Licence;
 use super::{CPUS_MAX, index, interrupts};
 
 /// Sends the shoot-down interrupt to the CPU of this index.
@@ -54,6 +55,11 @@ pub fn join() {
     super::flush_translations();
     ONLINE.fetch_or(1 << index(), Ordering::SeqCst);
     super::flush_translations();
+}
+
+/// From now on this CPU is not asked any more: a defect that tests must notice.
+pub fn forget(_: &Licence, cpu: u32) {
+    ONLINE.fetch_and(!(1 << cpu), Ordering::SeqCst);
 }
 
 /// The CPUs that run, as a bit mask by index.

@@ -11,10 +11,12 @@ pub mod entry;
 pub mod interrupts;
 pub mod mailbox;
 pub mod provoke;
+pub mod rehearse;
 pub mod startup;
 pub mod tables;
 pub mod thread_pointer;
 pub mod trap;
+pub mod witness;
 mod xsave;
 
 /// The most CPUs that the kernel runs on; more are left off, and the log says so.
@@ -159,6 +161,7 @@ pub(crate) fn configure(boot: bool) {
 
 unsafe fn enable_protections() {
     use core::arch::x86_64::{__cpuid, __cpuid_count};
+    const CR4_MCE: u64 = 1 << 6;
     const CR4_SMEP: u64 = 1 << 20;
     const CR4_SMAP: u64 = 1 << 21;
     const CR4_UMIP: u64 = 1 << 11;
@@ -170,6 +173,8 @@ unsafe fn enable_protections() {
     let known = __cpuid(0).eax >= 7;
     let mut cr4 = 0;
     for (present, bit) in [
+        // Without it a machine check shuts the machine down, and nobody learns why.
+        (__cpuid(1).edx & 1 << 7 != 0, CR4_MCE),
         (known && leaf7.ebx & 1 << 7 != 0, CR4_SMEP),
         (known && leaf7.ebx & 1 << 20 != 0, CR4_SMAP),
         (known && leaf7.ecx & 1 << 2 != 0, CR4_UMIP),

@@ -23,7 +23,7 @@ impl Licence {
 }
 
 /// Not mapped, like all of the first page.
-const NOWHERE: u64 = 8;
+pub(super) const NOWHERE: u64 = 8;
 /// Bits 47 and up are not all equal: no such address exists (Intel SDM vol. 1, section 3.3.7.1).
 const NOT_CANONICAL: u64 = 0x8000_dead_beef_0000;
 const RETURN_INSTRUCTION: u8 = 0xc3;
@@ -93,7 +93,7 @@ pub fn lost_stack(_: &Licence) {
 /// Makes the next exception undeliverable by taking its landing pad away, and causes one.
 #[inline(never)]
 pub fn double_fault(licence: &Licence) {
-    let pad = task_state() + INTERRUPT_STACKS_OFFSET + (u64::from(tables::slot::EXCEPTION) - 1) * 8;
+    let pad = pad_pointer(tables::slot::EXCEPTION);
     // SAFETY: the task state is this CPU's own and writable; the processor reads it at the next exception,
     // after which this machine is not used any more.
     unsafe { (pad as *mut u64).write_unaligned(NOWHERE) };
@@ -103,6 +103,17 @@ pub fn double_fault(licence: &Licence) {
 
 /// Where the task state keeps the stacks of the interrupt stack table (Intel SDM vol. 3, figure 8-11).
 const INTERRUPT_STACKS_OFFSET: u64 = 0x24;
+
+/// Where this CPU's landing pad of the slot ends.
+pub(super) fn pad_end(slot: u8) -> u64 {
+    // SAFETY: the task state is this CPU's own and lives for ever.
+    unsafe { (pad_pointer(slot) as *const u64).read_unaligned() }
+}
+
+/// Where this CPU's task state keeps the address of the landing pad of the slot, which is not 0.
+fn pad_pointer(slot: u8) -> u64 {
+    task_state() + INTERRUPT_STACKS_OFFSET + (u64::from(slot) - 1) * 8
+}
 
 /// Address of this CPU's task state, by way of its descriptor (Intel SDM vol. 3, section 8.2.3).
 fn task_state() -> u64 {
@@ -199,6 +210,42 @@ pub fn duplicate(_: &Licence, frame: &Frame) -> Frame {
 pub fn interrupt<const VECTOR: u8>(_: &Licence) {
     // SAFETY: every vector has a gate, which saves and restores everything.
     unsafe { asm!("int {}", const VECTOR) }
+}
+
+/// What a handler can see of its own state: flags, and MXCSR.
+pub fn handler_state() -> (u64, u32) {
+    let flags: u64;
+    let mut mxcsr = 0_u32;
+    // SAFETY: both only tell registers.
+    unsafe {
+        asm!("pushfq", "pop {}", out(reg) flags);
+        asm!("stmxcsr [{}]", in(reg) &raw mut mxcsr, options(nostack));
+    }
+    (flags, mxcsr)
+}
+
+/// Raises the interrupt `VECTOR` with the flags DF and AC set and MXCSR rounding toward zero, and takes all that back.
+#[inline(never)]
+pub fn interrupt_with_odd_state<const VECTOR: u8>(_: &Licence) {
+    // SAFETY: every vector has a gate, which saves and restores everything; what was changed is changed back.
+    unsafe {
+        asm!(
+            "sub rsp, 16",
+            "stmxcsr [rsp]",
+            "mov dword ptr [rsp + 4], 0x7f80",
+            "ldmxcsr [rsp + 4]",
+            "pushfq",
+            "or qword ptr [rsp], 0x40400",
+            "popfq",
+            "int {vector}",
+            "pushfq",
+            "and qword ptr [rsp], 0xfffffffffffbfbff",
+            "popfq",
+            "ldmxcsr [rsp]",
+            "add rsp, 16",
+            vector = const VECTOR,
+        );
+    }
 }
 
 /// Keeps the call before it from being the caller's last, which would take the caller off the stack first and out of

@@ -5,7 +5,6 @@
 //! 2 MiB are mapped at their own addresses; the caller sees to that.
 
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Block, tables};
 use crate::memory::{direct_map, page_table};
@@ -35,8 +34,6 @@ struct Seed {
     main: Main,
 }
 
-static STARTED: AtomicU32 = AtomicU32::new(0);
-
 unsafe extern "C" {
     static kpio_trampoline_start: u8;
     static kpio_trampoline_end: u8;
@@ -61,7 +58,8 @@ pub struct NewCpu {
     pub main: Main,
 }
 
-/// Starts a CPU through the trampoline page at physical `page`; [`started_count`] tells when it arrived.
+/// Starts a CPU through the trampoline page at physical `page`. That it has arrived is seen by its being online
+/// ([`super::mailbox::join`]); one that is given up must be held back ([`hold_back`]).
 ///
 /// `page` is the loader's trampoline (kind `LOADER`, below 1 MiB), and no other CPU is being started.
 ///
@@ -109,9 +107,13 @@ fn prepare(page: u64, index: u32, stack_end: usize, thread_pointer: u64, main: M
     }
 }
 
-/// How many CPUs have arrived in Rust since boot, not counting the first.
-pub fn started_count() -> u32 {
-    STARTED.load(Ordering::Acquire)
+/// Sends a CPU that was started and did not arrive back to where it waits for a start: else it might arrive when the
+/// page and the mapping that it needs are gone. The caller has looked that it is not online.
+pub fn hold_back(local_apic: &LocalApic, apic_id: u32) {
+    // SAFETY: a CPU that is not online holds nothing and is waited for by nobody.
+    if let Err(error) = unsafe { local_apic.reset_processor(apic_id) } {
+        log::error!("the CPU with APIC id {apic_id} cannot be held back: {error}");
+    }
 }
 
 /// Adds the page's address to the four places in the code that hold addresses.
@@ -141,7 +143,6 @@ unsafe extern "sysv64" fn start(seed: *mut Seed) -> ! {
         super::write_msr(super::MSR_FS_BASE, seed.thread_pointer);
         tables::install();
         super::configure(false);
-        STARTED.fetch_add(1, Ordering::AcqRel);
         (seed.main)(seed.index)
     }
 }

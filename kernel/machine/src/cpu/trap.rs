@@ -141,6 +141,11 @@ static KPIO_TRAP_SLOTS: [u8; 256] = {
     slots
 };
 
+/// MXCSR as the System V ABI wants it at a function's entry: loaded by the entry, since the interrupted code may have
+/// another rounding, or exceptions that are not masked.
+#[unsafe(no_mangle)]
+static KPIO_INITIAL_MXCSR: u32 = 0x1f80;
+
 /// Sets the handlers of all traps. Called once, before interrupts are on.
 pub fn init(handler: Handler, lost_pad_handler: LostPadHandler) {
     LOST_PAD_HANDLER.store(lost_pad_handler as usize, Ordering::Release);
@@ -257,9 +262,15 @@ impl Trap<'_> {
         self.frame.rbp = 0;
         self.frame.rsp = at as u64;
         self.frame.rip = kpio_signal_trampoline as *const () as u64;
+        // As Linux does: the handler is a function of the ABI, whatever flags the code had.
+        self.frame.rflags &= !(FLAG_TRAP | FLAG_DIRECTION | FLAG_ALIGNMENT_CHECK);
         true
     }
 }
+
+const FLAG_TRAP: u64 = 1 << 8;
+const FLAG_DIRECTION: u64 = 1 << 10;
+const FLAG_ALIGNMENT_CHECK: u64 = 1 << 18;
 
 /// Bytes at the top of an alternate stack that [`Trap::deliver`] writes with interrupts off.
 pub const SIGNAL_FRAME_BYTES: usize = (size_of::<SignalFrame>() + 64).next_multiple_of(4096);
@@ -352,14 +363,16 @@ fn pad_end(frame: &Frame) -> usize {
     core::ptr::from_ref(frame) as usize + size_of::<Frame>()
 }
 
-fn run_report(frame: &Frame) -> ! {
+/// Comes back where nobody asked for a report: then it is an interrupt like any other on a vector that is not dealt
+/// out.
+fn run_report(frame: &Frame) {
     let body = REPORT.swap(0, Ordering::AcqRel) as *mut &mut dyn FnMut(&Frame);
     if !body.is_null() {
         // SAFETY: only `report` stores here, right before the trap that leads here; what it points to lives
         // on the stack of a function that does not return.
         unsafe { (*body)(frame) };
+        super::halt_forever();
     }
-    super::halt_forever()
 }
 
 /// A landing pad was entered while it was in use: what was on it is lost.
@@ -471,6 +484,10 @@ kpio_trap_common:
   mov rdi, rbx
   mov rsi, rsp
   mov edx, r12d
+  test dword ptr [rbx + 152], 0x40000
+  jnz 5f
+6:
+  ldmxcsr [rip + KPIO_INITIAL_MXCSR]
   call {dispatch}
   KPIO_RESTORE_EXTENDED rsp
   mov byte ptr gs:[r12 + 16], 0
@@ -482,6 +499,10 @@ kpio_trap_common:
 4:
   add rsp, 16
   iretq
+5:                                # AC would lift SMAP in the handler, and in whoever runs next
+  push 2
+  popfq
+  jmp 6b
 9:
   and rsp, -16
   mov rdi, rbx

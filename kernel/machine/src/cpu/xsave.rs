@@ -35,6 +35,11 @@ impl Area {
     };
 }
 
+/// From now on traps save only what is there without AVX: a planted defect.
+pub(super) fn forget_vector_halves() {
+    KPIO_XSAVE_MASK.store(3, Ordering::Relaxed);
+}
+
 /// Turns SSE and, where present, XSAVE and AVX on for this CPU.
 ///
 /// # Safety

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod frame_block;
 mod frame_checks;
 pub mod page_table;
+pub mod probe;
 
 pub use frame::{Frame, FrameOwner, StaleFrame};
 pub use frame_block::{FrameBlock, StaleBlock};

@@ -45,6 +45,8 @@ enum Register {
     TaskPriority = 0x80,
     Eoi = 0xb0,
     Spurious = 0xf0,
+    InService1 = 0x110,
+    InService7 = 0x170,
     ErrorStatus = 0x280,
     LvtTimer = 0x320,
     LvtThermal = 0x330,
@@ -69,6 +71,8 @@ impl Register {
             Self::TaskPriority => Msr::X2ApicTaskPriority,
             Self::Eoi => Msr::X2ApicEoi,
             Self::Spurious => Msr::X2ApicSpurious,
+            Self::InService1 => Msr::X2ApicInService1,
+            Self::InService7 => Msr::X2ApicInService7,
             Self::ErrorStatus => Msr::X2ApicErrorStatus,
             Self::LvtTimer => Msr::X2ApicLvtTimer,
             Self::LvtThermal => Msr::X2ApicLvtThermal,
@@ -235,6 +239,17 @@ impl LocalApic {
         if self.is_x2apic() { id } else { id >> 24 }
     }
 
+    /// Whether an interrupt of `vector` is being served, for vectors at which one may come that is not: those of the
+    /// 8259s and the unit's own spurious one. Of any other, that is so.
+    pub fn is_in_service(&self, vector: u8) -> bool {
+        let register = match vector / 32 {
+            1 => Register::InService1,
+            7 => Register::InService7,
+            _ => return true,
+        };
+        self.read(register) & 1 << (vector % 32) != 0
+    }
+
     /// Tells the unit that the interrupt in service is handled. Not for spurious ones and NMIs.
     pub fn end_of_interrupt(&self) {
         self.write(Register::Eoi, 0);
@@ -255,6 +270,14 @@ impl LocalApic {
     /// Sends a non-maskable interrupt to `destination`: reaches CPUs that have interrupts off.
     pub fn send_nmi(&self, destination: Destination) -> Result<(), IpiError> {
         self.command(destination, command(Delivery::Nmi, 0))
+    }
+
+    /// Sends INIT: the CPU `apic_id` forgets everything and waits for a start-up.
+    ///
+    /// # Safety
+    /// Nobody needs that CPU: it holds no lock and is asked for no answer.
+    pub unsafe fn reset_processor(&self, apic_id: u32) -> Result<(), IpiError> {
+        self.command(Destination::One(apic_id), command(Delivery::Init, 0))
     }
 
     /// Starts the CPU `apic_id` at `page`: INIT, then two start-ups (SDM vol. 3, section 8.4.4.1).

@@ -1,8 +1,9 @@
-//! Channel 2 of the 8254 interval timer, as a counter.
+//! The 8254 interval timer: channel 2 as a counter, channel 0 as a source of many interrupts.
 //!
 //! Law: the last resort for calibration. Channel 2 raises no interrupt; its gate is opened, the
 //! speaker behind it stays silent. Its 16 bits wrap every 55 ms: whoever uses it must read it more
-//! often than that.
+//! often than that. Channel 0 interrupts on ISA line 0 in [`storm`], for tests; otherwise it is left as firmware had it,
+//! behind a masked line.
 //!
 //! Source: Intel 82C54 datasheet (order 231244): control word, counter latch command, mode 2.
 
@@ -13,6 +14,7 @@ use super::tsc::{Counter, FEMTOSECONDS_PER_SECOND, Reference};
 /// Ticks per second: 105/88 MHz, rounded.
 pub const FREQUENCY_HZ: u64 = 1_193_182;
 
+const CHANNEL_0: Port<u8> = Port::new(0x40);
 const CHANNEL_2: Port<u8> = Port::new(0x42);
 const COMMAND: Port<u8> = Port::new(0x43);
 const SPEAKER: Port<u8> = Port::new(0x61);
@@ -20,7 +22,23 @@ const SPEAKER: Port<u8> = Port::new(0x61);
 const SPEAKER_GATE_2: u8 = 1;
 const SPEAKER_DATA: u8 = 2;
 const CHANNEL_2_LOW_HIGH_RATE_GENERATOR: u8 = 0b1011_0100;
+const CHANNEL_0_LOW_HIGH_RATE_GENERATOR: u8 = 0b0011_0100;
+/// Counting starts with the count, which does not come.
+const CHANNEL_0_ONE_SHOT: u8 = 0b0011_0000;
 const CHANNEL_2_LATCH: u8 = 0b1000_0000;
+
+/// Lets channel 0 interrupt every `ticks` of [`FREQUENCY_HZ`]; `None` stops it.
+pub fn storm(ticks: Option<u16>) {
+    match ticks {
+        Some(ticks) => {
+            COMMAND.write(CHANNEL_0_LOW_HIGH_RATE_GENERATOR);
+            for byte in ticks.to_le_bytes() {
+                CHANNEL_0.write(byte);
+            }
+        }
+        None => COMMAND.write(CHANNEL_0_ONE_SHOT),
+    }
+}
 
 /// The running channel.
 #[derive(Debug)]

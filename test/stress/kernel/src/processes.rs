@@ -1,0 +1,340 @@
+//! Processes that start, trap, block, take all memory, and are killed at random instants.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use kernel_core::memory::frames;
+use kernel_machine::memory::PAGE_BYTES;
+use runtime_engine::{Engine, EngineOptions};
+use runtime_host::tmpfs::{Timestamp, Tmpfs};
+use runtime_host::{Budget, BudgetCharge, Discard, FileTree, NoInput};
+use runtime_platform::code_memory;
+use runtime_supervisor::{
+    Exit, Launch, LaunchError, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
+    SupervisorOptions, WasmBytes,
+};
+
+use crate::Storm;
+use crate::random::Random;
+
+/// Starters at a time, each with one process.
+const STARTERS: usize = 6;
+/// Starts of each starter in one round.
+const STARTS: usize = 12;
+/// Processes at a time, those that were killed and are still being compiled among them.
+const PROCESSES_MAX: usize = 24;
+/// Growers at a time, and how often each takes all that there is.
+const GROWERS: usize = 3;
+const TAKES: usize = 4;
+const TREE_BYTES: u64 = 1 << 20;
+/// What is left to the kernel, in bytes.
+const KERNEL_SHARE_BYTES: u64 = 12 << 20;
+
+/// Engine and supervisor, over what memory is free.
+pub struct Processes {
+    supervisor: Supervisor,
+    root: FileTree,
+}
+
+/// A program and how it ends if it is left alone.
+struct Program {
+    wasm: Vec<u8>,
+    ends: fn(&Exit) -> bool,
+    /// It never does.
+    must_be_killed: bool,
+}
+
+impl Processes {
+    /// Starts them.
+    pub fn start() -> Result<Self, String> {
+        let free_bytes = frames::statistics().free * PAGE_BYTES;
+        let budget = Budget::new(free_bytes.saturating_sub(KERNEL_SHARE_BYTES + free_bytes / 8));
+        let engine = Engine::new(EngineOptions {
+            code_memory: Some(code_memory::new()),
+            cache_bytes: 0,
+            compile_threads: None,
+            compile_thread_start: None,
+            pooled_processes: PROCESSES_MAX as u32,
+        })
+        .map_err(|error| error.to_string())?;
+        let supervisor = Supervisor::new(
+            engine,
+            SupervisorOptions {
+                budget,
+                processes_max: PROCESSES_MAX,
+                interfaces: Vec::new(),
+                cpu_clock: None,
+            },
+        )
+        .map_err(|error| error.to_string())?;
+        let charge = Arc::new(BudgetCharge(Budget::new(TREE_BYTES)));
+        let start = Timestamp {
+            seconds: 0,
+            nanoseconds: 0,
+        };
+        let tree = Tmpfs::new(charge, start).map_err(|error| error.to_string())?;
+        Ok(Self {
+            supervisor,
+            root: FileTree::new(tree),
+        })
+    }
+
+    fn spawn(&self, wasm: &[u8]) -> Result<Process, LaunchError> {
+        self.supervisor.spawn(Launch {
+            program: ProgramImage {
+                name: "program".to_owned(),
+                wasm: Some(WasmBytes::Shared(wasm.into())),
+                precompiled: None,
+            },
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            stdin: Arc::new(NoInput),
+            stdout: Arc::new(Discard),
+            stderr: Arc::new(Discard),
+            terminal: None,
+            root: self.root.clone(),
+            root_rights: Rights::ReadWrite,
+            limits: ProcessLimits::with_memory(self.supervisor.budget().limit_bytes()),
+            jit: false,
+        })
+    }
+
+    /// What was killed while it was compiled goes when the compiler is done.
+    fn are_gone(&self) -> Result<(), String> {
+        for _ in 0..600 {
+            if self.supervisor.list().is_empty() && self.supervisor.budget().used_bytes() == 0 {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        let left = self.supervisor.list().len();
+        let used = self.supervisor.budget().used_bytes();
+        Err(format!(
+            "{left} processes are left, and {used} bytes of the budget are used"
+        ))
+    }
+}
+
+/// Programs of every kind, half of them killed.
+pub fn storm(storm: &Storm) -> Result<(), String> {
+    let processes = storm.processes()?;
+    thread::scope(|scope| {
+        let starters: Vec<_> = (0..STARTERS)
+            .map(|number| {
+                let random = storm.random(3000 + number as u64);
+                scope.spawn(move || start_again_and_again(processes, random))
+            })
+            .collect();
+        starters
+            .into_iter()
+            .try_for_each(|starter| starter.join().unwrap_or_else(|_| Err("a panic".to_owned())))
+    })?;
+    if storm.has_defect("leak-process") {
+        let left = processes.spawn(&command("(loop (br 0)) i32.const 0"));
+        left.map_err(|error| error.to_string())?;
+    }
+    processes.are_gone()
+}
+
+/// Several take all the memory that there is, again and again.
+pub fn exhaustion(storm: &Storm) -> Result<(), String> {
+    let processes = storm.processes()?;
+    let taking = command_with(
+        "(memory 1)",
+        "(loop $l
+           (if (i32.ne (memory.grow (i32.const 16)) (i32.const -1))
+             (then
+               (local.set 0 (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 4096)))
+               (loop $t
+                 (i32.store (local.get 0) (i32.const 1))
+                 (local.set 0 (i32.sub (local.get 0) (i32.const 4096)))
+                 (br_if $t (i32.gt_u (local.get 0)
+                   (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 1048576)))))
+               (br $l))))
+         i32.const 0",
+    );
+    thread::scope(|scope| {
+        let growers: Vec<_> = (0..GROWERS)
+            .map(|_| scope.spawn(|| (0..TAKES).try_for_each(|_| take(processes, &taking))))
+            .collect();
+        growers
+            .into_iter()
+            .try_for_each(|grower| grower.join().unwrap_or_else(|_| Err("a panic".to_owned())))
+    })?;
+    processes.are_gone()
+}
+
+/// The end is its own, or a sentence about memory.
+fn take(processes: &Processes, wasm: &[u8]) -> Result<(), String> {
+    match processes.spawn(wasm).map(|process| process.wait()) {
+        Ok(Exit::Code(0)) | Err(LaunchError::Memory(_)) => Ok(()),
+        Ok(Exit::Unusable(sentence)) if sentence.contains("memory") => Ok(()),
+        Ok(other) => Err(format!(
+            "a program that takes all memory ended so: {other:?}"
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn start_again_and_again(processes: &Processes, mut random: Random) -> Result<(), String> {
+    for _ in 0..STARTS {
+        let program = Program::any(&mut random);
+        let process = match processes.spawn(&program.wasm) {
+            Ok(process) => process,
+            Err(LaunchError::Memory(_) | LaunchError::TooManyProcesses(_)) => {
+                thread::sleep(Duration::from_millis(10));
+                continue;
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        let is_killed = program.must_be_killed || random.below(2) == 0;
+        if is_killed {
+            wait_a_moment(&mut random);
+            process.kill();
+        }
+        let exit = process.wait();
+        let is_well = (program.ends)(&exit) || is_killed && exit == Exit::Killed;
+        let had_no_memory =
+            matches!(&exit, Exit::Unusable(sentence) if sentence.contains("memory"));
+        if !is_well && !had_no_memory {
+            return Err(format!("a program ended so: {exit:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// From nothing to as long as it takes to compile.
+fn wait_a_moment(random: &mut Random) {
+    match random.below(4) {
+        0 => {}
+        1 => (0..random.below(50)).for_each(|_| thread::yield_now()),
+        2 => (0..random.below(100_000)).for_each(|_| std::hint::spin_loop()),
+        _ => thread::sleep(Duration::from_micros(random.below(40_000) as u64)),
+    }
+}
+
+impl Program {
+    fn any(random: &mut Random) -> Self {
+        let number = random.below(1_000_000);
+        let program = |wasm, ends: fn(&Exit) -> bool, must_be_killed| Self {
+            wasm,
+            ends,
+            must_be_killed,
+        };
+        let trapped: fn(&Exit) -> bool = |exit| matches!(exit, Exit::Trap { .. });
+        let well: fn(&Exit) -> bool = |exit| *exit == Exit::Code(0);
+        match random.below(8) {
+            0 => program(
+                command(&format!("i32.const {number} drop i32.const 0")),
+                well,
+                false,
+            ),
+            1 => program(command("unreachable"), trapped, false),
+            2 => program(
+                command("(i32.div_u (i32.const 1) (i32.const 0))"),
+                trapped,
+                false,
+            ),
+            3 => program(
+                command_with("(memory 1)", "(i32.load (i32.const 65536))"),
+                trapped,
+                false,
+            ),
+            4 => program(
+                command(&format!(
+                    "i32.const {number} drop (loop (br 0)) i32.const 0"
+                )),
+                well,
+                true,
+            ),
+            5 => program(touching(number), well, false),
+            6 => program(sleeping(number as u64 * 20), well, false),
+            _ => program(slow_to_compile(number), well, false),
+        }
+    }
+}
+
+/// A component whose `wasi:cli/run` is `body`.
+fn command(body: &str) -> Vec<u8> {
+    command_with("", body)
+}
+
+fn command_with(items: &str, body: &str) -> Vec<u8> {
+    component(
+        "",
+        "",
+        &format!(r#"{items} (func (export "run") (result i32) (local i32) {body})"#),
+    )
+}
+
+fn component(imports: &str, with: &str, items: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            {imports}
+            (core module $main {items})
+            (core instance $main (instantiate $main {with}))
+            (func $run (result (result)) (canon lift (core func $main "run")))
+            (instance $command (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.6" (instance $command)))"#
+    );
+    wat::parse_str(text).unwrap_or_default()
+}
+
+/// Takes a page fault for each of its pages.
+fn touching(number: usize) -> Vec<u8> {
+    command_with(
+        "(memory 64)",
+        &format!(
+            "(loop $l
+               (i32.store (local.get 0) (i32.const {number}))
+               (br_if $l (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 4096))) (i32.const 4190000))))
+             i32.const 0"
+        ),
+    )
+}
+
+/// Blocks in a host call.
+fn sleeping(duration_ns: u64) -> Vec<u8> {
+    component(
+        r#"(import "wasi:io/poll@0.2.6" (instance $poll
+             (export "pollable" (type $pollable (sub resource)))
+             (export "[method]pollable.block" (func (param "self" (borrow $pollable))))))
+           (alias export $poll "pollable" (type $pollable))
+           (import "wasi:clocks/monotonic-clock@0.2.6" (instance $clock
+             (alias outer 1 $pollable (type $outer-pollable))
+             (export "pollable" (type $own-pollable (eq $outer-pollable)))
+             (export "subscribe-duration" (func (param "when" u64) (result (own $own-pollable))))))
+           (core func $block (canon lower (func $poll "[method]pollable.block")))
+           (core func $subscribe (canon lower (func $clock "subscribe-duration")))"#,
+        r#"(with "host" (instance (export "block" (func $block)) (export "subscribe" (func $subscribe))))"#,
+        &format!(
+            r#"(import "host" "block" (func $block (param i32)))
+               (import "host" "subscribe" (func $subscribe (param i64) (result i32)))
+               (func (export "run") (result i32)
+                 (call $block (call $subscribe (i64.const {duration_ns}))) i32.const 0)"#
+        ),
+    )
+}
+
+/// Code enough to be killed while it is compiled.
+fn slow_to_compile(number: usize) -> Vec<u8> {
+    let joins: String = (0..200)
+        .map(|index| {
+            let local = index % 50;
+            format!(
+                "(if (local.get 0) (then (local.set {local} (i32.const {})))) ",
+                index + number
+            )
+        })
+        .collect();
+    let locals = "i32 ".repeat(50);
+    component(
+        "",
+        "",
+        &format!(
+            r#"(func $slow (result i32) (local {locals}) {joins} i32.const 0)
+               (func (export "run") (result i32) call $slow)"#
+        ),
+    )
+}
