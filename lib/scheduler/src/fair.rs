@@ -283,8 +283,9 @@ impl FairQueue {
         if wanted == entity.weight() {
             return;
         }
-        let lag = self.average().wrapping_sub(entity.virtual_time()) as i64;
-        self.subtract(entity);
+        let average = self.average();
+        let lag = average.wrapping_sub(entity.virtual_time()) as i64;
+        self.subtract(entity, average);
         self.place(entity, lag);
     }
 
@@ -321,7 +322,7 @@ impl FairQueue {
         entity.weight.store(weight, Relaxed);
         let limit = entity.lag_limit();
         let mut lag = lag.clamp(-limit, limit);
-        if self.weights > 0 {
+        if self.weights > 0 && lag != 0 {
             // Joining moves V towards the thread: more is asked, so that what remains is its lag.
             lag = (lag * (self.weights + i64::from(weight)) / self.weights).clamp(-limit, limit);
         }
@@ -336,14 +337,14 @@ impl FairQueue {
     /// Uncounts a thread and keeps its lag.
     fn forget(&mut self, entity: &Entity, now_ns: u64) {
         let limit = entity.lag_limit();
-        let lag = self.average().wrapping_sub(entity.virtual_time()) as i64;
+        let average = self.average();
+        let lag = average.wrapping_sub(entity.virtual_time()) as i64;
         entity.lag.store(lag.clamp(-limit, limit), Relaxed);
         entity.left_ns.store(now_ns, Relaxed);
-        self.subtract(entity);
+        self.subtract(entity, average);
     }
 
-    fn subtract(&mut self, entity: &Entity) {
-        let average = self.average();
+    fn subtract(&mut self, entity: &Entity, average: u64) {
         self.weights -= entity.weight();
         self.weighted -= entity.weight() * entity.virtual_time().wrapping_sub(self.zero) as i64;
         if self.weights == 0 {

@@ -181,6 +181,8 @@ pub struct Choice {
     pub next: Option<u32>,
     /// Threads were set aside: [`move_displaced`] must be called on this CPU as soon as another thread runs.
     pub has_displaced: bool,
+    /// When the next thread's slice ends, if others wait for it.
+    pub slice_end_ns: Option<u64>,
 }
 
 /// Decides who runs next on `cpu`, where `me` runs.
@@ -193,6 +195,7 @@ pub fn choose<M: Machine>(machine: &M, cpu: u32, me: u32, leaving: Leaving, now_
         Choice {
             next,
             has_displaced: queue.has_misplaced(),
+            slice_end_ns: queue.slice_end_ns(machine),
         }
     });
     if choice.next.is_none() {
@@ -284,8 +287,8 @@ pub struct Local {
     pub cpu: u32,
     /// The running thread must give way as soon as it may.
     pub give_way: bool,
-    /// Somebody began to wait here: the end of the slice must be timed.
-    pub contended: bool,
+    /// Somebody began to wait here: the end of the slice must be timed, and this is when it is.
+    pub contended_until_ns: Option<u64>,
     /// It waits although others may be idle, because the running thread is expected to stop.
     pub hands_over: bool,
 }
@@ -365,9 +368,10 @@ fn place<M: Machine>(machine: &M, here: u32, id: u32, waker_sleeps: bool, now_ns
 
 fn enqueue<M: Machine>(machine: &M, here: u32, cpu: u32, id: u32, now_ns: u64) -> Local {
     let state = machine.cpu(cpu);
-    let (joined, is_free) = state.change(|queue| {
+    let (joined, is_free, slice_end_ns) = state.change(|queue| {
         let joined = queue.join(machine, id, now_ns);
-        (joined, queue.current().is_none())
+        let is_free = queue.current().is_none();
+        (joined, is_free, queue.slice_end_ns(machine))
     });
     let give_way = is_free || joined == Joined::Preempts;
     let contended = joined == (Joined::Waits { is_first: true });
@@ -375,7 +379,7 @@ fn enqueue<M: Machine>(machine: &M, here: u32, cpu: u32, id: u32, now_ns: u64) -
         return Local {
             cpu,
             give_way,
-            contended,
+            contended_until_ns: slice_end_ns.filter(|_| contended),
             hands_over: false,
         };
     }
@@ -428,7 +432,7 @@ pub fn move_displaced<M: Machine>(machine: &M, cpu: u32, now_ns: u64) -> Local {
     {
         let local = place(machine, cpu, id, false, now_ns);
         all.give_way |= local.give_way;
-        all.contended |= local.contended;
+        all.contended_until_ns = all.contended_until_ns.or(local.contended_until_ns);
     }
     all
 }

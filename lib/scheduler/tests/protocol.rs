@@ -430,7 +430,7 @@ fn pinning() -> Vec<Step> {
 
 fn runs() -> usize {
     let runs = std::env::var("KPIO_MODEL_RUNS").ok();
-    runs.and_then(|runs| runs.parse().ok()).unwrap_or(1500)
+    runs.and_then(|runs| runs.parse().ok()).unwrap_or(1000)
 }
 
 fn explore(body: impl Fn() + Send + Sync + 'static) {

@@ -196,7 +196,7 @@ impl Simulation {
         match (self.running[here as usize], local.give_way) {
             (None, true) => self.go_on(here),
             (Some(_), true) => self.switch(here, Leaving::Preempted),
-            (Some(_), false) if local.contended => self.arm(here),
+            (Some(_), false) if local.contended_until_ns.is_some() => self.arm(here),
             _ => {}
         }
     }

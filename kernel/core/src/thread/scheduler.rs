@@ -248,10 +248,17 @@ fn decide(me: &'static Thread, leaving: Leaving, now_ns: u64) -> Option<&'static
     let idle = || state.own.idle_thread.load(Ordering::Relaxed);
     let next = by_slot(choice.next.unwrap_or_else(idle));
     if next.slot == me.slot {
-        arm_timer(state, cpu, UNARMED);
+        arm_timer(state, choice.slice_end_ns.unwrap_or(UNARMED));
         return None;
     }
     note_switch(state, cpu, (me, leaving), next, now_ns);
+    if leaving == Leaving::Idle {
+        // Others may have put somebody into the queue, without an interrupt, since it was looked at.
+        let slice_end_ns = policy::slice_end_ns(&Kernel, cpu);
+        arm_timer(state, slice_end_ns.unwrap_or(UNARMED));
+    } else {
+        arm_timer(state, choice.slice_end_ns.unwrap_or(UNARMED));
+    }
     Some(next)
 }
 
@@ -281,7 +288,6 @@ fn note_switch(
     } else if state.is_idle_thread(to) {
         own.idle_since_ns.store(now_ns, Ordering::Relaxed);
     }
-    arm_timer(state, cpu, UNARMED);
 }
 
 /// Makes a new thread runnable.
@@ -301,7 +307,7 @@ pub(super) fn wake(thread: &Thread, hint: WakeHint, interrupts: interrupts::Disa
     let id = thread.id().as_u64();
     let local = policy::wake(&Kernel, cpu, waker, thread.slot, hint, now_ns);
     trace::point(Kind::Wake, 0, id, u64::from(local.cpu));
-    follow_up(state, cpu, is_idle, local, now_ns);
+    follow_up(state, is_idle, local, now_ns);
     if !local.give_way || is_idle || in_interrupt {
         return;
     }
@@ -313,16 +319,20 @@ pub(super) fn wake(thread: &Thread, hint: WakeHint, interrupts: interrupts::Disa
 }
 
 /// Does on this CPU what followed from putting a thread into its queue.
-fn follow_up(state: &CpuState, cpu: u32, is_idle: bool, local: Local, now_ns: u64) {
-    if is_idle && (local.give_way || local.contended) {
-        // The idle loop looks before it halts, and the interrupt that brought us here ends its halt.
-        state.shared.attention.ask();
-    } else if local.give_way {
-        state.own.must_give_way.store(true, Ordering::Relaxed);
-    } else if local.hands_over {
-        arm_timer(state, cpu, now_ns + HAND_OVER_PATIENCE_NS);
-    } else if local.contended {
-        arm_timer(state, cpu, UNARMED);
+fn follow_up(state: &CpuState, is_idle: bool, local: Local, now_ns: u64) {
+    let Some(slice_end_ns) = local.contended_until_ns else {
+        if local.give_way && is_idle {
+            // The idle loop looks before it halts, and the interrupt that brought us here ends its halt.
+            state.shared.attention.ask();
+        } else if local.give_way {
+            state.own.must_give_way.store(true, Ordering::Relaxed);
+        }
+        return;
+    };
+    if local.hands_over {
+        arm_timer(state, slice_end_ns.min(now_ns + HAND_OVER_PATIENCE_NS));
+    } else {
+        arm_timer(state, slice_end_ns);
     }
 }
 
@@ -342,7 +352,7 @@ fn look(state: &CpuState, cpu: u32, now_ns: u64) {
     if policy::look(&Kernel, cpu, Some(me.slot), now_ns) {
         state.own.must_give_way.store(true, Ordering::Relaxed);
     }
-    arm_timer(state, cpu, UNARMED);
+    arm_timer(state, policy::slice_end_ns(&Kernel, cpu).unwrap_or(UNARMED));
 }
 
 /// Wakes the thread at `deadline_ns` if nothing else does. Returns the CPU that keeps the timeout.
@@ -375,7 +385,8 @@ pub(crate) fn on_timer() {
         policy::offer(&Kernel, cpu, CpuSet::MAX);
     }
     look(state, cpu, now_ns);
-    arm_timer(state, cpu, UNARMED);
+    // For the next timeout; `look` does it only where a thread runs.
+    arm_timer(state, UNARMED);
 }
 
 fn wake_due(state: &CpuState, now_ns: u64) {
@@ -406,11 +417,10 @@ fn is_timer_late_for(state: &CpuState, wanted_ns: u64) -> bool {
     wanted_ns < armed_ns || armed_ns <= time::monotonic_ns()
 }
 
-/// Sets this CPU's timer to the next thing that time brings, `latest_ns` at the latest.
-fn arm_timer(state: &CpuState, cpu: u32, latest_ns: u64) {
-    let slice_ns = policy::slice_end_ns(&Kernel, cpu).unwrap_or(UNARMED);
+/// Sets this CPU's timer to the next timeout, or to `latest_ns` if that is earlier.
+fn arm_timer(state: &CpuState, latest_ns: u64) {
     let timeout_ns = state.next_timeout_ns.load(Ordering::Relaxed);
-    let wanted_ns = slice_ns.min(timeout_ns).min(latest_ns);
+    let wanted_ns = timeout_ns.min(latest_ns);
     if wanted_ns != UNARMED && is_timer_late_for(state, wanted_ns) && interrupt::is_ready() {
         state.own.armed_ns.store(wanted_ns, Ordering::Relaxed);
         interrupt::arm_timer(wanted_ns);
@@ -458,7 +468,7 @@ fn runs_something(state: &CpuState) -> bool {
         return true;
     }
     let local = policy::move_displaced(&Kernel, cpu, now_ns);
-    follow_up(state, cpu, true, local, now_ns);
+    follow_up(state, true, local, now_ns);
     false
 }
 

@@ -20,7 +20,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use kernel_machine::cpu::context::Context;
 use kernel_machine::cpu::interrupts;
 use kernel_machine::cpu::thread_pointer::ThreadBlock;
-use kernel_machine::memory::PAGE_LEN;
+use kernel_machine::memory::{PAGE_LEN, page_table};
 use kernel_machine::sync::{IrqLock, STACK_RESERVE_BYTES};
 use lib_index_list::List;
 use lib_scheduler::cpu_clock::CpuClock;
@@ -479,8 +479,10 @@ pub(super) fn trim_own_stack(thread: &Thread) {
     let depth = &raw const marker as usize;
     let stack = thread.stack();
     let kept_from = depth.saturating_sub(KEPT_STACK_BYTES) & !(PAGE_LEN - 1);
-    if stack.contains(&depth) && kept_from > stack.start {
-        // Fails where nothing is mapped that could be given back.
+    // A stack is touched page by page (compilers probe large frames), so one look tells whether it was deeper.
+    let was_deeper = || page_table::peek(kept_from as u64 - 8).is_some();
+    if stack.contains(&depth) && kept_from > stack.start && was_deeper() {
+        // Fails only for a range that is not ours.
         let _trimmed = regions::discard(stack.start, kept_from - stack.start);
     }
 }
@@ -514,5 +516,25 @@ pub(super) fn for_each_used(visit: &mut dyn FnMut(&Thread)) {
         if used && !by_slot(slot).life.is_vacant() {
             visit(by_slot(slot));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_falls_out_of_the_cache() {
+        let mut cache = Cache::EMPTY;
+        for slot in 0..CACHED_MAX as u32 {
+            assert_eq!(cache.insert(slot), None);
+        }
+        assert_eq!(cache.insert(100), Some(0));
+        assert_eq!(cache.take(|slot| slot < 100), Some(CACHED_MAX as u32 - 1));
+        assert_eq!(cache.take(|slot| slot == 1), Some(1));
+        assert_eq!(cache.take(|slot| slot == 1), None);
+        assert_eq!(cache.insert(101), None);
+        let rest: [u32; CACHED_MAX - 1] = core::array::from_fn(|_| cache.remove(0));
+        assert_eq!((rest[0], rest[CACHED_MAX - 2], cache.len), (2, 101, 0));
     }
 }

@@ -21,7 +21,7 @@ mod ring;
 
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-use kernel_core::thread::{self, SpawnRequest};
+use kernel_core::thread::{self, Class, SpawnRequest};
 use kernel_core::{console, futex, interrupt, platform, screen, time};
 use kernel_machine::platform::i8042::{Controller, Device, Received};
 use kernel_machine::sync::IrqLock;
@@ -203,6 +203,7 @@ impl Server {
     }
 
     fn run(&mut self) {
+        thread::set_class(Class::Interactive);
         loop {
             let seen = ARRIVED.load(Ordering::Acquire);
             let (received, has_lost) = {
