@@ -57,6 +57,16 @@ impl Ledger {
         Err(complaint)
     }
 
+    /// Waits until no other threads exist than then: those that were detached are cleaned up by another.
+    pub fn await_threads(&self) {
+        for _ in 0..LOOKS {
+            if Self::now().threads == self.threads {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn difference(&self, now: &Self) -> String {
         let mut complaint = String::new();
         for (owner, name) in OWNERS {

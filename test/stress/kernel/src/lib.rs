@@ -131,8 +131,10 @@ fn run(licence: Licence, words: &str) {
 /// One round to fill caches, then the rounds that count; returns how many there were.
 fn repeat(storm: &mut Storm, rounds: u64, minutes: u64, make: Make) -> Result<u64, String> {
     let end_ns = time::monotonic_ns() + minutes * 60_000_000_000;
+    let start = Ledger::now();
     storm.round = 0;
     make(storm)?;
+    start.await_threads();
     let mut round = 0;
     while round < rounds || time::monotonic_ns() < end_ns {
         round += 1;

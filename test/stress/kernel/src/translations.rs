@@ -9,7 +9,7 @@ use kernel_machine::memory::{PAGE_LEN, probe};
 
 use crate::Storm;
 
-const TURNS: u64 = 1_000;
+const TURNS: u64 = 300;
 const PAGES: usize = 8;
 
 /// One CPU discards pages and stores into them anew; the others, which keep looking at them, see zero or the newer
