@@ -16,6 +16,7 @@ use crate::trace::{self, Kind, profile};
 use crate::{fault, screen, thread, trap_delivery};
 
 pub(crate) fn handle(trap: &mut Trap<'_>) {
+    mailbox::wake();
     match trap.vector() {
         vector::PAGE_FAULT => handle_page_fault(trap),
         vector::NMI => handle_nmi(trap),

@@ -18,9 +18,6 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Most CPUs: bits of a word.
-pub const CPUS_MAX: usize = 64;
-
 /// Up to this many pages are forgotten one by one; for more, everything is.
 pub const PAGES_MAX: usize = 32;
 

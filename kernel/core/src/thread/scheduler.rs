@@ -452,7 +452,7 @@ pub(super) fn idle_once() {
     poll(state);
     let _interrupts = interrupts::Disabled::enter();
     if state.shared.attention.stop_polling() {
-        interrupts::wait_for_one();
+        mailbox::sleep_until_interrupt();
     }
 }
 

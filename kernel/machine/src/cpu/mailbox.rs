@@ -1,12 +1,15 @@
 //! TLB shoot-down.
 //!
 //! Law: a CPU that took rights away asks every other running CPU to forget its translations and waits
-//! until each has answered. Requests are counted: `asked[cpu]` only grows, and a CPU answers by flushing and
-//! then storing the count it saw before the flush. Any CPU that spins with interrupts off answers while it
-//! spins ([`answer`]), so two CPUs may shoot at each other and no lock holder is waited for in vain.
-//! The caller may hold locks only if their waiters answer (all [`crate::sync::IrqLock`]s do).
+//! until each has answered; a CPU that sleeps forgets all of them when it wakes instead, before anything else
+//! ([`sleep_until_interrupt`], [`wake`]). The protocol is `lib/shootdown`; here are the interrupts and the instructions. Any
+//! CPU that spins with interrupts off answers while it spins ([`answer`]), so two CPUs may shoot at each other and no lock
+//! holder is waited for in vain. The caller may hold locks only if their waiters answer (all
+//! [`crate::sync::IrqLock`]s do).
 
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use lib_shootdown::{Mailbox, Mailboxes, Stale};
 
 use super::provoke::Licence;
 use super::{CPUS_MAX, index, interrupts};
@@ -15,7 +18,9 @@ use super::{CPUS_MAX, index, interrupts};
 pub type Sender = fn(cpu: u32);
 
 /// Up to this many pages are forgotten one by one; for more, everything is.
-pub const FLUSH_PAGES_MAX: usize = 32;
+pub const FLUSH_PAGES_MAX: usize = lib_shootdown::PAGES_MAX;
+
+static MAILBOXES: Mailboxes<AtomicU64, CPUS_MAX> = Mailboxes([const { Mailbox::EMPTY }; CPUS_MAX]);
 
 /// Is told when a shoot-down on several CPUs begins and ends, and how many pages it is about (0: all).
 pub type Observer = fn(begins: bool, pages: usize);
@@ -23,8 +28,6 @@ pub type Observer = fn(begins: bool, pages: usize);
 static OBSERVER: AtomicUsize = AtomicUsize::new(0);
 static SENDER: AtomicUsize = AtomicUsize::new(0);
 static ONLINE: AtomicU64 = AtomicU64::new(1);
-static ASKED: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
-static ANSWERED: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
 static ROUNDS: AtomicU64 = AtomicU64::new(0);
 
 /// Proof that every CPU has forgotten all translations that were changed before.
@@ -75,28 +78,32 @@ pub fn rounds() -> u64 {
 /// Makes every CPU forget. `pages` are the changed pages' addresses where they are few and known.
 pub fn flush_everywhere(pages: Option<&[u64]>) -> Flushed {
     let _interrupts = interrupts::Disabled::enter();
-    flush_here(pages);
+    let stale = match pages {
+        Some(pages) if !pages.is_empty() && pages.len() <= FLUSH_PAGES_MAX => Stale::Pages(pages),
+        _ => Stale::All,
+    };
+    forget_here(stale);
     let others = online_mask() & !(1 << index());
     if others != 0 {
         ROUNDS.fetch_add(1, Ordering::Relaxed);
         observe(true, pages);
-        ask(others);
-        await_answers(others);
+        MAILBOXES.request(index() as usize, others, stale, send, || {
+            answer();
+            core::hint::spin_loop();
+        });
         observe(false, pages);
     }
     Flushed(())
 }
 
-fn flush_here(pages: Option<&[u64]>) {
-    match pages {
-        Some(pages) if !pages.is_empty() && pages.len() <= FLUSH_PAGES_MAX => {
-            pages.iter().for_each(|page| super::flush_page(*page))
-        }
-        _ => super::flush_translations(),
+fn forget_here(stale: Stale<'_>) {
+    match stale {
+        Stale::Pages(pages) => pages.iter().for_each(|page| super::flush_page(*page)),
+        Stale::All => super::flush_translations(),
     }
 }
 
-fn ask(others: u64) {
+fn send(cpu: usize) {
     let sender = SENDER.load(Ordering::Acquire);
     assert!(
         sender != 0,
@@ -104,30 +111,25 @@ fn ask(others: u64) {
     );
     // SAFETY: only `init` stores here, and it stores a `Sender`.
     let send: Sender = unsafe { core::mem::transmute(sender) };
-    for cpu in bits(others) {
-        ASKED[cpu as usize].fetch_add(1, Ordering::SeqCst);
-        send(cpu);
-    }
-}
-
-fn await_answers(others: u64) {
-    for cpu in bits(others) {
-        let wanted = ASKED[cpu as usize].load(Ordering::SeqCst);
-        while (wanted.wrapping_sub(ANSWERED[cpu as usize].load(Ordering::SeqCst)) as i32) > 0 {
-            answer();
-            core::hint::spin_loop();
-        }
-    }
+    send(cpu as u32);
 }
 
 /// Answers what other CPUs ask of this one. Called by the interrupt and by everything that spins.
 pub fn answer() {
-    let me = index() as usize;
-    let asked = ASKED[me].load(Ordering::SeqCst);
-    if ANSWERED[me].load(Ordering::Relaxed) != asked {
-        super::flush_translations();
-        ANSWERED[me].store(asked, Ordering::SeqCst);
-    }
+    MAILBOXES.answer(index() as usize, forget_here);
+}
+
+/// With interrupts off: waits for one as a CPU that is not asked to forget. It comes back with interrupts off. Until the
+/// interrupt's handler, or this function, has called [`wake`], nothing is touched whose translation may change.
+pub fn sleep_until_interrupt() {
+    MAILBOXES.sleep(index() as usize);
+    interrupts::wait_for_one();
+    wake();
+}
+
+/// The first thing that a trap does: a CPU that slept forgets what changed meanwhile.
+pub fn wake() {
+    MAILBOXES.wake(index() as usize, super::flush_translations);
 }
 
 /// The indices of the bits set in `mask`, lowest first.
