@@ -6,6 +6,8 @@
 
 use core::fmt;
 
+use kernel_machine::cpu::trap::Trap;
+
 #[cfg(feature = "checks")]
 use kernel_machine::checks as machine_checks;
 
@@ -28,6 +30,7 @@ pub(crate) fn init() {
     #[cfg(feature = "checks")]
     {
         machine_checks::init(crate::fault::stop_with);
+        crate::watchdog::init();
         for (outer, inner) in LOCK_ORDER {
             machine_checks::locks::declare(outer, inner);
         }
@@ -49,6 +52,40 @@ pub(crate) fn write_state(_out: &mut dyn fmt::Write) -> fmt::Result {
     #[cfg(feature = "checks")]
     machine_checks::locks::write_state(_out)?;
     Ok(())
+}
+
+/// Looks at the other CPUs, if nobody has for a while.
+pub(crate) fn look_at_others() {
+    #[cfg(feature = "checks")]
+    crate::watchdog::look();
+}
+
+/// Whether an interrupt that cannot be masked was the watchdog's.
+#[cfg_attr(
+    not(feature = "checks"),
+    expect(unused_variables, reason = "with checks it is looked at")
+)]
+pub(crate) fn is_question(trap: &Trap<'_>) -> bool {
+    #[cfg(feature = "checks")]
+    return crate::watchdog::answer(trap);
+    #[cfg(not(feature = "checks"))]
+    false
+}
+
+/// When this CPU is to look at the others again, if it has to.
+pub(crate) fn next_look_ns() -> Option<u64> {
+    #[cfg(feature = "checks")]
+    return crate::watchdog::next_look_ns();
+    #[cfg(not(feature = "checks"))]
+    None
+}
+
+/// A CPU that had nothing to do handles an interrupt.
+pub(crate) fn woke_up() {
+    #[cfg(feature = "checks")]
+    if machine_checks::context::has_woken() {
+        crate::watchdog::woke_up();
+    }
 }
 
 /// Says in the log what the checks have seen.

@@ -153,6 +153,12 @@ pub(crate) fn stop_at(trap: &Trap<'_>, sentence: fmt::Arguments<'_>) -> ! {
     )
 }
 
+/// Ends everything because of what some CPU did that had these registers; without them, it is this one.
+#[cfg(feature = "checks")]
+pub(crate) fn stop_at_frame(sentence: fmt::Arguments<'_>, frame: Option<&Frame>) -> ! {
+    stop_everything(sentence, frame)
+}
+
 /// Ends everything because a landing pad was entered while it was in use.
 pub(crate) fn stop_at_lost_pad(frame: &Frame, slot: u8) -> ! {
     let vector = frame.vector();
@@ -289,6 +295,21 @@ fn write_place(
             writeln!(out, "  {address:016x} (code of a program)")
         }
         None => writeln!(out, "  {address:016x} ?"),
+    }
+}
+
+/// An address of code with the name of its function.
+#[cfg(feature = "checks")]
+pub(crate) struct Named(pub u64);
+
+#[cfg(feature = "checks")]
+impl fmt::Display for Named {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let symbols = CONTEXT.get().and_then(|context| context.symbols.as_ref());
+        match symbols.and_then(|symbols| symbols.lookup(self.0)) {
+            Some(symbol) => write!(out, "{:#x} ({})", self.0, symbol.name),
+            None => write!(out, "{:#x}", self.0),
+        }
     }
 }
 

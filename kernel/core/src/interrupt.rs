@@ -240,6 +240,15 @@ pub(crate) fn send(cpu: u32, vector: u8) {
     }
 }
 
+/// Interrupts another CPU in a way that it cannot mask.
+#[cfg(feature = "checks")]
+pub(crate) fn send_nmi(cpu: u32) {
+    let apic_id = APIC_IDS[cpu as usize].load(Ordering::Acquire) as u32;
+    while local_apic().send_nmi(Destination::One(apic_id)).is_err() {
+        core::hint::spin_loop();
+    }
+}
+
 /// Stops all other CPUs by an interrupt that cannot be masked.
 pub(crate) fn stop_other_cpus() {
     if cpu::online_count() > 1

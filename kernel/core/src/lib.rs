@@ -35,6 +35,8 @@ pub mod time;
 pub mod trace;
 pub mod trap_delivery;
 mod traps;
+#[cfg(feature = "checks")]
+mod watchdog;
 
 /// The kernel's heap.
 pub mod heap {

@@ -13,7 +13,7 @@ use crate::interrupt::{self, vector as interrupt_vector};
 use crate::memory::{FaultAccess, FaultOutcome, code, resolve_fault, resolve_kernel_fault};
 use crate::thread::scheduler;
 use crate::trace::{self, Kind, profile};
-use crate::{fault, screen, thread, trap_delivery};
+use crate::{checks, fault, screen, thread, trap_delivery};
 
 pub(crate) fn handle(trap: &mut Trap<'_>) {
     mailbox::wake();
@@ -105,6 +105,9 @@ fn handle_nmi(trap: &mut Trap<'_>) {
     if fault::is_stopping() {
         fault::stop_for_report();
     }
+    if checks::is_question(trap) {
+        return;
+    }
     fault::stop_at(
         trap,
         format_args!("non-maskable interrupt that nobody asked for"),
@@ -122,10 +125,12 @@ fn handle_interrupt(trap: &mut Trap<'_>) {
 fn serve_interrupt(trap: &Trap<'_>) {
     let vector = trap.vector();
     let _top_half = TopHalf::enter(vector);
+    checks::woke_up();
     if vector == interrupt_vector::TIMER {
         trace::point(Kind::TimerBegin, 0, 0, 0);
         interrupt::local_apic().end_of_interrupt();
         scheduler::on_timer();
+        checks::look_at_others();
         profile::on_timer(trap);
         trace::point(Kind::TimerEnd, 0, 0, 0);
     } else {

@@ -13,8 +13,9 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use crate::checks::context;
 use crate::checks::locks::{self, Class};
-use crate::cpu::{self, interrupts};
+use crate::cpu::{self, interrupts, provoke};
 
 /// Stack that code with interrupts off may use without faulting, in bytes below the taker of a lock.
 pub const STACK_RESERVE_BYTES: usize = 16 * 1024;
@@ -90,6 +91,13 @@ impl<T: ?Sized> IrqLock<T> {
         })
     }
 
+    /// Leaves the lock taken as a guard does that is lost: for tests of what is said about that.
+    pub fn lose(&self, _: &provoke::Licence) {
+        while !self.try_acquire() {
+            core::hint::spin_loop();
+        }
+    }
+
     /// By which the checks know it.
     fn address(&self) -> usize {
         core::ptr::from_ref(&self.locked) as usize
@@ -109,6 +117,7 @@ impl<T: ?Sized> IrqLock<T> {
         );
         while self.locked.load(Ordering::Relaxed) {
             cpu::mailbox::answer();
+            context::spins();
             core::hint::spin_loop();
         }
     }

@@ -66,6 +66,9 @@ const DEFECTS: &[Defect] = &[
     defect("heap-overrun", &["the heap's block of 72 bytes at 0x", " was written past its end: byte 72 is 0x01", "provoke::heap_overrun"]),
     defect("heap-written-after-free", &["the heap's block of ", " was written after the thread in slot ", " freed it: byte ", "provoke::heap_write_after_free"]),
     defect("frame-written-after-free", &["frame 0x", " was written after it was freed: byte 0x800 is 0x01; its last owner was: stacks", "write_to_free_frame"]),
+    defect("stuck-cpu", &["cpu ", " is stuck: for ", "it has had interrupts off and run, last at 0x", "defects::spin", "backtrace:", "defects::spin", "run_thread"]),
+    defect("deadlock-of-two", &["cpu ", " is stuck: for ", "holds the lock 'crash one'", "waits for the lock 'crash one'", "backtrace:", "run_thread"]),
+    defect("lost-lock", &["cpu ", " is stuck: for ", "it waits for the lock 'crash one'", "which no cpu holds: whoever took it has lost it", "backtrace:", "take_one"]),
 ];
 
 /// What is booted.

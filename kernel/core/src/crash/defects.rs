@@ -33,6 +33,9 @@ pub(super) const KINDS: &[Kind] = &[
     kind("handler-keeps-lock", |licence| handle(licence, keep_lock)),
     kind("pad-overrun", |licence| handle(licence, use_up_pad)),
     kind("stack-reserve", use_up_reserve),
+    kind("stuck-cpu", stick_another_cpu),
+    kind("deadlock-of-two", wait_for_each_other),
+    kind("lost-lock", wait_for_lost_lock),
 ];
 
 const MOMENT_NS: u64 = 1_000_000;
@@ -122,6 +125,54 @@ fn take_far_below() {
     black_box(&mut room);
     drop(ONE.lock());
     black_box(&mut room);
+}
+
+/// Longer than the watchdog needs, on the slowest host.
+const LONG_NS: u64 = 3_600_000_000_000;
+
+fn sleep_long() {
+    thread::sleep_until(time::monotonic_ns() + LONG_NS);
+}
+
+fn stick_another_cpu(_: &Licence) {
+    spawn(spin_with_interrupts_off);
+    sleep_long();
+}
+
+extern "C" fn spin_with_interrupts_off(_: usize) {
+    let _interrupts = interrupts::Disabled::enter();
+    spin();
+}
+
+#[inline(never)]
+fn spin() {
+    while black_box(true) {
+        core::hint::spin_loop();
+    }
+}
+
+/// One waits under a lock for a word that the other sets under the same lock: what the order of locks cannot show.
+fn wait_for_each_other(_: &Licence) {
+    run_in_another_thread(wait_for_word_under_lock);
+    drop(ONE.lock());
+}
+
+extern "C" fn wait_for_word_under_lock(_: usize) {
+    let _one = ONE.lock();
+    SEEN.store(1, Ordering::SeqCst);
+    while SEEN.load(Ordering::SeqCst) != 2 {
+        core::hint::spin_loop();
+    }
+}
+
+fn wait_for_lost_lock(licence: &Licence) {
+    ONE.lose(licence);
+    spawn(take_one);
+    sleep_long();
+}
+
+extern "C" fn take_one(_: usize) {
+    drop(ONE.lock());
 }
 
 /// Lets a device's handler do it.

@@ -29,7 +29,7 @@ use super::slot::{self, THREADS_MAX, Thread, by_slot};
 use super::wait::unpark;
 use crate::memory::frames;
 use crate::trace::{self, Kind};
-use crate::{interrupt, time};
+use crate::{checks, interrupt, time};
 
 /// Timeouts handled in one go, so that the lock is held shortly.
 const TIMEOUT_BATCH: usize = 16;
@@ -420,7 +420,8 @@ fn is_timer_late_for(state: &CpuState, wanted_ns: u64) -> bool {
 /// Sets this CPU's timer to the next timeout, or to `latest_ns` if that is earlier.
 fn arm_timer(state: &CpuState, latest_ns: u64) {
     let timeout_ns = state.next_timeout_ns.load(Ordering::Relaxed);
-    let wanted_ns = timeout_ns.min(latest_ns);
+    let look_ns = checks::next_look_ns().unwrap_or(UNARMED);
+    let wanted_ns = timeout_ns.min(latest_ns).min(look_ns);
     if wanted_ns != UNARMED && is_timer_late_for(state, wanted_ns) && interrupt::is_ready() {
         state.own.armed_ns.store(wanted_ns, Ordering::Relaxed);
         interrupt::arm_timer(wanted_ns);

@@ -6,7 +6,7 @@
 //! where interrupts are turned off, no more of the stack is used than was made sure of there
 //! ([`crate::sync::STACK_RESERVE_BYTES`]); that is looked at whenever a lock is taken.
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::locks;
 use super::stop::{broken, is_over};
@@ -34,6 +34,10 @@ struct PerCpu {
     deepest_bytes: AtomicUsize,
     /// How often interrupts came to be on: who makes progress, counts.
     progress: AtomicU64,
+    /// It waits for an interrupt, or handles the first since it did.
+    halt: AtomicU32,
+    /// Rounds spent in spinning.
+    spins: AtomicU32,
 }
 
 static CPUS: [PerCpu; CPUS_MAX] = [const {
@@ -42,8 +46,20 @@ static CPUS: [PerCpu; CPUS_MAX] = [const {
         stack_base: AtomicUsize::new(0),
         deepest_bytes: AtomicUsize::new(0),
         progress: AtomicU64::new(0),
+        halt: AtomicU32::new(RUNS),
+        spins: AtomicU32::new(0),
     }
 }; CPUS_MAX];
+
+/// States of [`PerCpu::halt`].
+const RUNS: u32 = 0;
+const HALTED: u32 = 1;
+const WOKEN: u32 = 2;
+
+/// Rounds of spinning between two calls of the hook.
+const SPINS: u32 = 1 << 12;
+/// What whoever spins runs now and then; 0 when there is nothing.
+static SPIN_HOOK: AtomicUsize = AtomicUsize::new(0);
 
 fn here() -> &'static PerCpu {
     &CPUS[cpu::index() as usize]
@@ -125,6 +141,9 @@ pub(crate) fn enter_gate(vector: u8, interrupts_were_on: bool, pad_end: usize) -
         ));
     }
     let is_maskable = vector >= FIRST_INTERRUPT || interrupts_were_on;
+    if interrupts_were_on && vector != NMI {
+        note_interrupt();
+    }
     if is_maskable && vector != NMI && vector != MACHINE_CHECK {
         locks::assert_none_held(format_args!("trap {vector} comes with interrupts on"));
     }
@@ -193,7 +212,53 @@ pub(crate) fn interrupts_come_on() {
     mine.progress.fetch_add(1, Ordering::Relaxed);
 }
 
-/// How often interrupts came to be on at a CPU.
+/// Interrupts were on when a trap came.
+fn note_interrupt() {
+    let mine = here();
+    mine.progress.fetch_add(1, Ordering::Relaxed);
+    if mine.halt.load(Ordering::Relaxed) != RUNS {
+        mine.halt.store(WOKEN, Ordering::Relaxed);
+    }
+}
+
+/// This CPU is about to wait for an interrupt.
+pub(crate) fn halts() {
+    interrupts_come_on();
+    here().halt.store(HALTED, Ordering::Release);
+}
+
+/// It has handled one.
+pub(crate) fn goes_on() {
+    here().halt.store(RUNS, Ordering::Release);
+}
+
+/// Whether a CPU waits for an interrupt, and does not handle one.
+pub fn is_halted(cpu: u32) -> bool {
+    CPUS[cpu as usize].halt.load(Ordering::Acquire) == HALTED
+}
+
+/// Whether this CPU handles the first interrupt since it waited for one. Asked in handlers.
+pub fn has_woken() -> bool {
+    here().halt.load(Ordering::Relaxed) == WOKEN
+}
+
+/// Lets whoever spins for long, with interrupts off, run `hook` now and then.
+pub fn set_spin_hook(hook: fn()) {
+    SPIN_HOOK.store(hook as usize, Ordering::Release);
+}
+
+/// One round of spinning.
+pub(crate) fn spins() {
+    let hook = SPIN_HOOK.load(Ordering::Acquire);
+    let spins = here().spins.fetch_add(1, Ordering::Relaxed);
+    if hook != 0 && spins.is_multiple_of(SPINS) && !is_over() {
+        // SAFETY: only `set_spin_hook` stores here, and it stores such a function.
+        let hook: fn() = unsafe { core::mem::transmute(hook) };
+        hook();
+    }
+}
+
+/// How often interrupts came to be on at a CPU, or it took one.
 pub fn progress(cpu: u32) -> u64 {
     CPUS[cpu as usize].progress.load(Ordering::Relaxed)
 }

@@ -502,6 +502,33 @@ pub(super) fn held_count() -> usize {
     here().held_count.load(Ordering::Relaxed)
 }
 
+/// What a CPU waits for and who has it, in words that go on a sentence about it; nothing where it does not wait.
+#[derive(Debug)]
+pub struct Wait {
+    /// Its index.
+    pub cpu: u32,
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wanted = &CPUS[self.cpu as usize].waits_for;
+        let lock = wanted.lock.load(Ordering::Acquire);
+        if lock == 0 {
+            return Ok(());
+        }
+        write!(out, "; it waits for {wanted}, which ")?;
+        let is_it = |taken: &&Taken| taken.lock.load(Ordering::Relaxed) == lock;
+        let holder = CPUS.iter().enumerate().find_map(|(index, cpu)| {
+            let taken = cpu.held().iter().find(is_it)?;
+            Some((index, taken))
+        });
+        match holder {
+            Some((index, taken)) => write!(out, "cpu {index} took at {}", taken.site),
+            None => out.write_str("no cpu holds: whoever took it has lost it"),
+        }
+    }
+}
+
 /// Says what every CPU holds and waits for; nothing for those that have neither.
 ///
 /// # Errors

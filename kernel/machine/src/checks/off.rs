@@ -71,6 +71,15 @@ pub mod context {
     pub(crate) fn paint_pad(_words: &mut [u64]) {}
 
     #[inline(always)]
+    pub(crate) fn halts() {}
+
+    #[inline(always)]
+    pub(crate) fn goes_on() {}
+
+    #[inline(always)]
+    pub(crate) fn spins() {}
+
+    #[inline(always)]
     pub(crate) fn interrupts_went_off() {}
 
     #[inline(always)]

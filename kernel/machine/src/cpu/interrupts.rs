@@ -27,9 +27,10 @@ pub fn enable() {
 /// Turns interrupts on and waits for one, without a gap in which it could be missed; returns with
 /// interrupts off.
 pub fn wait_for_one() {
-    context::interrupts_come_on();
+    context::halts();
     // SAFETY: `sti` takes effect after the next instruction, so the wake-up cannot slip in between.
     unsafe { core::arch::asm!("sti", "hlt", "cli", options(nostack)) }
+    context::goes_on();
 }
 
 /// Runs `body` with interrupts off.
