@@ -92,12 +92,14 @@ pub(crate) fn woke_up() {
 pub(crate) fn summarize() {
     #[cfg(feature = "checks")]
     {
+        let pages = crate::memory::audit::audit()
+            .unwrap_or_else(|finding| crate::fault::stop_with(format_args!("{finding}")));
         crate::log::set_terminal_level(log::LevelFilter::Info);
         machine_checks::locks::for_each_undeclared(&mut |order| {
             log::warn!("checks: an order of locks that was not declared: {order}");
         });
         log::info!(
-            "checks: nothing was found; with interrupts off, at most {} bytes of stack were used",
+            "checks: nothing was found; {pages} pages agree with their regions; with interrupts off, at most {} bytes of stack were used",
             machine_checks::context::deepest_bytes()
         );
     }

@@ -6,11 +6,15 @@ use core::hint::black_box;
 use core::mem;
 use core::sync::atomic::Ordering;
 
-use kernel_machine::cpu::{interrupts, provoke};
+use kernel_machine::cpu::{interrupts, mailbox, provoke};
+use kernel_machine::memory::PAGE_BYTES;
+use kernel_machine::memory::frame::{FrameOwner, StaleFrame};
+use kernel_machine::memory::page_table::{self, Rights};
 use kernel_machine::sync::{IrqLock, STACK_RESERVE_BYTES};
 
 use super::{FREE_LINE, FREE_VECTOR, Kind, Licence, SEEN, kind, spawn, wait_until};
-use crate::{interrupt, thread, time};
+use crate::memory::{self, MapRequest, Protection, frames};
+use crate::{fault, interrupt, thread, time};
 
 /// All of them.
 pub(super) const KINDS: &[Kind] = &[
@@ -33,6 +37,10 @@ pub(super) const KINDS: &[Kind] = &[
     kind("handler-keeps-lock", |licence| handle(licence, keep_lock)),
     kind("pad-overrun", |licence| handle(licence, use_up_pad)),
     kind("stack-reserve", use_up_reserve),
+    kind("stale-frame-freed", free_stale_frame),
+    kind("uncovered-page", map_without_region),
+    kind("too-many-rights", allow_what_region_forbids),
+    kind("lost-stack-frame", lose_stack_frame),
     kind("stuck-cpu", stick_another_cpu),
     kind("deadlock-of-two", wait_for_each_other),
     kind("lost-lock", wait_for_lost_lock),
@@ -125,6 +133,67 @@ fn take_far_below() {
     black_box(&mut room);
     drop(ONE.lock());
     black_box(&mut room);
+}
+
+/// A page of the window that no region ever covers.
+const NO_REGIONS_PAGE: u64 = page_table::DYNAMIC_WINDOW.end - PAGE_BYTES;
+
+fn map_and_unmap() -> Option<StaleFrame> {
+    let rights = Rights {
+        write: true,
+        execute: false,
+    };
+    let frame = frames::allocate(FrameOwner::Regions)?;
+    page_table::map(NO_REGIONS_PAGE, frame, Some(rights)).ok()?;
+    page_table::unmap(NO_REGIONS_PAGE)
+}
+
+/// The proof is from before the page was unmapped.
+fn free_stale_frame(_: &Licence) {
+    let flushed = mailbox::flush_everywhere(None);
+    if let Some(stale) = map_and_unmap() {
+        frames::free(stale.reclaim(&flushed));
+    }
+}
+
+fn audit() {
+    if let Err(finding) = memory::audit::audit() {
+        fault::stop_with(format_args!("{finding}"));
+    }
+}
+
+const WRITABLE: Rights = Rights {
+    write: true,
+    execute: false,
+};
+
+fn map_without_region(_: &Licence) {
+    let page = memory::REGION_WINDOW.end - PAGE_BYTES;
+    if let Some(frame) = frames::allocate(FrameOwner::Regions) {
+        let _mapped = page_table::map(page, frame, Some(WRITABLE)).map_err(mem::forget);
+    }
+    audit();
+}
+
+fn allow_what_region_forbids(_: &Licence) {
+    let region = memory::map(MapRequest {
+        len_bytes: PAGE_BYTES as usize,
+        protection: Protection {
+            write: false,
+            ..Protection::READ_WRITE
+        },
+        at: None,
+        populate: true,
+    });
+    if let Ok(start) = region {
+        let _set = page_table::set_rights(start as u64, Some(WRITABLE));
+    }
+    audit();
+}
+
+fn lose_stack_frame(_: &Licence) {
+    mem::forget(frames::allocate(FrameOwner::Stacks));
+    audit();
 }
 
 /// Longer than the watchdog needs, on the slowest host.

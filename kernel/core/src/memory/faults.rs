@@ -141,7 +141,8 @@ fn present(leaf: Option<Leaf>) -> Present {
     }
 }
 
-fn owner(region: Region) -> FrameOwner {
+/// Whose the frames of its own are.
+pub(super) fn owner(region: Region) -> FrameOwner {
     match region.content {
         Content::Stack => FrameOwner::Stacks,
         Content::BootModule => FrameOwner::BootModules,

@@ -5,6 +5,7 @@
 //! regions' lock is never held while a shoot-down is awaited, frames are freed only after it. Nothing in here
 //! allocates from the heap under a lock.
 
+pub mod audit;
 pub mod code;
 mod faults;
 pub mod frames;

@@ -8,6 +8,7 @@
 //! - [`locks`]: which lock is taken under which, and that no lock is held where a thread switches.
 //! - [`context`]: what may not happen in an interrupt handler or under a lock, and what a gate has to leave behind.
 //! - `memory/frame_checks.rs` and `heap/checks.rs`: what free frames and blocks hold, and what surrounds live ones.
+//! - [`translations`]: that no frame is freed while a CPU may still reach it by an old translation.
 //!
 //! A broken rule is reported through a hook ([`init`]), not by a panic: a panic's message is put together on the heap,
 //! and the heap's lock may be the one that is held.
@@ -21,6 +22,7 @@ pub mod context;
 pub mod locks;
 #[cfg(feature = "checks")]
 pub(crate) use stop::broken;
+pub mod translations;
 #[cfg(feature = "checks")]
 pub use stop::{Stop, finish, init, is_over};
 
@@ -30,3 +32,4 @@ mod off;
 pub(crate) use off::broken;
 #[cfg(not(feature = "checks"))]
 pub use off::{context, locks};
+pub use off::{context, locks, translations};

@@ -85,3 +85,17 @@ pub mod context {
     #[inline(always)]
     pub(crate) fn interrupts_come_on() {}
 }
+
+/// See `translations.rs`.
+pub mod translations {
+    #[inline(always)]
+    pub(crate) fn page_ended(_frame_number: u64) {}
+
+    #[inline(always)]
+    pub(crate) fn generation() -> u64 {
+        0
+    }
+
+    #[inline(always)]
+    pub(crate) fn check_reclaim(_frame_number: u64, _proven: u64) {}
+}

@@ -13,6 +13,7 @@ use lib_shootdown::{Mailbox, Mailboxes, Stale};
 
 use super::provoke::Licence;
 use super::{CPUS_MAX, index, interrupts};
+use crate::checks::{context, translations};
 
 /// Sends the shoot-down interrupt to the CPU of this index.
 pub type Sender = fn(cpu: u32);
@@ -32,7 +33,17 @@ static ROUNDS: AtomicU64 = AtomicU64::new(0);
 
 /// Proof that every CPU has forgotten all translations that were changed before.
 #[derive(Debug)]
-pub struct Flushed(());
+pub struct Flushed {
+    /// What the audit knows it by.
+    generation: u64,
+}
+
+impl Flushed {
+    /// The generation in which it began ([`translations`]).
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+}
 
 /// Tells how the interrupt is sent. Called before a second CPU starts.
 pub fn init(sender: Sender) {
@@ -78,6 +89,7 @@ pub fn rounds() -> u64 {
 /// Makes every CPU forget. `pages` are the changed pages' addresses where they are few and known.
 pub fn flush_everywhere(pages: Option<&[u64]>) -> Flushed {
     let _interrupts = interrupts::Disabled::enter();
+    let generation = translations::generation();
     let stale = match pages {
         Some(pages) if !pages.is_empty() && pages.len() <= FLUSH_PAGES_MAX => Stale::Pages(pages),
         _ => Stale::All,
@@ -89,11 +101,12 @@ pub fn flush_everywhere(pages: Option<&[u64]>) -> Flushed {
         observe(true, pages);
         MAILBOXES.request(index() as usize, others, stale, send, || {
             answer();
+            context::spins();
             core::hint::spin_loop();
         });
         observe(false, pages);
     }
-    Flushed(())
+    Flushed { generation }
 }
 
 fn forget_here(stale: Stale<'_>) {

@@ -15,6 +15,7 @@ use core::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use spin::Once;
 
 use super::{PAGE_BYTES, PAGE_LEN, direct_map, frame_checks};
+use crate::checks::translations;
 use crate::cpu::mailbox::{self, Flushed};
 use crate::cpu::{self, CPUS_MAX};
 
@@ -208,7 +209,7 @@ fn state(number: u64) -> u8 {
 }
 
 /// Who has the frame.
-pub(super) fn owner(number: u64) -> FrameOwner {
+pub fn owner(number: u64) -> FrameOwner {
     owner_of_state(state(number) & STATE_MASK)
 }
 
@@ -379,7 +380,8 @@ pub struct StaleFrame(pub(super) u64);
 
 impl StaleFrame {
     /// Becomes usable again: `flushed` proves that the old translation is gone everywhere.
-    pub fn reclaim(self, _flushed: &Flushed) -> Frame {
+    pub fn reclaim(self, flushed: &Flushed) -> Frame {
+        translations::check_reclaim(self.0, flushed.generation());
         Frame(self.0)
     }
 }

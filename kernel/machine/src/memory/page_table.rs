@@ -24,6 +24,7 @@ use contract_boot::DIRECT_MAP_BASE;
 
 use super::frame::{Frame, FrameOwner, StaleFrame};
 use super::{PAGE_BYTES, direct_map};
+use crate::checks::translations;
 use crate::cpu::mailbox::Flushed;
 use crate::sync::IrqLock;
 
@@ -206,6 +207,7 @@ pub fn unmap(virt: u64) -> Option<StaleFrame> {
     if was != 0 {
         above.fetch_sub(1 << USED_SHIFT, Ordering::Relaxed);
     }
+    note_end(was, None);
     if was & ALIAS_PROTECTED != 0 {
         let restored = set_alias_writable((was & ADDRESS) / PAGE_BYTES, true);
         assert!(
@@ -237,14 +239,23 @@ pub fn set_rights(virt: u64, rights: Option<Rights>) -> Result<(), NoTableFrame>
             write: false,
             execute: false,
         };
-        let rights = rights.map_or(HELD, |_| bits(read_only));
-        leaf.store((was & ADDRESS) | kept | rights, Ordering::Release);
+        let new = rights.map_or(HELD, |_| bits(read_only));
+        leaf.store((was & ADDRESS) | kept | new, Ordering::Release);
+        note_end(was, rights);
         return Ok(());
     }
     let alias = protect_alias(was, rights.is_some_and(|rights| rights.execute))?;
     let value = (was & ADDRESS) | rights.map_or(HELD, bits) | alias;
     leaf.store(value, Ordering::Release);
+    note_end(was, rights);
     Ok(())
+}
+
+/// Tells the audit of a page that was accessible and no longer is.
+fn note_end(was: u64, rights: Option<Rights>) {
+    if was & PRESENT != 0 && rights.is_none() {
+        translations::page_ended((was & ADDRESS) / PAGE_BYTES);
+    }
 }
 
 /// Makes the alias of a leaf's frame read-only if it becomes code, and writable if it no longer is. Returns the
