@@ -71,7 +71,7 @@ const DEFECTS: &[Defect] = &[
     defect("too-many-rights", &["memory audit: the page at 0xffffc", "may be used in a way that its region forbids"]),
     defect("lost-stack-frame", &["memory audit: stacks have ", " frames, but ", " pages of stacks have one"]),
     defect("stuck-cpu", &["cpu ", " is stuck: for ", "it has had interrupts off and run, last at 0x", "defects::spin", "backtrace:", "defects::spin", "run_thread"]),
-    defect("deadlock-of-two", &["cpu ", " is stuck: for ", "holds the lock 'crash one'", "waits for the lock 'crash one'", "backtrace:", "run_thread"]),
+    defect("deadlock-of-two", &["cpu ", " is stuck: for ", "the lock 'crash one'", "the lock 'crash one'", "backtrace:", "run_thread"]),
     defect("lost-lock", &["cpu ", " is stuck: for ", "it waits for the lock 'crash one'", "which no cpu holds: whoever took it has lost it", "backtrace:", "take_one"]),
 ];
 
