@@ -22,6 +22,7 @@ pub mod context;
 pub mod locks;
 #[cfg(feature = "checks")]
 pub(crate) use stop::broken;
+#[cfg(feature = "checks")]
 pub mod translations;
 #[cfg(feature = "checks")]
 pub use stop::{Stop, finish, init, is_over};
@@ -31,5 +32,4 @@ mod off;
 #[cfg(not(feature = "checks"))]
 pub(crate) use off::broken;
 #[cfg(not(feature = "checks"))]
-pub use off::{context, locks};
 pub use off::{context, locks, translations};
