@@ -1,8 +1,10 @@
 //! Packs the glyphs of the screen's font: one bit a pixel, 16 bytes a glyph.
 //!
 //! Law: the blocks in [`BLOCKS`] and nothing else. Spleen is drawn for screens and has strokes two pixels wide, but
-//! knows few blocks well; in those it draws everything it has. Unifont fills in what is missing. Its wide
-//! glyphs are pressed into one cell, because a terminal gives these characters one.
+//! only its Latin letters are all its own: elsewhere many characters share a glyph that looks a little like each.
+//! All others are Unifont's. Its letters get strokes of two pixels as well, so that they stand beside Latin ones, its
+//! lines and symbols stay as they are, and its wide glyphs are pressed into one cell, because a terminal gives
+//! these characters one.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -16,26 +18,38 @@ const WIDTH_PX: usize = 8;
 
 type Bitmap = [u8; HEIGHT_PX];
 
-/// First and last character of a block, and whether Spleen draws it.
-const BLOCKS: &[(u32, u32, bool)] = &[
-    (0x0020, 0x007e, true),  // ASCII
-    (0x00a0, 0x017f, true),  // Latin-1, Latin Extended-A
-    (0x0180, 0x02ff, false), // Latin Extended-B, phonetics, modifiers
-    (0x0370, 0x03ff, false), // Greek
-    (0x0400, 0x045f, true),  // Cyrillic
-    (0x0460, 0x052f, false), // older and further Cyrillic
-    (0x1e00, 0x1eff, false), // Latin Extended Additional (Vietnamese)
-    (0x2010, 0x2027, true),  // dashes, quotation marks, dots
-    (0x2030, 0x205e, false), // other punctuation
-    (0x2070, 0x209c, false), // superscripts and subscripts
-    (0x20a0, 0x20c0, false), // currencies
-    (0x2100, 0x218b, false), // letter-like symbols, fractions
-    (0x2190, 0x21ff, false), // arrows
-    (0x2200, 0x23ff, false), // mathematics, technical
-    (0x2500, 0x259f, true),  // box drawing, blocks
-    (0x25a0, 0x25ff, false), // geometric shapes
-    (0x2600, 0x27bf, false), // symbols, dingbats
-    (0x2800, 0x28ff, false), // Braille
+/// How a block is drawn.
+#[derive(Clone, Copy, PartialEq)]
+enum Hand {
+    /// By Spleen, and where it has nothing as [`Thick`](Self::Thick).
+    Spleen,
+    /// By Unifont, with thick strokes.
+    Thick,
+    /// By Unifont.
+    Thin,
+}
+
+use Hand::{Spleen, Thick, Thin};
+
+/// First and last character of a block, and how it is drawn.
+const BLOCKS: &[(u32, u32, Hand)] = &[
+    (0x0020, 0x007e, Spleen), // ASCII
+    (0x00a0, 0x017f, Spleen), // Latin-1, Latin Extended-A
+    (0x0180, 0x02ff, Thick),  // Latin Extended-B, phonetics, modifiers
+    (0x0370, 0x052f, Thick),  // Greek, Cyrillic
+    (0x1e00, 0x1fff, Thick),  // Latin Extended Additional (Vietnamese), Greek Extended
+    (0x2010, 0x2027, Thick),  // dashes, quotation marks, dots
+    (0x2030, 0x205e, Thick),  // other punctuation
+    (0x2070, 0x209c, Thin),   // superscripts and subscripts
+    (0x20a0, 0x20c0, Thick),  // currencies
+    (0x2100, 0x218b, Thin),   // letter-like symbols, fractions
+    (0x2190, 0x21ff, Thick),  // arrows
+    (0x2200, 0x22ff, Thick),  // mathematics
+    (0x2300, 0x23ff, Thin),   // technical
+    (0x2500, 0x259f, Thin),   // box drawing, blocks
+    (0x25a0, 0x25ff, Thin),   // geometric shapes
+    (0x2600, 0x27bf, Thin),   // symbols, dingbats
+    (0x2800, 0x28ff, Thin),   // Braille
 ];
 
 fn main() {
@@ -71,10 +85,10 @@ fn push_range(ranges: &mut String, run: Option<(u32, usize)>, end: usize) {
 
 fn glyphs(spleen: &BTreeMap<u32, Bitmap>) -> BTreeMap<u32, Bitmap> {
     let mut glyphs = BTreeMap::new();
-    for &(first, last, by_spleen) in BLOCKS {
+    for &(first, last, hand) in BLOCKS {
         for code in first..=last {
-            let drawn = by_spleen.then(|| spleen.get(&code).copied()).flatten();
-            if let Some(bitmap) = drawn.or_else(|| from_unifont(code)) {
+            let drawn = spleen.get(&code).filter(|_| hand == Spleen).copied();
+            if let Some(bitmap) = drawn.or_else(|| from_unifont(code, hand)) {
                 glyphs.insert(code, bitmap);
             }
         }
@@ -82,10 +96,11 @@ fn glyphs(spleen: &BTreeMap<u32, Bitmap>) -> BTreeMap<u32, Bitmap> {
     glyphs
 }
 
-fn from_unifont(code: u32) -> Option<Bitmap> {
+fn from_unifont(code: u32, hand: Hand) -> Option<Bitmap> {
     let mut bitmap = [0; HEIGHT_PX];
     match unifont::get_glyph(char::from_u32(code)?)? {
-        Glyph::Halfwidth(rows) => bitmap.copy_from_slice(rows),
+        Glyph::Halfwidth(rows) if hand == Thin => bitmap = *rows,
+        Glyph::Halfwidth(rows) => bitmap = raised(&thickened(rows)),
         Glyph::Fullwidth(rows) => {
             for (row, wide) in bitmap.iter_mut().zip(rows) {
                 *row = pressed(*wide);
@@ -93,6 +108,25 @@ fn from_unifont(code: u32) -> Option<Bitmap> {
         }
     }
     Some(bitmap)
+}
+
+/// Every pixel twice, side by side, if there is room on either side.
+fn thickened(rows: &Bitmap) -> Bitmap {
+    let used = rows.iter().fold(0, |used, row| used | row);
+    match (used & 0x01, used & 0x80) {
+        (0, _) => rows.map(|row| row | row >> 1),
+        (_, 0) => rows.map(|row| row | row << 1),
+        _ => *rows,
+    }
+}
+
+/// The glyph on Spleen's base line, which is two rows higher, as far as there is room above it.
+fn raised(rows: &Bitmap) -> Bitmap {
+    const ROWS: usize = 2;
+    let mut raised = *rows;
+    let room = rows.iter().take_while(|row| **row == 0).count();
+    raised.rotate_left(room.min(ROWS) % HEIGHT_PX);
+    raised
 }
 
 /// Two pixels become one, which is set if either was.

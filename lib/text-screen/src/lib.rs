@@ -6,9 +6,9 @@
 //! remembered in cells that the caller lends, one byte each, and scrolling redraws only cells that
 //! change.
 //!
-//! [`TextScreen`] is no terminal (that is `lib-terminal`, over the same font and cells): there are no escape sequences and no colours within the text. `\n`, `\r`,
-//! `\t` and backspace move the cursor; other control characters and characters that the font lacks
-//! show as [`REPLACEMENT`], because a cell is one byte.
+//! [`TextScreen`] is no terminal (that is `lib-terminal`, over the same font): there are no escape sequences and no
+//! colours within the text. `\n`, `\r`, `\t` and backspace move the cursor; other control characters and
+//! what is not ASCII show as [`REPLACEMENT`], because a cell is one byte.
 //!
 //! Units: pixels (`_px`) from the top left corner; columns and lines are characters.
 #![no_std]

@@ -248,7 +248,8 @@ proptest! {
 
 #[test]
 fn the_font_has_what_people_write() {
-    let text = "Ärger, çà, ñ, ł, ő, Ελλάδα, Привет, Ђ, ễ, “–”…€№½²←↑→↓⇒≤≠∞√│┌┐└┘├╬═█▓▒░▀▄■●▲✓✗♥☺⠿";
+    let text =
+        "Ärger, çà, ñ, ł, ő, Ελλάδα, τὴν, Привет, Ђ, ễ, “–”…€№½²←↑→↓⇒≤≠∞√│┌┐└┘├╬═█▓▒░▀▄■●▲✓✗♥☺⠿";
     let missing: Vec<char> = text.chars().filter(|c| font::find(*c).is_none()).collect();
     assert_eq!(missing, []);
 }
@@ -259,6 +260,20 @@ fn no_two_letters_look_the_same() {
     for (number, bitmap) in ascii.iter().enumerate() {
         assert!(!ascii[..number].contains(bitmap), "glyph {number} of ASCII");
         assert_ne!(*bitmap, [0; GLYPH_HEIGHT_PX]);
+    }
+}
+
+/// Letters that are drawn alike in Latin, Greek and Cyrillic are alike; these are not.
+#[test]
+fn no_two_characters_share_a_glyph_for_want_of_one() {
+    let text = "тмдгпнилйцшщ mguhl“”„\"–-═─━║│┃╔┌╭▲↑▼↓●•✗x1";
+    let bitmaps: Vec<_> = text.chars().map(|c| font::find(c).unwrap()).collect();
+    for (number, character) in text.chars().enumerate() {
+        let twin = bitmaps[..number]
+            .iter()
+            .position(|other| *other == bitmaps[number]);
+        let twin = twin.and_then(|twin| text.chars().nth(twin));
+        assert_eq!(twin, None, "{character} looks the same");
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Machine {
     pub disk_bus: DiskBus,
     /// Whether it has a high-precision event timer.
     pub hpet: bool,
+    /// Whether it has the controller of keyboard and mouse.
+    pub keyboard: bool,
     /// QEMU's name for a window ("gtk"), or none.
     pub display: Option<String>,
     /// Whether its clocks count instructions, one for each nanosecond: the same work then takes the same time on any
@@ -72,6 +74,7 @@ impl Machine {
             image: None,
             disk_bus: DiskBus::Virtio,
             hpet: true,
+            keyboard: true,
             display: None,
             counts_instructions: false,
             debugger_port: None,
@@ -81,7 +84,8 @@ impl Machine {
     /// Adds QEMU's words for all of this, save firmware, serial ports and monitors. Nothing that is
     /// written to the disk lasts, a reset ends QEMU, and a byte written to port 0xf4 does too.
     pub fn apply(&self, qemu: &mut Command) {
-        let hpet = if self.hpet { "on" } else { "off" };
+        let on = |has| if has { "on" } else { "off" };
+        let (hpet, i8042) = (on(self.hpet), on(self.keyboard));
         qemu.args([
             // Threads have names then, by which the host's load on each can be told.
             "-name",
@@ -89,7 +93,7 @@ impl Machine {
             "-nodefaults",
             "-no-user-config",
             "-machine",
-            &format!("q35,hpet={hpet}"),
+            &format!("q35,hpet={hpet},i8042={i8042}"),
         ]);
         if self.counts_instructions {
             // A CPU that waits goes on to its next timeout at once.

@@ -18,6 +18,7 @@ mod interrupts;
 mod jobs;
 mod loader;
 mod report;
+mod screen;
 mod spec;
 mod stress;
 mod sysroot;
@@ -86,6 +87,11 @@ pub const SUITES: &[Suite] = &[
         name: "interrupts",
         about: "exceptions and interrupts that go wrong come to what they must, and nobody else notices",
         run: interrupts::run,
+    },
+    Suite {
+        name: "screen",
+        about: "the terminal on the screen: keys, mouse, layouts, golden pictures",
+        run: screen::run,
     },
     Suite {
         name: "hostile",
