@@ -40,9 +40,16 @@ pub fn set_handler(signal: TrapSignal, handler: Option<usize>) {
 
 /// True if the interrupted thread will continue in the handler.
 pub(crate) fn deliver(trap: &mut Trap<'_>) -> bool {
-    let Some(signal) = signal_of(trap.vector()) else {
-        return false;
-    };
+    signal_of(trap.vector()).is_some_and(|signal| deliver_as(trap, signal))
+}
+
+/// The same for an access that was allowed and found no memory. It goes by the signal that carries no address: the handler
+/// holds an address that is in no linear memory, a table's for one, for a bug of the code, and gives up the machine.
+pub(crate) fn deliver_shortage(trap: &mut Trap<'_>) -> bool {
+    deliver_as(trap, TrapSignal::Ill)
+}
+
+fn deliver_as(trap: &mut Trap<'_>, signal: TrapSignal) -> bool {
     let handler = handler_of(signal).load(Ordering::Acquire);
     let in_code = code::contains(trap.instruction_pointer() as usize);
     let local = thread::local();

@@ -48,7 +48,12 @@ fn handle_page_fault(trap: &mut Trap<'_>) {
     if outcome == FaultOutcome::NoFrames {
         log::warn!("memory is used up: a page at {address:#x} cannot be had");
     }
-    if outcome == FaultOutcome::Resolved || deliver(trap) {
+    let deliver_by = match outcome {
+        FaultOutcome::Resolved => return,
+        FaultOutcome::NoFrames => trap_delivery::deliver_shortage,
+        FaultOutcome::NoRegion | FaultOutcome::Forbidden => trap_delivery::deliver,
+    };
+    if deliver(trap, deliver_by) {
         return;
     }
     fault::stop_at(trap, format_args!("{}", page_fault_sentence(trap, outcome)));
@@ -71,9 +76,9 @@ fn page_fault_sentence(trap: &Trap<'_>, outcome: FaultOutcome) -> &'static str {
 }
 
 /// True if the interrupted thread will continue in the runtime's handler.
-fn deliver(trap: &mut Trap<'_>) -> bool {
+fn deliver(trap: &mut Trap<'_>, deliver_by: fn(&mut Trap<'_>) -> bool) -> bool {
     let (vector, instruction) = (trap.vector(), trap.instruction_pointer());
-    let is_delivered = trap_delivery::deliver(trap);
+    let is_delivered = deliver_by(trap);
     if is_delivered {
         trace::point(Kind::Trap, u16::from(vector), instruction, 0);
     }
@@ -81,7 +86,7 @@ fn deliver(trap: &mut Trap<'_>) -> bool {
 }
 
 fn handle_exception(trap: &mut Trap<'_>) {
-    if !deliver(trap) {
+    if !deliver(trap, trap_delivery::deliver) {
         let name = exception_name(trap.vector());
         fault::stop_at(trap, format_args!("{name}"));
     }

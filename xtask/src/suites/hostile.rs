@@ -45,7 +45,11 @@ const SLACK_MANY_KIB: u64 = 16;
 const SLACK_BACKING_KIB: u64 = 1024;
 /// How much deeper the system's own threads may get meanwhile, in KiB. A stack that is lost at each run is more.
 const SLACK_STACKS_KIB: u64 = 64;
+/// How much more page tables may take, in KiB: the pool keeps those of 16 memories for their programs' next start, each
+/// of at most 8 MiB, with the tables above and those of cached stacks. A table that is lost at each run is more.
+const SLACK_TABLES_KIB: u64 = 640;
 const STACKS: &str = "stacks";
+const TABLES: &str = "page tables";
 const HEAP: &str = "kernel heap";
 const HEAP_IN_USE: &str = "kernel heap, in use";
 const HEAP_SPARE: &str = "kernel heap, spare";
@@ -260,6 +264,7 @@ pub struct Memory {
     /// What backs the heap.
     heap_kib: u64,
     stacks_kib: u64,
+    tables_kib: u64,
 }
 
 impl Memory {
@@ -274,6 +279,7 @@ impl Memory {
             match owner.trim() {
                 "free" => {}
                 STACKS => memory.stacks_kib = kib,
+                TABLES => memory.tables_kib = kib,
                 HEAP_IN_USE => memory.heap_in_use_kib = kib,
                 HEAP_SPARE => memory.heap_kib = kib + memory.heap_in_use_kib,
                 owner => memory.add(owner, kib),
@@ -307,6 +313,7 @@ impl Memory {
             ),
             (HEAP, before.heap_kib, self.heap_kib, SLACK_BACKING_KIB),
             (STACKS, before.stacks_kib, self.stacks_kib, SLACK_STACKS_KIB),
+            (TABLES, before.tables_kib, self.tables_kib, SLACK_TABLES_KIB),
         ] {
             if kib > was + slack_kib {
                 lines.push(format!("{owner}: {was} KiB before, {kib} KiB now"));

@@ -29,6 +29,8 @@ pub use lib_region_map::space::{Access, Want as FaultAccess};
 
 use super::{REGION_WINDOW, faults, frames, images};
 
+/// Pages at the beginning of a discarded range that keep their page tables: 8 MiB, which few programs touch.
+const DISCARD_KEEPS_TABLES_PAGES: u64 = 2048;
 /// Pages whose frames are taken out in one go: bounds the time with interrupts off.
 const BATCH_PAGES: usize = 64;
 /// Empty page tables are looked for in steps of this many bytes.
@@ -388,7 +390,8 @@ fn free_all(stale: &mut [Option<StaleFrame>], flushed: &Flushed) {
     }
 }
 
-/// Frees the frames of the range but keeps its regions: pages read as zero afterwards, or as their image has them.
+/// Frees the frames of the range but keeps its regions: pages read as zero afterwards, or as their image has them. The page
+/// tables of its beginning stay as well, for whoever uses it next; those behind, which a large program made, go.
 ///
 /// # Errors
 /// [`MemoryError::BadRange`], or [`MemoryError::NoRegion`] where parts are not mapped.
@@ -401,6 +404,8 @@ pub fn discard(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
         space.require_disposable(&pages)
     })?;
     drop_frames(&pages, Fate::Discard);
+    let kept_end = pages.end.min(pages.start + DISCARD_KEEPS_TABLES_PAGES);
+    drop_empty_tables(&(kept_end..pages.end));
     Ok(())
 }
 
