@@ -1,9 +1,10 @@
 //! A kernel that makes storms of everything that it hands out, and says whether all of it came back.
 //!
 //! Law: it is the product's kernel up to and with the supervisor. A storm is a function that returns an error where
-//! something was not as it had to be; after every round of it the [`ledger`] must be as it was before, but the first,
-//! in which caches fill. What a storm does follows from the seed; in which order threads do it does not. One line per
-//! storm goes to the terminal line, and one with the counts at the end; then the machine is switched off:
+//! something was not as it had to be; after every round of it the [`ledger`] must be as it was after the first, in
+//! which caches fill: so what is left behind adds up, however little it is in each round. What a storm does follows
+//! from the seed; in which order threads do it does not. One line per storm goes to the terminal line, and one with the
+//! counts at the end; then the machine is switched off:
 //!
 //! ```text
 //! stress: ok NAME ROUNDS
@@ -135,11 +136,11 @@ fn repeat(storm: &mut Storm, rounds: u64, minutes: u64, make: Make) -> Result<u6
     storm.round = 0;
     make(storm)?;
     start.await_threads();
+    let before = Ledger::now();
     let mut round = 0;
     while round < rounds || time::monotonic_ns() < end_ns {
         round += 1;
         storm.round = round;
-        let before = Ledger::now();
         make(storm).map_err(|why| format!("round {round}: {why}"))?;
         before
             .settle()

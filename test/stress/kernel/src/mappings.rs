@@ -1,5 +1,8 @@
 //! Regions from all CPUs at once, each thread's against a model of its own: mapped, populated, replaced, protected,
 //! discarded, unmapped in part, and every word that may be read is what was stored, or zero.
+//!
+//! Law: what was unmapped may be anybody's in the next moment, since a region goes where the lowest gap is. So a thread
+//! never again touches, replaces or unmaps a page that it has unmapped; when its window has many holes it takes another.
 
 use std::thread;
 
@@ -16,6 +19,8 @@ const STEPS: usize = 400;
 /// Each thread has one window of so many pages, in which everything happens.
 const PAGES: usize = 96;
 const LEN_PAGES_MAX: usize = 24;
+/// Pages that a window may lack until it is given up.
+const HOLES_MAX: usize = PAGES / 3;
 
 /// What the model knows of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,14 @@ enum Page {
         readable: bool,
         word: u64,
     },
+}
+
+impl Page {
+    const FRESH: Self = Self::Mapped {
+        writable: true,
+        readable: true,
+        word: 0,
+    };
 }
 
 /// A window and its model.
@@ -68,27 +81,26 @@ pub fn storm(storm: &Storm) -> Result<(), String> {
 fn work(licence: Licence, random: Random) -> Result<(), String> {
     let mut window = Window::map(licence, random).map_err(|error| error.to_string())?;
     let worked = (0..STEPS).try_for_each(|_| window.step());
-    let unmapped = memory::unmap(window.start, PAGES * PAGE_LEN);
+    let unmapped = window.unmap_rest();
     worked.and(unmapped.map_err(|error| error.to_string()))
+}
+
+/// A window of fresh pages, somewhere.
+fn map_window() -> Result<usize, MemoryError> {
+    memory::map(MapRequest {
+        len_bytes: PAGES * PAGE_LEN,
+        protection: Protection::READ_WRITE,
+        at: None,
+        populate: false,
+    })
 }
 
 impl Window {
     fn map(licence: Licence, random: Random) -> Result<Self, MemoryError> {
-        let start = memory::map(MapRequest {
-            len_bytes: PAGES * PAGE_LEN,
-            protection: Protection::READ_WRITE,
-            at: None,
-            populate: false,
-        })?;
-        let fresh = Page::Mapped {
-            writable: true,
-            readable: true,
-            word: 0,
-        };
         Ok(Self {
             licence,
-            start,
-            pages: [fresh; PAGES],
+            start: map_window()?,
+            pages: [Page::FRESH; PAGES],
             random,
         })
     }
@@ -99,9 +111,9 @@ impl Window {
         let (start, len_bytes) = (self.start + first * PAGE_LEN, count * PAGE_LEN);
         let range = first..first + count;
         let done = match self.random.below(10) {
-            0 => self.replace(start, len_bytes, range),
-            1 => memory::unmap(start, len_bytes).map(|()| self.pages[range].fill(Page::Unmapped)),
-            2 => self.protect(start, len_bytes, range),
+            0 if self.is_mapped(range.clone()) => self.replace(start, len_bytes, range),
+            1 if self.is_mapped(range.clone()) => self.unmap(start, len_bytes, range),
+            2 if self.is_mapped(range.clone()) => self.protect(start, len_bytes, range),
             3 if self.is_mapped(range.clone()) => {
                 memory::discard(start, len_bytes).map(|()| self.forget(range))
             }
@@ -131,11 +143,40 @@ impl Window {
             at: Some(start),
             populate: self.random.below(2) == 0,
         })?;
-        self.pages[range].fill(Page::Mapped {
-            writable: true,
-            readable: true,
-            word: 0,
-        });
+        self.pages[range].fill(Page::FRESH);
+        Ok(())
+    }
+
+    fn unmap(
+        &mut self,
+        start: usize,
+        len_bytes: usize,
+        range: std::ops::Range<usize>,
+    ) -> Result<(), MemoryError> {
+        memory::unmap(start, len_bytes)?;
+        self.pages[range].fill(Page::Unmapped);
+        let holes = self.pages.iter().filter(|page| **page == Page::Unmapped);
+        if holes.count() > HOLES_MAX {
+            self.unmap_rest()?;
+            self.start = map_window()?;
+            self.pages.fill(Page::FRESH);
+        }
+        Ok(())
+    }
+
+    /// Unmaps what is still the window's, piece by piece.
+    fn unmap_rest(&mut self) -> Result<(), MemoryError> {
+        let mut at = self.start;
+        for piece in self
+            .pages
+            .chunk_by(|one, next| (*one == Page::Unmapped) == (*next == Page::Unmapped))
+        {
+            if piece[0] != Page::Unmapped {
+                memory::unmap(at, piece.len() * PAGE_LEN)?;
+            }
+            at += piece.len() * PAGE_LEN;
+        }
+        self.pages.fill(Page::Unmapped);
         Ok(())
     }
 
@@ -145,9 +186,6 @@ impl Window {
         len_bytes: usize,
         range: std::ops::Range<usize>,
     ) -> Result<(), MemoryError> {
-        if !self.is_mapped(range.clone()) {
-            return Ok(());
-        }
         let protection = [Protection::READ_WRITE, READ, NO_ACCESS][self.random.below(3)];
         memory::protect(start, len_bytes, protection)?;
         for page in &mut self.pages[range] {

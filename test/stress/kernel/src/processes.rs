@@ -28,6 +28,9 @@ const PROCESSES_MAX: usize = 24;
 const GROWERS: usize = 3;
 const TAKES: usize = 4;
 const TREE_BYTES: u64 = 1 << 20;
+const MIB: u64 = 1 << 20;
+/// More memories than the engine's pool keeps the page tables of, for its next programs.
+const WARM_MEMORIES: usize = 17;
 /// What is left to the kernel, in bytes.
 const KERNEL_SHARE_BYTES: u64 = 12 << 20;
 
@@ -74,10 +77,19 @@ impl Processes {
             nanoseconds: 0,
         };
         let tree = Tmpfs::new(charge, start).map_err(|error| error.to_string())?;
-        Ok(Self {
+        let processes = Self {
             supervisor,
             root: FileTree::new(tree),
-        })
+        };
+        processes.warm()?;
+        Ok(processes)
+    }
+
+    /// Each memory of the pool that keeps its page tables gets all it will ever have: it is once as large as can be.
+    fn warm(&self) -> Result<(), String> {
+        let taking = taking(MIB);
+        (0..WARM_MEMORIES).try_for_each(|_| take(self, &taking))?;
+        self.are_gone()
     }
 
     fn spawn(&self, wasm: &[u8]) -> Result<Process, LaunchError> {
@@ -140,20 +152,7 @@ pub fn storm(storm: &Storm) -> Result<(), String> {
 /// Several take all the memory that there is, again and again.
 pub fn exhaustion(storm: &Storm) -> Result<(), String> {
     let processes = storm.processes()?;
-    let taking = command_with(
-        "(memory 1)",
-        "(loop $l
-           (if (i32.ne (memory.grow (i32.const 16)) (i32.const -1))
-             (then
-               (local.set 0 (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 4096)))
-               (loop $t
-                 (i32.store (local.get 0) (i32.const 1))
-                 (local.set 0 (i32.sub (local.get 0) (i32.const 4096)))
-                 (br_if $t (i32.gt_u (local.get 0)
-                   (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 1048576)))))
-               (br $l))))
-         i32.const 0",
-    );
+    let taking = taking(PAGE_BYTES);
     thread::scope(|scope| {
         let growers: Vec<_> = (0..GROWERS)
             .map(|_| scope.spawn(|| (0..TAKES).try_for_each(|_| take(processes, &taking))))
@@ -163,6 +162,26 @@ pub fn exhaustion(storm: &Storm) -> Result<(), String> {
             .try_for_each(|grower| grower.join().unwrap_or_else(|_| Err("a panic".to_owned())))
     })?;
     processes.are_gone()
+}
+
+/// Grows until it may not any more, one MiB at a time, and touches of each the last byte, and others so far apart.
+fn taking(stride_bytes: u64) -> Vec<u8> {
+    command_with(
+        "(memory 1)",
+        &format!(
+            "(loop $l
+               (if (i32.ne (memory.grow (i32.const 16)) (i32.const -1))
+                 (then
+                   (local.set 0 (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 4)))
+                   (loop $t
+                     (i32.store (local.get 0) (i32.const 1))
+                     (local.set 0 (i32.sub (local.get 0) (i32.const {stride_bytes})))
+                     (br_if $t (i32.gt_u (local.get 0)
+                       (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const {MIB})))))
+                   (br $l))))
+             i32.const 0"
+        ),
+    )
 }
 
 /// The end is its own, or a sentence about memory.
