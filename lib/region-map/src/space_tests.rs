@@ -343,10 +343,9 @@ impl Run<'_> {
         let mut at = Self::at(&pages);
         at.start += u64::from(self.machine.planted == Some(Planted::DiscardForgetsAPage));
         self.machine.drop_frames(at, false);
-        for page in &mut self.model.pages[pages.start as usize..pages.end as usize] {
-            if let Some(page) = page {
-                page.written = None;
-            }
+        let pages = &mut self.model.pages[pages.start as usize..pages.end as usize];
+        for page in pages.iter_mut().flatten() {
+            page.written = None;
         }
     }
 

@@ -108,13 +108,15 @@ impl<W: Word> Mailbox<W> {
 
 impl Mailbox<AtomicU64> {
     /// As [`Mailbox::empty`], for statics.
-    pub const EMPTY: Self = Self {
-        presence: AtomicU64::new(AWAKE),
-        asked_by: AtomicU64::new(0),
-        awaited: AtomicU64::new(0),
-        page_count: AtomicU64::new(0),
-        pages: [const { AtomicU64::new(0) }; PAGES_MAX],
-    };
+    pub const fn awake() -> Self {
+        Self {
+            presence: AtomicU64::new(AWAKE),
+            asked_by: AtomicU64::new(0),
+            awaited: AtomicU64::new(0),
+            page_count: AtomicU64::new(0),
+            pages: [const { AtomicU64::new(0) }; PAGES_MAX],
+        }
+    }
 }
 
 /// The mailboxes of all CPUs, by index.

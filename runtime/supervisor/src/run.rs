@@ -240,7 +240,7 @@ impl Linked {
         let result = self.component.instantiate(&mut *store);
         let instance = result.map_err(|error| cannot_start(name, &error, store))?;
         instance
-            .get_typed_func(&mut *store, &self.run)
+            .get_typed_func(&mut *store, self.run)
             .map_err(|error| unusable(name, format!("is no command: {error:#}")))
     }
 }

@@ -21,7 +21,8 @@ pub type Sender = fn(cpu: u32);
 /// Up to this many pages are forgotten one by one; for more, everything is.
 pub const FLUSH_PAGES_MAX: usize = lib_shootdown::PAGES_MAX;
 
-static MAILBOXES: Mailboxes<AtomicU64, CPUS_MAX> = Mailboxes([const { Mailbox::EMPTY }; CPUS_MAX]);
+static MAILBOXES: Mailboxes<AtomicU64, CPUS_MAX> =
+    Mailboxes([const { Mailbox::awake() }; CPUS_MAX]);
 
 /// Is told when a shoot-down on several CPUs begins and ends, and how many pages it is about (0: all).
 pub type Observer = fn(begins: bool, pages: usize);

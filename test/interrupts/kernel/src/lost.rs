@@ -67,10 +67,8 @@ impl Sleepers {
 
     fn end(self) -> Result<(), String> {
         self.ends.store(true, Ordering::SeqCst);
-        let joined = self.threads.into_iter().map(thread::JoinHandle::join);
-        joined
-            .map(|ended| ended.map_err(|_| "a sleeper panicked".to_owned()))
-            .collect()
+        let mut joined = self.threads.into_iter().map(thread::JoinHandle::join);
+        joined.try_for_each(|ended| ended.map_err(|_| "a sleeper panicked".to_owned()))
     }
 }
 
