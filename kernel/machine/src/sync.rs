@@ -62,6 +62,7 @@ impl<T: ?Sized> IrqLock<T> {
     /// # Panics
     /// When this CPU holds it already: a bug of the kernel, which must stop the machine.
     #[cfg_attr(feature = "checks", track_caller)]
+    #[inline]
     pub fn lock(&self) -> IrqLockGuard<'_, T> {
         let interrupts = interrupts::Disabled::enter();
         locks::about_to_take(self.address(), &self.class);
@@ -78,6 +79,7 @@ impl<T: ?Sized> IrqLock<T> {
 
     /// Takes the lock if it is free.
     #[cfg_attr(feature = "checks", track_caller)]
+    #[inline]
     pub fn try_lock(&self) -> Option<IrqLockGuard<'_, T>> {
         let interrupts = interrupts::Disabled::enter();
         if !self.try_acquire() {
@@ -99,10 +101,12 @@ impl<T: ?Sized> IrqLock<T> {
     }
 
     /// By which the checks know it.
+    #[inline]
     fn address(&self) -> usize {
         core::ptr::from_ref(&self.locked) as usize
     }
 
+    #[inline]
     fn try_acquire(&self) -> bool {
         self.locked
             .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
@@ -132,6 +136,7 @@ pub struct IrqLockGuard<'a, T: ?Sized> {
 
 impl<T: ?Sized> Deref for IrqLockGuard<'_, T> {
     type Target = T;
+    #[inline]
     fn deref(&self) -> &T {
         // SAFETY: this guard is the only one, so no mutable reference exists elsewhere.
         unsafe { &*self.lock.value.get() }
@@ -139,6 +144,7 @@ impl<T: ?Sized> Deref for IrqLockGuard<'_, T> {
 }
 
 impl<T: ?Sized> DerefMut for IrqLockGuard<'_, T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: this guard is the only one, and it is borrowed mutably.
         unsafe { &mut *self.lock.value.get() }
@@ -146,6 +152,7 @@ impl<T: ?Sized> DerefMut for IrqLockGuard<'_, T> {
 }
 
 impl<T: ?Sized> Drop for IrqLockGuard<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         locks::about_to_release(self.lock.address());
         self.lock.owner_cpu.store(NO_OWNER, Ordering::Relaxed);

@@ -108,6 +108,7 @@ impl DeadlineQueue {
     }
 
     /// The earliest deadline in nanoseconds; `None` if the queue is empty.
+    #[inline]
     pub fn next_deadline_ns(&self) -> Option<u64> {
         self.heap.first().map(|entry| entry.deadline_ns)
     }
@@ -124,11 +125,13 @@ impl DeadlineQueue {
     }
 
     /// Entries in the queue.
+    #[inline]
     pub fn len(&self) -> usize {
         self.heap.len()
     }
 
     /// Whether nothing is queued.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }

@@ -106,6 +106,7 @@ impl LinkTable {
     }
 
     /// Ids from 0 up to this one, exclusive, can be linked.
+    #[inline]
     pub fn capacity(&self) -> u32 {
         self.links.len() as u32
     }
@@ -116,6 +117,7 @@ impl LinkTable {
         (owner != NO_LIST).then_some(owner)
     }
 
+    #[inline]
     fn claim(&self, id: u32, tag: u32) -> Result<&Link, ListError> {
         let too_large = ListError::IdTooLarge {
             id,
@@ -128,17 +130,20 @@ impl LinkTable {
         Ok(link)
     }
 
+    #[inline]
     fn link(&self, id: u32) -> Option<&Link> {
         self.links.get(id as usize)
     }
 
     /// Does nothing where `id` does not exist: then the list belongs to another table.
+    #[inline]
     fn set_next(&self, id: u32, next: u32) {
         if let Some(link) = self.link(id) {
             link.next.store(next, Relaxed);
         }
     }
 
+    #[inline]
     fn set_previous(&self, id: u32, previous: u32) {
         if let Some(link) = self.link(id) {
             link.previous.store(previous, Relaxed);
@@ -169,6 +174,7 @@ impl List {
     }
 
     /// Links `id` as the last of the list. O(1).
+    #[inline]
     pub fn push_back(&mut self, table: &LinkTable, id: u32) -> Result<(), ListError> {
         let link = self.claim(table, id)?;
         link.previous.store(self.tail, Relaxed);
@@ -197,12 +203,14 @@ impl List {
     }
 
     /// Unlinks the first of the list. O(1).
+    #[inline]
     pub fn pop_front(&mut self, table: &LinkTable) -> Option<u32> {
         let first = self.head;
         self.remove(table, first).then_some(first)
     }
 
     /// Unlinks `id`, wherever in the list it stands; `false` if it does not stand in this list. O(1).
+    #[inline]
     pub fn remove(&mut self, table: &LinkTable, id: u32) -> bool {
         let Some(link) = table.link(id).filter(|link| self.owns(link)) else {
             return false;
@@ -227,16 +235,19 @@ impl List {
     }
 
     /// Whether the list holds nothing.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Ids in the list.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len as usize
     }
 
     /// The ids, first to last.
+    #[inline]
     pub fn iter<'t>(&'t self, table: &'t LinkTable) -> Iter<'t> {
         Iter {
             table,
@@ -246,6 +257,7 @@ impl List {
         }
     }
 
+    #[inline]
     fn claim<'t>(&self, table: &'t LinkTable, id: u32) -> Result<&'t Link, ListError> {
         if self.tag == NO_LIST {
             return Err(ListError::ReservedTag);
@@ -254,6 +266,7 @@ impl List {
     }
 
     /// Relaxed: the tag can only have been stored under this list's lock, which the caller holds.
+    #[inline]
     fn owns(&self, link: &Link) -> bool {
         self.tag != NO_LIST && link.owner.load(Relaxed) == self.tag
     }
@@ -271,6 +284,7 @@ pub struct Iter<'t> {
 impl Iterator for Iter<'_> {
     type Item = u32;
 
+    #[inline]
     fn next(&mut self) -> Option<u32> {
         self.left = self.left.checked_sub(1)?;
         let id = self.next;

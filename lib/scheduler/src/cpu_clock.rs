@@ -81,6 +81,7 @@ impl CpuClock {
     }
 }
 
+#[inline]
 fn stint(since_ns: u64, now_ns: u64) -> u64 {
     if since_ns == STOPPED {
         return 0;

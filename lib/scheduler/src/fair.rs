@@ -93,21 +93,25 @@ impl Entity {
     }
 
     /// Its class and priority.
+    #[inline]
     pub fn share(&self) -> Share {
         Share::from_bits(self.share.load(Relaxed))
     }
 
     /// Changes class and priority.
+    #[inline]
     pub fn set_share(&self, share: Share) {
         self.share.store(share.to_bits(), Relaxed);
     }
 
     /// The CPUs on which it may run.
+    #[inline]
     pub fn affinity(&self) -> CpuSet {
         self.affinity.load(core::sync::atomic::Ordering::SeqCst)
     }
 
     /// Changes them; who calls sees to it that a CPU that must not run it any more looks.
+    #[inline]
     pub fn set_affinity(&self, cpus: CpuSet) {
         self.affinity
             .store(cpus, core::sync::atomic::Ordering::SeqCst);
@@ -119,18 +123,22 @@ impl Entity {
         self.affinity.load(Relaxed) & crate::only(cpu) != 0
     }
 
+    #[inline]
     fn virtual_time(&self) -> u64 {
         self.virtual_time.load(Relaxed)
     }
 
+    #[inline]
     fn deadline(&self) -> u64 {
         self.deadline.load(Relaxed)
     }
 
+    #[inline]
     fn weight(&self) -> i64 {
         i64::from(self.weight.load(Relaxed))
     }
 
+    #[inline]
     fn renew_deadline(&self) {
         let deadline = self
             .virtual_time()
@@ -139,6 +147,7 @@ impl Entity {
     }
 
     /// The most that it may be owed or owe, in virtual nanoseconds.
+    #[inline]
     fn lag_limit(&self) -> i64 {
         2 * self.share().slice_virtual_ns() as i64
     }
@@ -154,10 +163,12 @@ struct ByTime<'a, E>(&'a E);
 struct ByDeadline<'a, E>(&'a E);
 
 impl<E: Entities> Order for ByTime<'_, E> {
+    #[inline]
     fn link(&self, id: u32) -> &Link {
         &self.0.entity(id).link
     }
 
+    #[inline]
     fn is_before(&self, a: u32, b: u32) -> bool {
         is_earlier(
             self.0.entity(a).virtual_time(),
@@ -167,16 +178,19 @@ impl<E: Entities> Order for ByTime<'_, E> {
 }
 
 impl<E: Entities> Order for ByDeadline<'_, E> {
+    #[inline]
     fn link(&self, id: u32) -> &Link {
         &self.0.entity(id).link
     }
 
+    #[inline]
     fn is_before(&self, a: u32, b: u32) -> bool {
         is_earlier(self.0.entity(a).deadline(), self.0.entity(b).deadline())
     }
 }
 
 /// Orders two virtual times that are less than half the range apart.
+#[inline]
 fn is_earlier(a: u64, b: u64) -> bool {
     (a.wrapping_sub(b) as i64) < 0
 }
@@ -239,16 +253,19 @@ impl FairQueue {
     }
 
     /// How many threads wait here.
+    #[inline]
     pub fn len(&self) -> u32 {
         self.len
     }
 
     /// Whether nobody waits here.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Who runs.
+    #[inline]
     pub fn current(&self) -> Option<u32> {
         (self.current != NOBODY).then_some(self.current)
     }
@@ -278,6 +295,7 @@ impl FairQueue {
     }
 
     /// A running thread whose share was changed gets its new weight.
+    #[inline]
     fn refresh(&mut self, entity: &Entity) {
         let wanted = i64::from(entity.share().priority.weight());
         if wanted == entity.weight() {
@@ -291,6 +309,7 @@ impl FairQueue {
 
     /// A thread that can run joins; it stands in no other queue. If it is the running one, which was about to
     /// sleep, it will not leave.
+    #[inline]
     pub fn join(&mut self, all: &impl Entities, id: u32, now_ns: u64) -> Joined {
         self.charge(all, now_ns);
         if id == self.current {
@@ -308,6 +327,7 @@ impl FairQueue {
     }
 
     /// Gives a thread its virtual time here and counts it.
+    #[inline]
     fn add(&mut self, entity: &Entity, now_ns: u64) {
         let mut lag = entity.lag.load(Relaxed);
         if lag < 0 {
@@ -317,6 +337,7 @@ impl FairQueue {
         self.place(entity, lag);
     }
 
+    #[inline]
     fn place(&mut self, entity: &Entity, lag: i64) {
         let weight = entity.share().priority.weight();
         entity.weight.store(weight, Relaxed);
@@ -335,6 +356,7 @@ impl FairQueue {
     }
 
     /// Uncounts a thread and keeps its lag.
+    #[inline]
     fn forget(&mut self, entity: &Entity, now_ns: u64) {
         let limit = entity.lag_limit();
         let average = self.average();
@@ -344,6 +366,7 @@ impl FairQueue {
         self.subtract(entity, average);
     }
 
+    #[inline]
     fn subtract(&mut self, entity: &Entity, average: u64) {
         self.weights -= entity.weight();
         self.weighted -= entity.weight() * entity.virtual_time().wrapping_sub(self.zero) as i64;
@@ -354,6 +377,7 @@ impl FairQueue {
     }
 
     /// V, rounded down.
+    #[inline]
     fn average(&self) -> u64 {
         if self.weights == 0 || self.weighted == 0 {
             return self.zero;
@@ -363,6 +387,7 @@ impl FairQueue {
     }
 
     /// Moves `zero` to V where it is far from it.
+    #[inline]
     fn renormalise(&mut self) {
         if self.weighted.unsigned_abs() >> RENORMALISE_SHIFT >= self.weights.unsigned_abs() {
             let distance = self.weighted.div_euclid(self.weights.max(1));
@@ -371,11 +396,13 @@ impl FairQueue {
         }
     }
 
+    #[inline]
     fn is_eligible(&self, entity: &Entity) -> bool {
         let distance = entity.virtual_time().wrapping_sub(self.zero) as i64;
         i128::from(distance) * i128::from(self.weights) <= i128::from(self.weighted)
     }
 
+    #[inline]
     fn preempts(&self, all: &impl Entities, id: u32) -> bool {
         if self.current == NOBODY {
             return false;
@@ -384,6 +411,7 @@ impl FairQueue {
         woken.share().class > running.share().class && self.is_eligible(woken)
     }
 
+    #[inline]
     fn stand(&mut self, all: &impl Entities, id: u32) {
         let entity = all.entity(id);
         debug_assert!(entity.place.load(Relaxed) == NOWHERE, "a thread waits once");
@@ -397,6 +425,7 @@ impl FairQueue {
         self.len += 1;
     }
 
+    #[inline]
     fn unlink(&mut self, all: &impl Entities, id: u32) {
         let entity = all.entity(id);
         match entity.place.swap(NOWHERE, Relaxed) {
@@ -412,6 +441,7 @@ impl FairQueue {
 
     /// The running thread goes to sleep or ends. The caller has charged it. If it was woken in the meantime it is put
     /// back instead.
+    #[inline]
     pub fn stop(&mut self, all: &impl Entities, now_ns: u64) {
         if core::mem::take(&mut self.stays) {
             self.put_back(all);
@@ -421,6 +451,7 @@ impl FairQueue {
     }
 
     /// The running thread must go elsewhere. The caller has charged it.
+    #[inline]
     pub fn leave(&mut self, all: &impl Entities, now_ns: u64) {
         if self.current != NOBODY {
             self.forget(all.entity(self.current), now_ns);
@@ -429,6 +460,7 @@ impl FairQueue {
     }
 
     /// The running thread can go on but others may be chosen. The caller has charged it.
+    #[inline]
     pub fn put_back(&mut self, all: &impl Entities) {
         let id = core::mem::replace(&mut self.current, NOBODY);
         if id == NOBODY {
@@ -443,6 +475,7 @@ impl FairQueue {
 
     /// Takes out who is to run next, without making it the running thread. The running thread was put back or has
     /// left, or it yields: then it is not considered, and whoever else waits is taken, eligible or not.
+    #[inline]
     pub fn pick(&mut self, all: &impl Entities) -> Option<u32> {
         while let Some(first) = self.waiting.first()
             && self.is_eligible(all.entity(first))
@@ -460,6 +493,7 @@ impl FairQueue {
     }
 
     /// Makes a thread that [`Self::pick`] took the running one.
+    #[inline]
     pub fn start(&mut self, id: u32, now_ns: u64) {
         self.current = id;
         self.charged_ns = self.charged_ns.max(now_ns);
@@ -515,6 +549,7 @@ impl FairQueue {
     }
 
     /// When the running thread's slice ends, if others wait for it.
+    #[inline]
     pub fn slice_end_ns(&self, all: &impl Entities) -> Option<u64> {
         if self.len == 0 || self.current == NOBODY {
             return None;
@@ -527,15 +562,18 @@ impl FairQueue {
 
     /// Whether the running thread must give way: somebody takes the CPU from it, or its slice is over and others
     /// wait. The caller has charged it.
+    #[inline]
     pub fn must_give_way(&self, all: &impl Entities) -> bool {
         self.preemptor != NOBODY || self.slice_is_over(all)
     }
 
     /// Whether threads were set aside.
+    #[inline]
     pub fn has_misplaced(&self) -> bool {
         self.misplaced.first().is_some()
     }
 
+    #[inline]
     fn slice_is_over(&self, all: &impl Entities) -> bool {
         self.len > 0
             && self.current != NOBODY

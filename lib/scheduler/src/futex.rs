@@ -44,6 +44,7 @@ impl<W: Word> Sleeper<W> {
     }
 
     /// Whether somebody took it out of its line.
+    #[inline]
     pub fn is_out(&self) -> bool {
         self.state.load(Ordering::Acquire) == OUT
     }
@@ -106,6 +107,7 @@ impl<W: Word, L: Exclusive<List>> Bucket<W, L> {
     }
 
     /// Takes `id` out of the line; false if somebody else did.
+    #[inline]
     pub fn leave<S: Sleepers<Word = W>>(&self, all: &S, id: u32) -> bool {
         self.line.with(|line| self.take_out(all, line, id))
     }
@@ -142,6 +144,7 @@ impl<W: Word, L: Exclusive<List>> Bucket<W, L> {
         })
     }
 
+    #[inline]
     fn take_out<S: Sleepers<Word = W>>(&self, all: &S, line: &mut List, id: u32) -> bool {
         if !line.remove(all.links(), id) {
             return false;

@@ -35,6 +35,7 @@ impl Link {
         }
     }
 
+    #[inline]
     fn clear(&self) {
         self.child.store(NOBODY, Relaxed);
         self.next.store(NOBODY, Relaxed);
@@ -75,12 +76,14 @@ impl Heap {
     }
 
     /// Puts in `id`, which stands in no heap.
+    #[inline]
     pub fn insert(&mut self, order: &impl Order, id: u32) {
         order.link(id).clear();
         self.root = meld(order, self.root, id);
     }
 
     /// Takes out `id`, which stands in this heap.
+    #[inline]
     pub fn remove(&mut self, order: &impl Order, id: u32) {
         let rest = merge_siblings(order, order.link(id).child.load(Relaxed));
         if id == self.root {
@@ -93,6 +96,7 @@ impl Heap {
     }
 
     /// Visits all, in no particular order.
+    #[inline]
     pub fn iter<'a, O: Order>(&self, order: &'a O) -> Walk<'a, O> {
         Walk {
             order,
@@ -110,6 +114,7 @@ pub struct Walk<'a, O> {
 impl<O: Order> Iterator for Walk<'_, O> {
     type Item = u32;
 
+    #[inline]
     fn next(&mut self) -> Option<u32> {
         let at = self.at;
         if at == NOBODY {
@@ -121,6 +126,7 @@ impl<O: Order> Iterator for Walk<'_, O> {
 }
 
 /// Who comes behind `id` when children are visited before siblings.
+#[inline]
 fn behind(order: &impl Order, id: u32) -> u32 {
     let child = order.link(id).child.load(Relaxed);
     if child != NOBODY {
@@ -139,6 +145,7 @@ fn behind(order: &impl Order, id: u32) -> u32 {
     }
 }
 
+#[inline]
 fn parent(order: &impl Order, id: u32) -> u32 {
     let mut at = id;
     loop {
@@ -151,6 +158,7 @@ fn parent(order: &impl Order, id: u32) -> u32 {
 }
 
 /// Joins two heaps by their roots, each of which may be nobody; the roots have no siblings.
+#[inline]
 fn meld(order: &impl Order, a: u32, b: u32) -> u32 {
     if a == NOBODY {
         return b;
@@ -174,6 +182,7 @@ fn meld(order: &impl Order, a: u32, b: u32) -> u32 {
 }
 
 /// Takes `id`, which is not the root, out of its parent's children.
+#[inline]
 fn cut(order: &impl Order, id: u32) {
     let link = order.link(id);
     let (previous, next) = (link.previous.load(Relaxed), link.next.load(Relaxed));
@@ -212,6 +221,7 @@ fn merge_siblings(order: &impl Order, first: u32) -> u32 {
 }
 
 /// Makes `id` a root of its own and tells who stood behind it.
+#[inline]
 fn detach(order: &impl Order, id: u32, behind: &mut u32) -> u32 {
     let link = order.link(id);
     *behind = link.next.load(Relaxed);

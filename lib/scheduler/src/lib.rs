@@ -128,6 +128,7 @@ pub trait Exclusive<T>: Send + Sync {
 }
 
 /// The indices of the CPUs in a set, beginning behind `after` and wrapping around.
+#[inline]
 pub fn cpus_behind(after: u32, set: CpuSet) -> impl Iterator<Item = u32> {
     let mut rest = set.rotate_right(after + 1);
     core::iter::from_fn(move || {
@@ -138,6 +139,7 @@ pub fn cpus_behind(after: u32, set: CpuSet) -> impl Iterator<Item = u32> {
 }
 
 /// The set of one CPU.
+#[inline]
 pub const fn only(cpu: u32) -> CpuSet {
     1 << cpu
 }

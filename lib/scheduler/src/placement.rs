@@ -47,6 +47,7 @@ pub enum Place {
 }
 
 /// Chooses; see the module's law.
+#[inline]
 pub fn choose(situation: Situation, loads: &impl Loads) -> Place {
     let Situation {
         allowed,

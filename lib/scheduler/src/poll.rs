@@ -18,17 +18,20 @@ pub struct PollBudget {
 
 impl PollBudget {
     /// A budget of `ns` nanoseconds: what [`Self::ns`] said, or 0 of a CPU that has not been idle.
+    #[inline]
     pub const fn of_ns(ns: u64) -> Self {
         Self { ns }
     }
 
     /// The length of the next look, in nanoseconds; 0 for none.
+    #[inline]
     pub fn ns(self) -> u64 {
         self.ns
     }
 
     /// Work came after the CPU had been idle for `idle_ns`, polling or halted.
     #[must_use]
+    #[inline]
     pub fn after_work(self, idle_ns: u64) -> Self {
         if idle_ns > POLL_NS_MAX {
             return self.shorter();
@@ -39,6 +42,7 @@ impl PollBudget {
         }
     }
 
+    #[inline]
     fn shorter(self) -> Self {
         let half = self.ns / 2;
         Self {

@@ -67,6 +67,7 @@ impl<W: Word> Task<W> {
     }
 
     /// The CPU that runs it or ran it last.
+    #[inline]
     pub fn last_cpu(&self) -> u32 {
         self.last_cpu.load(Ordering::Acquire)
     }
@@ -93,6 +94,7 @@ impl<W: Word> Task<W> {
         self.hand_overs.store(seen, Ordering::Relaxed);
     }
 
+    #[inline]
     fn hands_over(&self) -> bool {
         self.hand_overs.load(Ordering::Relaxed) >= HABIT
     }
@@ -126,11 +128,13 @@ impl<W: Word, L: Exclusive<FairQueue>> Cpu<W, L> {
     }
 
     /// How many threads wait for it.
+    #[inline]
     pub fn waiting(&self) -> u32 {
         self.waiting.load(Ordering::Relaxed)
     }
 
     /// Changes the queue and shows its length to others.
+    #[inline]
     fn change<R>(&self, body: impl FnOnce(&mut FairQueue) -> R) -> R {
         self.queue.with(|queue| {
             let result = body(queue);
@@ -204,6 +208,7 @@ pub fn choose<M: Machine>(machine: &M, cpu: u32, me: u32, leaving: Leaving, now_
     choice
 }
 
+#[inline]
 fn rotate<M: Machine>(
     machine: &M,
     queue: &mut FairQueue,
@@ -242,6 +247,7 @@ fn rotate<M: Machine>(
     next
 }
 
+#[inline]
 fn pick_for<M: Machine>(machine: &M, queue: &mut FairQueue, cpu: u32, now_ns: u64) -> Option<u32> {
     while let Some(id) = queue.pick(machine) {
         if machine.entity(id).may_run_on(cpu) {
@@ -312,6 +318,7 @@ pub fn wake<M: Machine>(
 }
 
 /// Remembers that the waker woke somebody; tells whether it usually sleeps right after that.
+#[inline]
 fn notes_wake<M: Machine>(machine: &M, waker: Option<u32>) -> bool {
     let Some(waker) = waker else {
         return false;
@@ -324,14 +331,17 @@ fn notes_wake<M: Machine>(machine: &M, waker: Option<u32>) -> bool {
 struct Cpus<'a, M>(&'a M);
 
 impl<M: Machine> Loads for Cpus<'_, M> {
+    #[inline]
     fn is_idle(&self, cpu: u32) -> bool {
         self.0.cpu(cpu).attention.is_idle()
     }
 
+    #[inline]
     fn is_polling(&self, cpu: u32) -> bool {
         self.0.cpu(cpu).attention.is_polling()
     }
 
+    #[inline]
     fn waiting(&self, cpu: u32) -> u32 {
         self.0.cpu(cpu).waiting()
     }
@@ -366,6 +376,7 @@ fn place<M: Machine>(machine: &M, here: u32, id: u32, waker_sleeps: bool, now_ns
     }
 }
 
+#[inline]
 fn enqueue<M: Machine>(machine: &M, here: u32, cpu: u32, id: u32, now_ns: u64) -> Local {
     let state = machine.cpu(cpu);
     let (joined, is_free, slice_end_ns) = state.change(|queue| {
@@ -438,6 +449,7 @@ pub fn move_displaced<M: Machine>(machine: &M, cpu: u32, now_ns: u64) -> Local {
 }
 
 /// When the slice of the thread that runs on `cpu` ends, if others wait for it.
+#[inline]
 pub fn slice_end_ns<M: Machine>(machine: &M, cpu: u32) -> Option<u64> {
     let state = machine.cpu(cpu);
     if state.waiting.load(Ordering::Relaxed) == 0 {

@@ -22,6 +22,7 @@ impl Class {
     pub const ALL: [Self; 3] = [Self::Batch, Self::Normal, Self::Interactive];
 
     /// How long a thread of the class runs in one go while others wait, in nanoseconds.
+    #[inline]
     pub const fn slice_ns(self) -> u64 {
         match self {
             Self::Batch => 16_000_000,
@@ -39,6 +40,7 @@ impl Class {
         }
     }
 
+    #[inline]
     const fn from_number(number: u32) -> Self {
         match number {
             0 => Self::Batch,
@@ -67,6 +69,7 @@ impl Priority {
     pub const MAX: Self = Self(10);
 
     /// A priority; what is out of range becomes the nearest.
+    #[inline]
     pub const fn new(level: i8) -> Self {
         match level {
             ..=-10 => Self::MIN,
@@ -76,11 +79,13 @@ impl Priority {
     }
 
     /// Its level, from −10 to 10.
+    #[inline]
     pub const fn level(self) -> i8 {
         self.0
     }
 
     /// Its weight.
+    #[inline]
     pub const fn weight(self) -> u32 {
         WEIGHTS[(self.0 + 10) as usize]
     }
@@ -97,11 +102,13 @@ pub struct Share {
 
 impl Share {
     /// As one word, so that it can be changed while others read it.
+    #[inline]
     pub const fn to_bits(self) -> u32 {
         (self.class as u32) << 8 | (self.priority.0 + 10) as u32
     }
 
     /// What [`Self::to_bits`] made; any other word is some valid share.
+    #[inline]
     pub const fn from_bits(bits: u32) -> Self {
         let level = (bits & 0xff) as i8;
         Self {
@@ -111,6 +118,7 @@ impl Share {
     }
 
     /// The slice in virtual nanoseconds: what is added to a thread's virtual time for its deadline.
+    #[inline]
     pub fn slice_virtual_ns(self) -> u64 {
         virtual_ns(self.class.slice_ns(), self.priority.weight())
     }

@@ -95,6 +95,7 @@ impl CpuState {
         }
     }
 
+    #[inline]
     fn is_idle_thread(&self, thread: &Thread) -> bool {
         self.own.idle_thread.load(Ordering::Relaxed) == thread.slot
     }
@@ -102,12 +103,14 @@ impl CpuState {
 
 static CPUS: [Once<&'static CpuState>; CPUS_MAX] = [const { Once::new() }; CPUS_MAX];
 
+#[inline]
 fn state_of(cpu: u32) -> &'static CpuState {
     CPUS[cpu as usize]
         .get()
         .expect("a CPU is prepared before it runs threads")
 }
 
+#[inline]
 fn here() -> &'static CpuState {
     state_of(cpu::index())
 }
@@ -209,6 +212,7 @@ pub(super) fn replace_departed(slot: u32) -> Option<u32> {
     (departed != NOBODY).then_some(departed)
 }
 
+#[inline]
 fn switch(leaving: Leaving) {
     let me = current_thread();
     let now_ns = time::monotonic_ns();
@@ -248,20 +252,21 @@ fn decide(me: &'static Thread, leaving: Leaving, now_ns: u64) -> Option<&'static
     let idle = || state.own.idle_thread.load(Ordering::Relaxed);
     let next = by_slot(choice.next.unwrap_or_else(idle));
     if next.slot == me.slot {
-        arm_timer(state, choice.slice_end_ns.unwrap_or(UNARMED));
+        arm_timer(state, choice.slice_end_ns.unwrap_or(UNARMED), now_ns);
         return None;
     }
     note_switch(state, cpu, (me, leaving), next, now_ns);
     if leaving == Leaving::Idle {
         // Others may have put somebody into the queue, without an interrupt, since it was looked at.
         let slice_end_ns = policy::slice_end_ns(&Kernel, cpu);
-        arm_timer(state, slice_end_ns.unwrap_or(UNARMED));
+        arm_timer(state, slice_end_ns.unwrap_or(UNARMED), now_ns);
     } else {
-        arm_timer(state, choice.slice_end_ns.unwrap_or(UNARMED));
+        arm_timer(state, choice.slice_end_ns.unwrap_or(UNARMED), now_ns);
     }
     Some(next)
 }
 
+#[inline]
 fn note_switch(
     state: &CpuState,
     cpu: u32,
@@ -319,6 +324,7 @@ pub(super) fn wake(thread: &Thread, hint: WakeHint, interrupts: interrupts::Disa
 }
 
 /// Does on this CPU what followed from putting a thread into its queue.
+#[inline]
 fn follow_up(state: &CpuState, is_idle: bool, local: Local, now_ns: u64) {
     let Some(slice_end_ns) = local.contended_until_ns else {
         if local.give_way && is_idle {
@@ -330,9 +336,13 @@ fn follow_up(state: &CpuState, is_idle: bool, local: Local, now_ns: u64) {
         return;
     };
     if local.hands_over {
-        arm_timer(state, slice_end_ns.min(now_ns + HAND_OVER_PATIENCE_NS));
+        arm_timer(
+            state,
+            slice_end_ns.min(now_ns + HAND_OVER_PATIENCE_NS),
+            now_ns,
+        );
     } else {
-        arm_timer(state, slice_end_ns);
+        arm_timer(state, slice_end_ns, now_ns);
     }
 }
 
@@ -352,7 +362,11 @@ fn look(state: &CpuState, cpu: u32, now_ns: u64) {
     if policy::look(&Kernel, cpu, Some(me.slot), now_ns) {
         state.own.must_give_way.store(true, Ordering::Relaxed);
     }
-    arm_timer(state, policy::slice_end_ns(&Kernel, cpu).unwrap_or(UNARMED));
+    arm_timer(
+        state,
+        policy::slice_end_ns(&Kernel, cpu).unwrap_or(UNARMED),
+        now_ns,
+    );
 }
 
 /// Wakes the thread at `deadline_ns` if nothing else does. Returns the CPU that keeps the timeout.
@@ -386,7 +400,7 @@ pub(crate) fn on_timer() {
     }
     look(state, cpu, now_ns);
     // For the next timeout; `look` does it only where a thread runs.
-    arm_timer(state, UNARMED);
+    arm_timer(state, UNARMED, now_ns);
 }
 
 fn wake_due(state: &CpuState, now_ns: u64) {
@@ -412,17 +426,20 @@ fn wake_due(state: &CpuState, now_ns: u64) {
 
 /// Whether the timer would not fire by then. One that was set to a time that has passed is about to fire, or its
 /// interrupt was lost: then it is set again.
-fn is_timer_late_for(state: &CpuState, wanted_ns: u64) -> bool {
+#[inline]
+fn is_timer_late_for(state: &CpuState, wanted_ns: u64, now_ns: u64) -> bool {
     let armed_ns = state.own.armed_ns.load(Ordering::Relaxed);
-    wanted_ns < armed_ns || armed_ns <= time::monotonic_ns()
+    wanted_ns < armed_ns || armed_ns <= now_ns
 }
 
 /// Sets this CPU's timer to the next timeout, or to `latest_ns` if that is earlier.
-fn arm_timer(state: &CpuState, latest_ns: u64) {
+#[inline]
+fn arm_timer(state: &CpuState, latest_ns: u64, now_ns: u64) {
     let timeout_ns = state.next_timeout_ns.load(Ordering::Relaxed);
     let look_ns = checks::next_look_ns().unwrap_or(UNARMED);
     let wanted_ns = timeout_ns.min(latest_ns).min(look_ns);
-    if wanted_ns != UNARMED && is_timer_late_for(state, wanted_ns) && interrupt::is_ready() {
+    if wanted_ns != UNARMED && is_timer_late_for(state, wanted_ns, now_ns) && interrupt::is_ready()
+    {
         state.own.armed_ns.store(wanted_ns, Ordering::Relaxed);
         interrupt::arm_timer(wanted_ns);
     }

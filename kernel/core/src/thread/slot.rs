@@ -270,7 +270,17 @@ pub(super) fn row_now(slot: u32) -> Option<ThreadRow> {
 }
 
 /// The thread in a slot that is in use.
+#[inline]
 pub(crate) fn by_slot(slot: u32) -> &'static Thread {
+    match SLOTS[slot as usize].get() {
+        Some(thread) => thread,
+        None => make(slot),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn make(slot: u32) -> &'static Thread {
     SLOTS[slot as usize].call_once(|| Box::leak(Box::new(Thread::new(slot))))
 }
 

@@ -154,16 +154,19 @@ impl Context {
     }
 
     /// Whether a CPU still runs on the thread's stack.
+    #[inline]
     pub fn is_on_cpu(&self) -> bool {
         self.on_cpu().load(Ordering::Acquire) != 0
     }
 
     /// Marks the thread as being continued by this CPU.
+    #[inline]
     pub fn set_on_cpu(&self) {
         self.on_cpu().store(1, Ordering::Release);
     }
 
     /// Saves the caller here and continues `to`; comes back when this context is continued.
+    #[inline]
     pub fn switch_to(&self, to: &Context) {
         checks::context::about_to_switch();
         // SAFETY: interrupts are off and the caller is the thread of this context; `to` was claimed
@@ -184,6 +187,7 @@ impl Context {
         raw.interrupted = 1;
     }
 
+    #[inline]
     fn on_cpu(&self) -> &AtomicU32 {
         // SAFETY: the field is atomic, so a shared reference to it is always allowed; no `&mut Raw`
         // lives across a switch.

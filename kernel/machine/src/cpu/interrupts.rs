@@ -19,6 +19,7 @@ pub fn are_enabled() -> bool {
 }
 
 /// Turns interrupts on for good: at the end of a CPU's start.
+#[inline]
 pub fn enable() {
     // SAFETY: all gates are set up when a CPU calls this.
     unsafe { core::arch::asm!("sti", options(nostack)) }
@@ -34,6 +35,7 @@ pub fn wait_for_one() {
 }
 
 /// Runs `body` with interrupts off.
+#[inline]
 pub fn without<R>(body: impl FnOnce() -> R) -> R {
     let _guard = Disabled::enter();
     body()
@@ -67,6 +69,7 @@ impl Disabled {
 
 impl Disabled {
     /// Whether the guard's end turns interrupts on.
+    #[inline]
     pub fn were_enabled(&self) -> bool {
         self.were_enabled
     }

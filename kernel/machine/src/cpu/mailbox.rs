@@ -78,11 +78,13 @@ pub fn forget(_: &Licence, cpu: u32) {
 }
 
 /// The CPUs that run, as a bit mask by index.
+#[inline]
 pub fn online_mask() -> u64 {
     ONLINE.load(Ordering::SeqCst)
 }
 
 /// How often translations were shot down on several CPUs.
+#[inline]
 pub fn rounds() -> u64 {
     ROUNDS.load(Ordering::Relaxed)
 }
@@ -147,6 +149,7 @@ pub fn wake() {
 }
 
 /// The indices of the bits set in `mask`, lowest first.
+#[inline]
 pub fn bits(mut mask: u64) -> impl Iterator<Item = u32> {
     core::iter::from_fn(move || {
         let lowest = (mask != 0).then(|| mask.trailing_zeros())?;

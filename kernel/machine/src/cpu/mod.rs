@@ -88,10 +88,12 @@ pub fn current_thread_slot() -> u32 {
 }
 
 /// Says which thread runs on this CPU; called with interrupts off, right before the switch.
+#[inline]
 pub fn set_current_thread_slot(slot: u32) {
     block().thread.store(slot, Ordering::Relaxed);
 }
 
+#[inline]
 fn block() -> &'static Block {
     let this: usize;
     // SAFETY: as in `index`; offset 0 is the block's address.
@@ -109,6 +111,7 @@ pub fn time_stamp() -> u64 {
 }
 
 /// Forgets all translations of this CPU.
+#[inline]
 pub fn flush_translations() {
     // SAFETY: writing CR3's own value changes no mapping; no page is global.
     unsafe {
@@ -117,6 +120,7 @@ pub fn flush_translations() {
 }
 
 /// Forgets this CPU's translation of one page.
+#[inline]
 pub fn flush_page(virt: u64) {
     // SAFETY: only drops a cached translation.
     unsafe { core::arch::asm!("invlpg [{}]", in(reg) virt, options(nostack)) }

@@ -24,6 +24,7 @@ pub fn len_bytes() -> u64 {
 /// tables, the boot information itself). `None` if it is not wholly in the direct map.
 ///
 /// The caller names only such ranges: kinds `MODULE`, `LOADER`, `ACPI_TABLES` of the memory map.
+#[inline]
 pub fn bytes(physical_start: u64, len_bytes_wanted: usize) -> Option<&'static [u8]> {
     let end = physical_start.checked_add(len_bytes_wanted as u64)?;
     if physical_start == 0 || end > len_bytes() || len_bytes_wanted > isize::MAX as usize {
