@@ -79,13 +79,22 @@ impl Heap {
     #[inline]
     pub fn insert(&mut self, order: &impl Order, id: u32) {
         order.link(id).clear();
-        self.root = meld(order, self.root, id);
+        self.root = if self.root == NOBODY {
+            id
+        } else {
+            meld(order, self.root, id)
+        };
     }
 
     /// Takes out `id`, which stands in this heap.
     #[inline]
     pub fn remove(&mut self, order: &impl Order, id: u32) {
-        let rest = merge_siblings(order, order.link(id).child.load(Relaxed));
+        let child = order.link(id).child.load(Relaxed);
+        let rest = if child == NOBODY {
+            NOBODY
+        } else {
+            merge_siblings(order, child)
+        };
         if id == self.root {
             self.root = rest;
         } else {
@@ -158,7 +167,6 @@ fn parent(order: &impl Order, id: u32) -> u32 {
 }
 
 /// Joins two heaps by their roots, each of which may be nobody; the roots have no siblings.
-#[inline]
 fn meld(order: &impl Order, a: u32, b: u32) -> u32 {
     if a == NOBODY {
         return b;
@@ -182,7 +190,6 @@ fn meld(order: &impl Order, a: u32, b: u32) -> u32 {
 }
 
 /// Takes `id`, which is not the root, out of its parent's children.
-#[inline]
 fn cut(order: &impl Order, id: u32) {
     let link = order.link(id);
     let (previous, next) = (link.previous.load(Relaxed), link.next.load(Relaxed));

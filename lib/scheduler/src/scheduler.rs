@@ -218,29 +218,24 @@ fn rotate<M: Machine>(
     now_ns: u64,
 ) -> Option<u32> {
     let may_stay = machine.entity(me).may_run_on(cpu);
-    let next = match leaving {
-        Leaving::Idle => pick_for(machine, queue, cpu, now_ns),
-        Leaving::Stops => {
-            queue.stop(machine, now_ns);
-            pick_for(machine, queue, cpu, now_ns)
-        }
+    match leaving {
+        Leaving::Idle => {}
+        Leaving::Stops => queue.stop(machine, now_ns),
         Leaving::Yields | Leaving::Preempted if !may_stay => {
             queue.leave(machine, now_ns);
             queue.set_aside(machine, me);
-            pick_for(machine, queue, cpu, now_ns)
         }
-        Leaving::Preempted => {
-            queue.put_back(machine);
-            pick_for(machine, queue, cpu, now_ns)
+        Leaving::Preempted => queue.put_back(machine),
+        // Whoever yields is put back only after another one was picked.
+        Leaving::Yields => {}
+    }
+    let mut next = pick_for(machine, queue, cpu, now_ns);
+    if leaving == Leaving::Yields && may_stay {
+        match next {
+            Some(_) => queue.put_back(machine),
+            None => next = Some(me),
         }
-        Leaving::Yields => match pick_for(machine, queue, cpu, now_ns) {
-            Some(other) => {
-                queue.put_back(machine);
-                Some(other)
-            }
-            None => Some(me),
-        },
-    };
+    }
     if let Some(next) = next {
         queue.start(next, now_ns);
     }
