@@ -71,7 +71,7 @@ const WEATHERS: [Weather; 4] = [
     Weather {
         name: "everything-at-once",
         cpus: 4,
-        memory_mib: 512,
+        memory_mib: 256,
         storms: "everything",
         rounds: 1,
         minutes_long: 60,

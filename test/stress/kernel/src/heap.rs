@@ -10,7 +10,7 @@ use crate::random::Random;
 
 const THREADS_PER_CPU: usize = 2;
 /// Steps of each thread in one round.
-const STEPS: usize = 1_200;
+const STEPS: usize = 800;
 /// Blocks that a thread holds at a time.
 const HELD_MAX: usize = 48;
 const LEN_BYTES_MAX: usize = 512 << 10;

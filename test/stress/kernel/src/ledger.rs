@@ -13,10 +13,12 @@ use kernel_machine::memory::frame::{FrameOwner, OWNERS};
 
 /// Bytes of the heap that a storm may leave in use: names and tables of `std`, growing once.
 const HEAP_SLACK_BYTES: usize = 64 << 10;
-/// Frames of the system's own threads' stacks, which keep their depth.
-const STACKS_SLACK_FRAMES: u64 = 16;
-/// Page tables that a storm may leave behind where the heap has grown.
-const TABLES_SLACK_FRAMES: u64 = 64;
+/// Frames of the system's own threads' stacks, which keep their depth, and of the few ended threads' stacks that the
+/// kernel keeps for the next ones. A storm has more threads than that.
+const STACKS_SLACK_FRAMES: u64 = 64;
+/// Page tables that a storm may leave behind where the heap has grown, and in the memories of the engine's pool, which
+/// keep those of their first 8 MiB: sixteen, and those that were in use at the same time.
+const TABLES_SLACK_FRAMES: u64 = 160;
 /// How often it is looked again: threads that were detached are cleaned up by another.
 const LOOKS: u32 = 100;
 

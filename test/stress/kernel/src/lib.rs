@@ -151,6 +151,9 @@ fn repeat(storm: &mut Storm, rounds: u64, minutes: u64, make: Make) -> Result<u6
 
 /// All other storms at the same time.
 fn everything(storm: &Storm) -> Result<(), String> {
+    if storm.round == 0 {
+        threads::warm()?;
+    }
     thread::scope(|scope| {
         let others = STORMS.iter().filter(|(name, _)| *name != "everything");
         let running: Vec<_> = others

@@ -114,7 +114,7 @@ impl Processes {
 
     /// What was killed while it was compiled goes when the compiler is done.
     fn are_gone(&self) -> Result<(), String> {
-        for _ in 0..600 {
+        for _ in 0..400 {
             if self.supervisor.list().is_empty() && self.supervisor.budget().used_bytes() == 0 {
                 return Ok(());
             }

@@ -11,6 +11,26 @@ const STACK_BYTES: usize = 128 << 10;
 /// Of which so much is touched.
 const TOUCHED_BYTES: usize = 24 << 10;
 
+/// More than all storms have at a time, with those that the reaper has not cleaned up.
+const SLOTS: usize = 600;
+
+/// Has the kernel make the blocks of so many threads as will ever exist at a time: they stay for ever.
+pub fn warm() -> Result<(), String> {
+    let together = Arc::new(Barrier::new(SLOTS));
+    let mut threads = Vec::new();
+    for number in 0..SLOTS {
+        let together = Arc::clone(&together);
+        let started = thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn(move || together.wait());
+        threads.push(started.map_err(|error| format!("thread {number}: {error}"))?);
+    }
+    threads.into_iter().try_for_each(|thread| {
+        let ended = thread.join().map_err(|_| "a panic".to_owned());
+        ended.map(|_| ())
+    })
+}
+
 /// All exist together; half are joined, half are left to the kernel's reaper.
 pub fn storm(storm: &Storm) -> Result<(), String> {
     let together = Arc::new(Barrier::new(THREADS + 1));
