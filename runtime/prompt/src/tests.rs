@@ -156,7 +156,7 @@ impl System for Fake {
             memory_bytes: Some(3 << 20),
             cpu_time: Some(Duration::from_millis(1234)),
             age: Some(Duration::from_secs(75)),
-            class: None,
+            class: Some("interactive".into()),
             name: "clock".into(),
         }]
     }
@@ -259,11 +259,9 @@ fn built_in_commands_answer() {
         person.asks("trace start switch"),
         "trace [\"start\", \"switch\"]\r\n"
     );
-    assert!(
-        person
-            .asks("ps")
-            .contains("    12  running         3072        1234        1:15  clock\r\n")
-    );
+    assert!(person.asks("ps").contains(
+        "    12  running         3072        1234        1:15  interactive     clock\r\n"
+    ));
     assert!(person.asks("free").contains("2048 KiB\r\n"));
     assert!(
         person
