@@ -12,7 +12,7 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use contract_boot::BootInfo;
-use kernel_machine::cpu::{self, interrupts, provoke};
+use kernel_machine::cpu::{self, interrupts, mailbox, provoke};
 use kernel_machine::memory::{Frame, FrameOwner, PAGE_LEN};
 use kernel_machine::platform::local_apic::Destination;
 use kernel_machine::sync::IrqLock;
@@ -228,7 +228,7 @@ fn interrupt_oneself(_: &Licence) {
 
 fn fault_on_another_cpu(_: &Licence) {
     for _ in 0..crate::cpu::online_count() {
-        spawn(fault_away_from_boot_cpu);
+        spawn(fault_away_from_boot_cpu, 0);
     }
     wait_until(|| false);
 }
@@ -247,7 +247,7 @@ extern "C" fn fault_away_from_boot_cpu(_: usize) {
 
 fn panic_while_another_cpu_spins(licence: &Licence) {
     SEEN.store(0, Ordering::SeqCst);
-    spawn(spin_for_ever);
+    spawn(spin_for_ever, 0);
     if wait_until(|| SEEN.load(Ordering::SeqCst) != 0) {
         panic_in_kernel(licence);
     }
@@ -269,10 +269,10 @@ fn exhaust_heap(_: &Licence) {
     }
 }
 
-fn spawn(entry: extern "C" fn(usize)) {
+fn spawn(entry: extern "C" fn(usize), argument: usize) {
     let request = SpawnRequest {
         entry,
-        argument: 0,
+        argument,
         stack_len_bytes: HELPER_STACK_BYTES,
         name: "crash helper",
     };
@@ -332,8 +332,8 @@ impl fmt::Display for ProtectionCensus {
 pub fn census(_: &Licence) -> ProtectionCensus {
     SEEN.store(0, Ordering::SeqCst);
     UNPROTECTED.store(0, Ordering::SeqCst);
-    for _ in 0..crate::cpu::online_count() {
-        spawn(take_census);
+    for cpu in mailbox::bits(mailbox::online_mask()) {
+        spawn(take_census, cpu as usize);
     }
     wait_until(is_census_complete);
     ProtectionCensus {
@@ -347,16 +347,15 @@ fn is_census_complete() -> bool {
     SEEN.load(Ordering::SeqCst).count_ones() as usize == crate::cpu::online_count()
 }
 
-/// Stays until all CPUs were seen, so that the others find free CPUs only.
-extern "C" fn take_census(_: usize) {
-    wait_until(|| {
-        let _interrupts = interrupts::Disabled::enter();
-        let lacks = |protection: &provoke::Protection| protection.exists && !protection.is_on;
-        let bit = 1 << cpu::index();
-        if provoke::protections().iter().any(lacks) {
-            UNPROTECTED.fetch_or(bit, Ordering::SeqCst);
-        }
-        SEEN.fetch_or(bit, Ordering::SeqCst);
-        is_census_complete()
-    });
+/// Goes to the CPU of that index and looks at it.
+extern "C" fn take_census(cpu: usize) {
+    let bit = 1 << cpu;
+    if thread::set_affinity(thread::current(), bit).is_err() {
+        return;
+    }
+    let lacks = |protection: &provoke::Protection| protection.exists && !protection.is_on;
+    if provoke::protections().iter().any(lacks) {
+        UNPROTECTED.fetch_or(bit, Ordering::SeqCst);
+    }
+    SEEN.fetch_or(bit, Ordering::SeqCst);
 }

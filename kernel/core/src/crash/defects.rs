@@ -205,7 +205,7 @@ fn sleep_long() {
 }
 
 fn stick_another_cpu(_: &Licence) {
-    spawn(spin_with_interrupts_off);
+    spawn(spin_with_interrupts_off, 0);
     sleep_long();
 }
 
@@ -237,7 +237,7 @@ extern "C" fn wait_for_word_under_lock(_: usize) {
 
 fn wait_for_lost_lock(licence: &Licence) {
     ONE.lose(licence);
-    spawn(take_one);
+    spawn(take_one, 0);
     sleep_long();
 }
 
@@ -254,6 +254,6 @@ fn handle(licence: &Licence, handler: fn()) {
 
 fn run_in_another_thread(entry: extern "C" fn(usize)) {
     SEEN.store(0, Ordering::SeqCst);
-    spawn(entry);
+    spawn(entry, 0);
     wait_until(|| SEEN.load(Ordering::SeqCst) != 0);
 }
