@@ -2,6 +2,9 @@
 //!
 //! Each model has a planted defect, a step left out or weakened, that must be found.
 
+#[macro_use]
+mod words;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use lib_index_list::{LinkTable, List};
@@ -17,34 +20,7 @@ use loom::thread;
 struct LoomWord<const FENCED: bool>(AtomicU32);
 
 impl<const FENCED: bool> Word for LoomWord<FENCED> {
-    fn new(value: u32) -> Self {
-        Self(AtomicU32::new(value))
-    }
-    fn load(&self, order: Ordering) -> u32 {
-        self.0.load(order)
-    }
-    fn store(&self, value: u32, order: Ordering) {
-        self.0.store(value, order);
-    }
-    fn swap(&self, value: u32, order: Ordering) -> u32 {
-        self.0.swap(value, order)
-    }
-    fn exchange(&self, old: u32, new: u32) -> bool {
-        let (success, failure) = (Ordering::SeqCst, Ordering::SeqCst);
-        self.0.compare_exchange(old, new, success, failure).is_ok()
-    }
-    fn set_bits(&self, bits: u32) -> u32 {
-        self.0.fetch_or(bits, Ordering::SeqCst)
-    }
-    fn clear_bits(&self, bits: u32) -> u32 {
-        self.0.fetch_and(!bits, Ordering::SeqCst)
-    }
-    fn add(&self, value: u32) {
-        self.0.fetch_add(value, Ordering::SeqCst);
-    }
-    fn subtract(&self, value: u32) {
-        self.0.fetch_sub(value, Ordering::SeqCst);
-    }
+    word_of_atomic!();
     fn fence() {
         if FENCED {
             fence(Ordering::SeqCst);
