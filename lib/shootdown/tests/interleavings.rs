@@ -143,42 +143,37 @@ fn check(preemptions_max: usize, run: impl Fn() + Sync + Send + 'static) {
     model.check(run);
 }
 
-#[test]
-fn a_cpu_that_answers_uses_no_freed_frame() {
-    check(3, || {
+/// CPU 0 unmaps page 0 while CPU 1 does what `other` says, in every interleaving.
+fn unmap_beside(preemptions_max: usize, other: fn(&Machine, &mut Cpu)) {
+    check(preemptions_max, move || {
         let machine = Arc::new(Machine::new());
-        let other = {
+        let beside = {
             let machine = machine.clone();
-            thread::spawn(move || {
-                let mut cpu = Cpu::new(1);
-                cpu.read(&machine, 0);
-                cpu.answer(&machine);
-                cpu.read(&machine, 0);
-                cpu.serve_until(&machine, 0);
-                cpu.read(&machine, 0);
-            })
+            thread::spawn(move || other(&machine, &mut Cpu::new(1)))
         };
         machine.unmap(&mut Cpu::new(0), 0, 0b10);
-        other.join().unwrap();
+        beside.join().unwrap();
+    });
+}
+
+#[test]
+fn a_cpu_that_answers_uses_no_freed_frame() {
+    unmap_beside(3, |machine, cpu| {
+        cpu.read(machine, 0);
+        cpu.answer(machine);
+        cpu.read(machine, 0);
+        cpu.serve_until(machine, 0);
+        cpu.read(machine, 0);
     });
 }
 
 #[test]
 fn a_cpu_that_sleeps_is_not_awaited_and_forgets_when_it_wakes() {
-    check(4, || {
-        let machine = Arc::new(Machine::new());
-        let other = {
-            let machine = machine.clone();
-            thread::spawn(move || {
-                let mut cpu = Cpu::new(1);
-                cpu.read(&machine, 0);
-                cpu.sleep_and_wake(&machine);
-                cpu.read(&machine, 0);
-                cpu.serve_until(&machine, 0);
-            })
-        };
-        machine.unmap(&mut Cpu::new(0), 0, 0b10);
-        other.join().unwrap();
+    unmap_beside(4, |machine, cpu| {
+        cpu.read(machine, 0);
+        cpu.sleep_and_wake(machine);
+        cpu.read(machine, 0);
+        cpu.serve_until(machine, 0);
     });
 }
 
@@ -229,22 +224,13 @@ fn two_notes_on_one_sleeper_are_both_heeded() {
 #[test]
 #[should_panic(expected = "a freed frame is used")]
 fn planted_a_sleeper_that_wakes_without_looking() {
-    check(3, || {
-        let machine = Arc::new(Machine::new());
-        let other = {
-            let machine = machine.clone();
-            thread::spawn(move || {
-                let mut cpu = Cpu::new(1);
-                cpu.read(&machine, 0);
-                machine.mailboxes.sleep(1);
-                machine.mailboxes.wake(1, || {});
-                cpu.answer(&machine);
-                cpu.read(&machine, 0);
-                cpu.serve_until(&machine, 0);
-            })
-        };
-        machine.unmap(&mut Cpu::new(0), 0, 0b10);
-        other.join().unwrap();
+    unmap_beside(3, |machine, cpu| {
+        cpu.read(machine, 0);
+        machine.mailboxes.sleep(1);
+        machine.mailboxes.wake(1, || {});
+        cpu.answer(machine);
+        cpu.read(machine, 0);
+        cpu.serve_until(machine, 0);
     });
 }
 
@@ -252,19 +238,10 @@ fn planted_a_sleeper_that_wakes_without_looking() {
 #[test]
 #[should_panic(expected = "a freed frame is used")]
 fn planted_an_answer_that_comes_too_early() {
-    check(3, || {
-        let machine = Arc::new(Machine::new());
-        let other = {
-            let machine = machine.clone();
-            thread::spawn(move || {
-                let mut cpu = Cpu::new(1);
-                cpu.read(&machine, 0);
-                machine.mailboxes.answer(1, |_| {});
-                cpu.read(&machine, 0);
-                cpu.serve_until(&machine, 0);
-            })
-        };
-        machine.unmap(&mut Cpu::new(0), 0, 0b10);
-        other.join().unwrap();
+    unmap_beside(3, |machine, cpu| {
+        cpu.read(machine, 0);
+        machine.mailboxes.answer(1, |_| {});
+        cpu.read(machine, 0);
+        cpu.serve_until(machine, 0);
     });
 }
