@@ -305,6 +305,19 @@ impl<C, S> FrameCaches<'_, C, S> {
         })
     }
 
+    /// As [`Self::take_block`], for requests that can do without: only what the store has at hand, no cache is emptied.
+    pub fn take_block_at_hand<'m, const POOL: usize>(
+        &self,
+        order: u8,
+        end_frame: FrameNumber,
+        floor: u64,
+    ) -> Option<FrameNumber>
+    where
+        S: Exclusive<Store<'m, POOL>>,
+    {
+        self.store.with(|store| store.take(order, end_frame, floor))
+    }
+
     /// Takes a block back.
     ///
     /// # Errors

@@ -8,9 +8,17 @@
 //! A write to a page that shows a frame of an image: the copy takes the shared frame's place *read-only*, all CPUs are
 //! made to forget the shared frame, and only then the copy may be written. A CPU that wants to write meanwhile tries
 //! again until then. So no CPU reads the old frame once another has written to the new one.
+//!
+//! Where memory is plenty, a fault brings in more than its page, in regions that were mapped to be written: who has just
+//! filled the pages before it gets the next few with it ([`RUN_PAGES`]), and who has filled the place of a whole large page
+//! gets the next one as a large page. Who touches a page here and there pays for those pages only.
+
+use core::ops::Range;
 
 use kernel_machine::cpu::{self, interrupts, mailbox};
 use kernel_machine::memory::frame::FrameOwner;
+use kernel_machine::memory::frame_block::LARGE_PAGE_ORDER;
+use kernel_machine::memory::page_table::large::{self, LARGE_PAGE_BYTES};
 use kernel_machine::memory::page_table::{self, Leaf, Rights};
 use kernel_machine::memory::{Frame, PAGE_BYTES};
 use lib_region_map::images::ImageId;
@@ -46,20 +54,40 @@ enum Need {
     },
 }
 
-/// Backs every page of the range that may be accessed at all.
+/// Pages that a fault brings in at most, its own among them: they end on a multiple of this.
+const RUN_PAGES: u64 = 8;
+/// Pages in a large page.
+const LARGE_PAGES: u64 = LARGE_PAGE_BYTES / PAGE_BYTES;
+
+/// Backs every page of the range that may be accessed at all, with large pages where they fit.
 ///
 /// # Errors
 /// [`MemoryError::NoFrames`] when memory runs out part way; [`MemoryError::NoRegion`].
 pub fn populate(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
     let pages = checked_pages(start, len_bytes)?;
-    for page in pages {
+    let mut page = pages.start;
+    while page < pages.end {
+        if page + LARGE_PAGES <= pages.end && populate_large(page) {
+            page += LARGE_PAGES;
+            continue;
+        }
         match resolve_fault((page * PAGE_BYTES) as usize, Want::Read) {
-            FaultOutcome::Resolved => {}
+            FaultOutcome::Resolved => page += 1,
             FaultOutcome::NoFrames => return Err(MemoryError::NoFrames),
             FaultOutcome::NoRegion | FaultOutcome::Forbidden => return Err(MemoryError::NoRegion),
         }
     }
     Ok(())
+}
+
+/// Backs the large page that begins with `page`, if there can be one.
+fn populate_large(page: u64) -> bool {
+    let fits = page.is_multiple_of(LARGE_PAGES)
+        && SPACE
+            .lock()
+            .as_ref()
+            .is_some_and(|space| is_free_for_large(space, page));
+    fits && back_large(page)
 }
 
 /// Brings in the page that a fault of a program at `address` needs.
@@ -77,28 +105,120 @@ fn resolve(address: usize, want: Want, floor: fn(FrameOwner) -> u64) -> FaultOut
     // Whoever settles a copy must still be on the CPU that put it there.
     let _interrupts = interrupts::Disabled::enter();
     let page = page_of(address as u64);
-    let need = match first_look(page, want) {
-        Ok(need) => need,
+    let (need, extent) = match first_look(page, want) {
+        Ok(found) => found,
         Err(outcome) => return outcome,
     };
-    match fill(need, floor) {
-        Some(frame) => back_page(page, want, need, frame),
-        None => {
-            give_up(need);
-            FaultOutcome::NoFrames
-        }
+    if extent == Extent::Large && back_large(page / LARGE_PAGES * LARGE_PAGES) {
+        return FaultOutcome::Resolved;
     }
+    let Some(frame) = fill(need, floor) else {
+        give_up(need);
+        return FaultOutcome::NoFrames;
+    };
+    let outcome = back_page(page, want, need, frame);
+    if let (Extent::Run { end }, FaultOutcome::Resolved) = (extent, outcome) {
+        back_run(page + 1..end, want, need);
+    }
+    outcome
 }
 
-/// Does what can be done at once, or says what is needed.
-fn first_look(page: u64, want: Want) -> Result<Need, FaultOutcome> {
+/// Does what can be done at once, or says what is needed, and how much with it.
+fn first_look(page: u64, want: Want) -> Result<(Need, Extent), FaultOutcome> {
     let mut guard = SPACE.lock();
     let space = guard.as_mut().ok_or(FaultOutcome::NoRegion)?;
     let need = decide(space, page, want)?;
     if let Need::CopyOf { image, .. } = need {
         space.images.pin(image);
+        return Ok((need, Extent::Page));
     }
-    Ok(need)
+    Ok((need, extent(space, page)))
+}
+
+/// How much a fault brings in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// Its page.
+    Page,
+    /// Its page and those behind it, up to `end`.
+    Run {
+        /// One past the last page.
+        end: u64,
+    },
+    /// The large page around it.
+    Large,
+}
+
+/// What it should be for a page that has nothing.
+fn extent(space: &Space<'_>, page: u64) -> Extent {
+    let Some(range) = writable_zeroes(space, page) else {
+        return Extent::Page;
+    };
+    let place = page / LARGE_PAGES * LARGE_PAGES;
+    if is_free_for_large(space, place) && large::is_full((place - 1) * PAGE_BYTES) {
+        return Extent::Large;
+    }
+    let is_there =
+        |page: u64| range.contains(&page) && page_table::lookup(page * PAGE_BYTES).is_some();
+    if is_there(page - 1) && is_there(page - 2) {
+        let end = (page + 1).next_multiple_of(RUN_PAGES);
+        return Extent::Run {
+            end: end.min(range.end),
+        };
+    }
+    Extent::Page
+}
+
+/// The pages of the region around `page`, if it holds zeroes and may be written.
+fn writable_zeroes(space: &Space<'_>, page: u64) -> Option<Range<u64>> {
+    let (range, region) = space.find(page)?;
+    let is_it = region.content == Content::Plain && region.allows(Want::Write);
+    is_it.then_some(range)
+}
+
+/// Whether a large page may be put at `page`, the first of its place.
+fn is_free_for_large(space: &Space<'_>, page: u64) -> bool {
+    let range = writable_zeroes(space, page);
+    range.is_some_and(|range| page + LARGE_PAGES <= range.end) && large::is_free(page * PAGE_BYTES)
+}
+
+/// Puts a large page at `page`, if memory is plenty and it may still be there.
+fn back_large(page: u64) -> bool {
+    let Some(block) = frames::spare_block(LARGE_PAGE_ORDER, FrameOwner::Regions) else {
+        return false;
+    };
+    let guard = SPACE.lock();
+    let is_free = guard
+        .as_ref()
+        .is_some_and(|space| is_free_for_large(space, page));
+    let placed = if is_free {
+        large::map(page * PAGE_BYTES, block, rights(Access::ReadWrite))
+    } else {
+        Err(block)
+    };
+    drop(guard);
+    placed.map_err(frames::free_block).is_ok()
+}
+
+/// Puts zeroed frames at those of the pages that need one, as long as memory is plenty.
+fn back_run(pages: Range<u64>, want: Want, need: Need) {
+    let Need::Zeroed(owner) = need else { return };
+    let mut spare = [const { None }; RUN_PAGES as usize];
+    for place in spare.iter_mut().take((pages.end - pages.start) as usize) {
+        *place = frames::spare(owner);
+    }
+    let guard = SPACE.lock();
+    if let Some(space) = guard.as_ref() {
+        for (page, place) in pages.zip(&mut spare) {
+            if decide(space, page, want) == Ok(need)
+                && let Some(frame) = place.take()
+            {
+                *place = page_table::map(page * PAGE_BYTES, frame, rights(Access::ReadWrite)).err();
+            }
+        }
+    }
+    drop(guard);
+    spare.into_iter().flatten().for_each(frames::free);
 }
 
 /// What the page needs now; an outcome where it needs nothing that has to be allocated.

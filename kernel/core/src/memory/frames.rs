@@ -11,6 +11,8 @@
 //! Lock order: one CPU's cache, then the store; both are taken last, nothing of anybody else is taken
 //! under them.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use contract_boot::{MemoryRange, memory_kind};
 use kernel_machine::cpu::{self, CPUS_MAX};
 use kernel_machine::memory::frame::{self, FrameOwner, NewTable};
@@ -57,6 +59,9 @@ impl Exclusive<Store<'static, POOL_FRAMES>> for Shared {
 static CACHES: [Cache; CPUS_MAX] =
     [const { Cache(IrqLock::named("frame cache", CpuCache::EMPTY)) }; CPUS_MAX];
 static STORE: Shared = Shared(IrqLock::named("frames", Store::EMPTY));
+
+/// See [`plenty`].
+static PLENTY_FRAMES: AtomicU64 = AtomicU64::new(u64::MAX / 2);
 
 fn caches() -> FrameCaches<'static, Cache, Shared> {
     FrameCaches {
@@ -118,6 +123,8 @@ pub(super) fn init(ranges: &[MemoryRange]) -> Result<(), &'static str> {
         charge(&mut table, frames, FrameOwner::Kernel);
     }
     table.publish();
+    let usable_bytes: u64 = usable().map(|range| range.len_bytes).sum();
+    PLENTY_FRAMES.store(usable_bytes / PAGE_BYTES / 8, Ordering::Relaxed);
     STORE.with(|store| store.start(buddy, LOW_FRAMES));
     Ok(())
 }
@@ -239,15 +246,32 @@ pub fn allocate_block(order: u8, reach: Reach, owner: FrameOwner) -> Option<Fram
     let first = take(owner, frame_count, || {
         caches().take_block(order, reach.end_frame(), floor(owner))
     })?;
-    let block = FrameBlock::claim(first, order, owner);
-    assert!(
-        block.is_some(),
-        "the frame allocator hands out the block at frame {first:#x} twice"
-    );
-    block.map(|mut block| {
-        block.zero();
-        block
-    })
+    Some(claimed_block(first, order, owner))
+}
+
+fn claimed_block(first: u64, order: u8, owner: FrameOwner) -> FrameBlock {
+    let Some(mut block) = FrameBlock::claim(first, order, owner) else {
+        panic!("the frame allocator hands out the block at frame {first:#x} twice");
+    };
+    block.zero();
+    block
+}
+
+/// A zeroed frame beyond what somebody needs: only while memory is plenty, and nobody is asked to give any back.
+pub(super) fn spare(owner: FrameOwner) -> Option<Frame> {
+    let number = caches().take(cpu::index() as usize, plenty())?;
+    Some(claimed(number, Frame::claim_zeroed(number, owner)))
+}
+
+/// As [`spare`], 2^`order` zeroed frames as one block.
+pub(super) fn spare_block(order: u8, owner: FrameOwner) -> Option<FrameBlock> {
+    let first = caches().take_block_at_hand(order, Reach::Anywhere.end_frame(), plenty())?;
+    Some(claimed_block(first, order, owner))
+}
+
+/// Free frames from which on there is memory for more than what is needed: an eighth of the machine.
+fn plenty() -> u64 {
+    PLENTY_FRAMES.load(Ordering::Relaxed)
 }
 
 /// Takes a block back.

@@ -5,7 +5,8 @@
 //! under it; frames for faults are allocated before it is taken. Taking rights away: change the tables under
 //! the lock, shoot down without it, only then free frames. A range that is being unmapped stays in the
 //! map as dying until its frames are gone, so that nobody maps or faults into it meanwhile; where nothing was
-//! mapped, it goes at once. Which page needs what is decided in `lib/region-map`, [`lib_region_map::space`]; what a fault
+//! mapped, it goes at once. A large page lies in one region: whoever changes regions splits those at the edges of his range
+//! first, and code has none. Which page needs what is decided in `lib/region-map`, [`lib_region_map::space`]; what a fault
 //! does about it is in [`super::faults`], and the images' side in [`super::images`].
 //! Units: the map counts pages, the interface bytes.
 
@@ -16,8 +17,8 @@ use core::ops::Range;
 
 use contract_boot::{Module, PhysRange};
 use kernel_machine::cpu::mailbox::{self, Flushed};
-use kernel_machine::memory::frame::StaleFrame;
-use kernel_machine::memory::page_table::{self, Rights};
+use kernel_machine::memory::page_table::large::{self, LARGE_PAGE_BYTES, Reclaimed, Stale};
+use kernel_machine::memory::page_table::{self, NoTableFrame, Rights};
 use kernel_machine::memory::{Frame, PAGE_BYTES};
 use kernel_machine::sync::IrqLock;
 use lib_region_map::Slot;
@@ -148,12 +149,12 @@ pub(super) fn init(frame_count: u64) {
 }
 
 /// Runs `work` on the regions, under their lock.
-fn with_space<T>(
-    work: impl FnOnce(&mut Space<'static>) -> Result<T, SpaceError>,
+fn with_space<T, E: Into<MemoryError>>(
+    work: impl FnOnce(&mut Space<'static>) -> Result<T, E>,
 ) -> Result<T, MemoryError> {
     let mut guard = SPACE.lock();
     let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
-    work(space).map_err(MemoryError::from)
+    work(space).map_err(E::into)
 }
 
 /// Maps a region and returns its start.
@@ -279,7 +280,7 @@ fn replace(pages: &Range<u64>, region: Option<Region>) -> Result<(), MemoryError
         if let Some(region) = region {
             space.insert(pages.clone(), region)?;
         }
-        Ok(has_dead_images)
+        Ok::<_, SpaceError>(has_dead_images)
     })?;
     if has_dead_images {
         images::reap();
@@ -307,6 +308,7 @@ fn begin_replacing(
             return Err(MemoryError::Denied);
         }
     }
+    split_edges(pages)?;
     space.mark_dying(pages)?;
     harvest.take(pages);
     if harvest.changed.count > 0 || !harvest.is_whole {
@@ -322,7 +324,7 @@ fn begin_replacing(
 
 /// Frames and tables that were taken out of the page tables and wait for the shoot-down.
 struct Harvest {
-    stale: [Option<StaleFrame>; BATCH_PAGES + SMALL_RANGE_TABLES],
+    stale: [Option<Stale>; BATCH_PAGES + SMALL_RANGE_TABLES],
     count: usize,
     changed: ChangedPages,
     has_tables: bool,
@@ -350,22 +352,21 @@ impl Harvest {
         }
         let (start, end) = (pages.start * PAGE_BYTES, pages.end * PAGE_BYTES);
         let next = page_table::visit_mapped(start, end, BATCH_PAGES, &mut |virt| {
-            let frame = page_table::unmap(virt);
-            self.add(frame);
+            self.add(large::unmap(virt));
             self.changed.add(virt);
         });
         self.is_whole = next.is_none();
         if self.is_whole {
             page_table::take_empty_tables(start, end, &mut |table| {
-                self.add(Some(table));
+                self.add(Some(Stale::Frame(table)));
                 self.has_tables = true;
             });
         }
     }
 
-    fn add(&mut self, frame: Option<StaleFrame>) {
-        if frame.is_some() {
-            self.stale[self.count] = frame;
+    fn add(&mut self, stale: Option<Stale>) {
+        if stale.is_some() {
+            self.stale[self.count] = stale;
             self.count += 1;
         }
     }
@@ -384,10 +385,37 @@ impl Harvest {
     }
 }
 
-fn free_all(stale: &mut [Option<StaleFrame>], flushed: &Flushed) {
-    for frame in stale.iter_mut().filter_map(Option::take) {
-        frames::free(frame.reclaim(flushed));
+fn free_all(stale: &mut [Option<Stale>], flushed: &Flushed) {
+    for stale in stale.iter_mut().filter_map(Option::take) {
+        match stale.reclaim(flushed) {
+            Reclaimed::Frame(frame) => frames::free(frame),
+            Reclaimed::Block(block) => frames::free_block(block),
+        }
     }
+}
+
+/// Splits the large pages across which the range begins and ends. Under the lock.
+fn split_edges(pages: &Range<u64>) -> Result<(), MemoryError> {
+    let edges = [pages.start * PAGE_BYTES, pages.end * PAGE_BYTES];
+    let inside = edges
+        .into_iter()
+        .filter(|edge| !edge.is_multiple_of(LARGE_PAGE_BYTES));
+    inside
+        .map(large::split)
+        .collect::<Result<(), NoTableFrame>>()
+        .map_err(|NoTableFrame| MemoryError::NoFrames)
+}
+
+/// Splits all large pages of the range, in steps.
+fn split_all(pages: &Range<u64>) -> Result<(), MemoryError> {
+    let mut outcome = Ok(());
+    for_each_mapped(
+        &(pages.start * PAGE_BYTES..pages.end * PAGE_BYTES),
+        &mut |virt| {
+            outcome = outcome.and(large::split(virt));
+        },
+    );
+    outcome.map_err(|NoTableFrame| MemoryError::NoFrames)
 }
 
 /// Frees the frames of the range but keeps its regions: pages read as zero afterwards, or as their image has them. The page
@@ -399,9 +427,10 @@ pub fn discard(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
     let pages = checked_pages(start, len_bytes)?;
     with_space(|space| {
         if !space.is_covered(&pages) {
-            return Err(SpaceError::NotCovered);
+            return Err(SpaceError::NotCovered.into());
         }
-        space.require_disposable(&pages)
+        space.require_disposable(&pages)?;
+        split_edges(&pages)
     })?;
     drop_frames(&pages, Fate::Discard);
     let kept_end = pages.end.min(pages.start + DISCARD_KEEPS_TABLES_PAGES);
@@ -464,8 +493,7 @@ pub(super) fn drop_frames(pages: &Range<u64>, fate: Fate) {
         let _guard = SPACE.lock();
         page_table::visit_mapped(range.start, range.end, BATCH_PAGES, &mut |virt| {
             if fate.concerns(virt) {
-                let frame = page_table::unmap(virt);
-                first.add(frame);
+                first.add(large::unmap(virt));
                 first.changed.add(virt);
             }
         })
@@ -499,7 +527,7 @@ fn free_inaccessible(range: &Range<u64>, fate: Fate, flushed: &Flushed) {
             // A page that is accessible came after the flush, by a fault in a region that stays.
             let is_held = page_table::lookup(virt).is_some_and(|leaf| leaf.rights.is_none());
             if is_held && fate.concerns(virt) {
-                stale[count] = page_table::unmap(virt);
+                stale[count] = large::unmap(virt);
                 count += 1;
             }
         });
@@ -548,7 +576,7 @@ pub(super) fn drop_empty_tables(pages: &Range<u64>) {
         {
             let _guard = SPACE.lock();
             page_table::take_empty_tables(at, step_end, &mut |table| {
-                stale[count] = Some(table);
+                stale[count] = Some(Stale::Frame(table));
                 count += 1;
             });
         }
@@ -580,7 +608,13 @@ pub(super) fn set_access(
     access: Access,
 ) -> Result<(), MemoryError> {
     let pages = checked_pages(start, len_bytes)?;
-    let takes_away = with_space(|space| space.set_access(&pages, access))?;
+    let takes_away = with_space(|space| {
+        split_edges(&pages)?;
+        space.set_access(&pages, access).map_err(MemoryError::from)
+    })?;
+    if access == Access::ReadExecute {
+        split_all(&pages)?;
+    }
     let changed = update_pages(&pages)?;
     if takes_away && changed.count > 0 {
         let _flushed = changed.flush();

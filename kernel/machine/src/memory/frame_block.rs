@@ -7,6 +7,7 @@
 
 use super::frame::{self, Frame, FrameOwner};
 use super::{PAGE_BYTES, PAGE_LEN, direct_map};
+use crate::checks::translations;
 use crate::cpu::mailbox::Flushed;
 
 /// The order of a 2 MiB page (Intel SDM vol. 3, 4.5).
@@ -87,10 +88,6 @@ impl FrameBlock {
         unsafe { core::slice::from_raw_parts_mut(self.pointer(), len_bytes) }
     }
 
-    #[expect(
-        dead_code,
-        reason = "page tables take blocks by this when they map large pages"
-    )]
     pub(super) fn into_first_number(self) -> u64 {
         self.first
     }
@@ -110,7 +107,10 @@ pub struct StaleBlock {
 
 impl StaleBlock {
     /// Becomes usable again: `flushed` proves that the old translation is gone everywhere.
-    pub fn reclaim(self, _flushed: &Flushed) -> FrameBlock {
+    pub fn reclaim(self, flushed: &Flushed) -> FrameBlock {
+        for number in self.first..self.first + (1 << self.order) {
+            translations::check_reclaim(number, flushed.generation());
+        }
         FrameBlock {
             first: self.first,
             order: self.order,

@@ -17,6 +17,11 @@
 //!
 //! The entry of a table counts the entries in use of the table below it in bits that the processor ignores, so an empty
 //! table is known without reading it.
+//!
+//! In the place of a last-level table may stand a large page ([`large`]): one leaf of 2 MiB with frames of its own, never
+//! shared and never code. Whoever changes a part of one splits it first.
+
+pub mod large;
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -79,6 +84,8 @@ pub struct Leaf {
     pub is_shared: bool,
     /// The CPU that has put a copy here and has not yet made the others forget what was there.
     pub copied_by: Option<u32>,
+    /// Whether it is a part of a large page.
+    pub is_large: bool,
 }
 
 /// No frame was left for a page table.
@@ -244,8 +251,13 @@ pub fn set_rights(virt: u64, rights: Option<Rights>) -> Result<(), NoTableFrame>
         note_end(was, rights);
         return Ok(());
     }
-    let alias = protect_alias(was, rights.is_some_and(|rights| rights.execute))?;
-    let value = (was & ADDRESS) | rights.map_or(HELD, bits) | alias;
+    let is_code = rights.is_some_and(|rights| rights.execute);
+    assert!(
+        was & LARGE == 0 || !is_code,
+        "a large page becomes code without being split"
+    );
+    let alias = protect_alias(was, is_code)?;
+    let value = (was & (ADDRESS | LARGE)) | rights.map_or(HELD, bits) | alias;
     leaf.store(value, Ordering::Release);
     note_end(was, rights);
     Ok(())
@@ -253,9 +265,12 @@ pub fn set_rights(virt: u64, rights: Option<Rights>) -> Result<(), NoTableFrame>
 
 /// Tells the audit of a page that was accessible and no longer is.
 fn note_end(was: u64, rights: Option<Rights>) {
-    if was & PRESENT != 0 && rights.is_none() {
-        translations::page_ended((was & ADDRESS) / PAGE_BYTES);
+    if was & PRESENT == 0 || rights.is_some() {
+        return;
     }
+    let first = (was & ADDRESS) / PAGE_BYTES;
+    let count = if was & LARGE == 0 { 1 } else { ENTRIES };
+    (first..first + count).for_each(translations::page_ended);
 }
 
 /// Makes the alias of a leaf's frame read-only if it becomes code, and writable if it no longer is. Returns the
@@ -282,19 +297,22 @@ pub fn lookup(virt: u64) -> Option<Leaf> {
         write: value & WRITABLE != 0,
         execute: value & NO_EXECUTE == 0,
     });
-    let frame_number = (value & ADDRESS) / PAGE_BYTES;
+    let is_large = value & LARGE != 0;
+    let in_page = if is_large { index(virt, 3) } else { 0 };
+    let frame_number = (value & ADDRESS) / PAGE_BYTES + in_page;
     Some(Leaf {
         frame_number,
         rights,
         is_boot_module: super::frame::owner(frame_number) == FrameOwner::BootModules,
         is_shared: value & SHARED != 0,
         copied_by: copied_by(value),
+        is_large,
     })
 }
 
-/// Visits pages of `[virt, end)` that have a frame, lowest first; holes and empty tables are skipped whole. `limit` bounds
-/// the work: pages visited and tables walked. `visit` may change or unmap the page it is given. Answers where to go
-/// on; `None` at the end.
+/// Visits pages of `[virt, end)` that have a frame, lowest first; holes and empty tables are skipped whole, and a large
+/// page is visited once. `limit` bounds the work: pages visited and tables walked. `visit` may change or unmap the page it
+/// is given. Answers where to go on; `None` at the end.
 pub fn visit_mapped(
     mut virt: u64,
     end: u64,
@@ -305,9 +323,14 @@ pub fn visit_mapped(
         if limit == 0 {
             return Some(virt);
         }
-        match last_table(virt) {
-            Err(level) => virt = next_multiple_after(virt, 1 << SHIFTS[level]),
-            Ok(table) => {
+        match below(virt) {
+            Below::Nothing { level } => virt = next_multiple_after(virt, 1 << SHIFTS[level]),
+            Below::LargePage => {
+                visit(virt);
+                virt = next_multiple_after(virt, 1 << SHIFTS[2]);
+                limit -= 1;
+            }
+            Below::Table(table) => {
                 let table_end = end.min(next_multiple_after(virt, 1 << SHIFTS[2]));
                 virt = visit_table(table, virt, table_end, &mut limit, visit);
                 limit = limit.saturating_sub(1);
@@ -425,7 +448,8 @@ fn split_large_page(virt: u64) -> Result<u64, NoTableFrame> {
     Ok(table)
 }
 
-/// The table that holds the entry of `level` for `virt`. `Ok(None)`: missing and not to be made.
+/// The table that holds the entry of `level` for `virt`. `Ok(None)`: missing and not to be made, or a large page is in its
+/// place.
 fn descend(virt: u64, level: usize, make: bool) -> Result<Option<u64>, NoTableFrame> {
     let found = descend_with_entry(virt, level, make)?;
     Ok(found.map(|(_, table)| table))
@@ -441,6 +465,9 @@ fn descend_with_entry(
     let mut slot = entry(root(), index(virt, 0));
     for below in 1..=level {
         let mut value = slot.load(Ordering::Acquire);
+        if value & LARGE != 0 {
+            return Ok(None);
+        }
         if value & PRESENT == 0 {
             if !make {
                 return Ok(None);
@@ -461,22 +488,41 @@ fn descend_with_entry(
     Ok(None)
 }
 
+/// The leaf for `virt`, large or small, in use or not.
 fn find_leaf(virt: u64) -> Option<&'static AtomicU64> {
-    let table = descend(virt, 3, false).ok()??;
-    Some(entry(table, index(virt, 3)))
+    let directory = descend(virt, 2, false).ok()??;
+    let slot = entry(directory, index(virt, 2));
+    let value = slot.load(Ordering::Acquire);
+    if value & LARGE != 0 {
+        return Some(slot);
+    }
+    (value & PRESENT != 0).then(|| entry(value & ADDRESS, index(virt, 3)))
 }
 
-/// The last-level table for `virt`, or the level whose entry names no table, or an empty one.
-fn last_table(virt: u64) -> Result<u64, usize> {
+/// What the entries above the last level lead to.
+enum Below {
+    /// The entry of this level names no table, or an empty one.
+    Nothing {
+        level: usize,
+    },
+    /// A last-level table, here by its physical address.
+    Table(u64),
+    LargePage,
+}
+
+fn below(virt: u64) -> Below {
     let mut table = root();
     for (level, _) in SHIFTS.iter().enumerate().take(3) {
         let value = entry(table, index(virt, level)).load(Ordering::Acquire);
+        if value & LARGE != 0 {
+            return Below::LargePage;
+        }
         if value & PRESENT == 0 || level > 0 && value & USED == 0 {
-            return Err(level);
+            return Below::Nothing { level };
         }
         table = value & ADDRESS;
     }
-    Ok(table)
+    Below::Table(table)
 }
 
 /// Takes the table that the entry of `level` for `virt` names, if it is empty. Answers the highest level that names

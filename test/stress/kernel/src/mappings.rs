@@ -3,24 +3,43 @@
 //!
 //! Law: what was unmapped may be anybody's in the next moment, since a region goes where the lowest gap is. So a thread
 //! never again touches, replaces or unmaps a page that it has unmapped; when its window has many holes it takes another.
+//! On each CPU one window has room for large pages, and where memory is plenty they have to appear.
 
 use std::thread;
 
 use kernel_core::crash::Licence;
 use kernel_core::memory::{self, MapRequest, MemoryError, Protection, frames};
+use kernel_machine::memory::page_table::large::LARGE_PAGE_BYTES;
+use kernel_machine::memory::page_table::{self, Leaf};
 use kernel_machine::memory::probe;
-use kernel_machine::memory::{FrameOwner, PAGE_LEN};
+use kernel_machine::memory::{FrameOwner, PAGE_BYTES, PAGE_LEN};
 
 use crate::Storm;
 use crate::random::Random;
 
-const THREADS_PER_CPU: usize = 2;
-const STEPS: usize = 400;
-/// Each thread has one window of so many pages, in which everything happens.
-const PAGES: usize = 96;
-const LEN_PAGES_MAX: usize = 24;
-/// Pages that a window may lack until it is given up.
-const HOLES_MAX: usize = PAGES / 3;
+/// Each CPU has a thread for each of these.
+const SHAPES: [Shape; 2] = [
+    Shape {
+        pages: 96,
+        len_pages_max: 24,
+        steps: 400,
+    },
+    Shape {
+        pages: 4 * LARGE_PAGES,
+        len_pages_max: 2 * LARGE_PAGES + 40,
+        steps: 60,
+    },
+];
+const LARGE_PAGES: usize = LARGE_PAGE_BYTES as usize / PAGE_LEN;
+
+/// Each thread has one window, in which everything happens.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    pages: usize,
+    /// What one step is about.
+    len_pages_max: usize,
+    steps: usize,
+}
 
 /// What the model knows of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +63,9 @@ impl Page {
 /// A window and its model.
 struct Window {
     licence: Licence,
+    shape: Shape,
     start: usize,
-    pages: [Page; PAGES],
+    pages: Vec<Page>,
     random: Random,
 }
 
@@ -61,11 +81,13 @@ const READ: Protection = Protection {
 
 /// One round.
 pub fn storm(storm: &Storm) -> Result<(), String> {
+    large_pages(storm.licence)?;
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..storm.cpus * THREADS_PER_CPU)
+        let workers: Vec<_> = (0..storm.cpus * SHAPES.len())
             .map(|number| {
                 let (random, licence) = (storm.random(1000 + number as u64), storm.licence);
-                scope.spawn(move || work(licence, random))
+                let shape = SHAPES[number % SHAPES.len()];
+                scope.spawn(move || work(licence, shape, random))
             })
             .collect();
         workers
@@ -78,36 +100,72 @@ pub fn storm(storm: &Storm) -> Result<(), String> {
     Ok(())
 }
 
-fn work(licence: Licence, random: Random) -> Result<(), String> {
-    let mut window = Window::map(licence, random).map_err(|error| error.to_string())?;
-    let worked = (0..STEPS).try_for_each(|_| window.step());
+/// Memory that is populated, and memory that is filled from the front, has large pages, and a large page that is protected in
+/// part keeps its bytes. Nothing is asked where memory may be short.
+fn large_pages(licence: Licence) -> Result<(), String> {
+    let memory = frames::statistics();
+    if memory.free < memory.total / 2 {
+        return Ok(());
+    }
+    let len_bytes = 4 * LARGE_PAGES * PAGE_LEN;
+    for populate in [true, false] {
+        let start = map_window(len_bytes, populate).map_err(|error| error.to_string())?;
+        let places = (start..start + len_bytes).step_by(PAGE_LEN);
+        places.for_each(|at| probe::store(&licence, at, at as u64));
+        // The last place that lies whole in the window.
+        let end = (start + len_bytes) as u64;
+        let last = (end / LARGE_PAGE_BYTES - 1) * LARGE_PAGE_BYTES;
+        let is_large = |at: u64| page_table::lookup(at).is_some_and(|leaf: Leaf| leaf.is_large);
+        if !is_large(last) || !is_large(last + LARGE_PAGE_BYTES - PAGE_BYTES) {
+            return Err(format!("no large page with populate {populate}"));
+        }
+        let part = last as usize + 3 * PAGE_LEN;
+        memory::protect(part, PAGE_LEN, READ).map_err(|error| error.to_string())?;
+        let found = probe::load(&licence, part);
+        if is_large(last) || found != part as u64 {
+            return Err(format!("{part:#x} has {found:#x} in a large page"));
+        }
+        memory::unmap(start, len_bytes).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+fn work(licence: Licence, shape: Shape, random: Random) -> Result<(), String> {
+    let mut window = Window::map(licence, shape, random).map_err(|error| error.to_string())?;
+    let worked = (0..shape.steps).try_for_each(|_| window.step());
     let unmapped = window.unmap_rest();
     worked.and(unmapped.map_err(|error| error.to_string()))
 }
 
-/// A window of fresh pages, somewhere.
-fn map_window() -> Result<usize, MemoryError> {
+/// Fresh pages, somewhere.
+fn map_window(len_bytes: usize, populate: bool) -> Result<usize, MemoryError> {
     memory::map(MapRequest {
-        len_bytes: PAGES * PAGE_LEN,
+        len_bytes,
         protection: Protection::READ_WRITE,
         at: None,
-        populate: false,
+        populate,
     })
 }
 
 impl Window {
-    fn map(licence: Licence, random: Random) -> Result<Self, MemoryError> {
+    fn map(licence: Licence, shape: Shape, random: Random) -> Result<Self, MemoryError> {
         Ok(Self {
             licence,
-            start: map_window()?,
-            pages: [Page::FRESH; PAGES],
+            shape,
+            start: map_window(shape.pages * PAGE_LEN, false)?,
+            pages: vec![Page::FRESH; shape.pages],
             random,
         })
     }
 
     fn step(&mut self) -> Result<(), String> {
-        let first = self.random.below(PAGES);
-        let count = (1 + self.random.below(LEN_PAGES_MAX)).min(PAGES - first);
+        let Shape {
+            pages,
+            len_pages_max,
+            ..
+        } = self.shape;
+        let first = self.random.below(pages);
+        let count = (1 + self.random.below(len_pages_max)).min(pages - first);
         let (start, len_bytes) = (self.start + first * PAGE_LEN, count * PAGE_LEN);
         let range = first..first + count;
         let done = match self.random.below(10) {
@@ -156,9 +214,10 @@ impl Window {
         memory::unmap(start, len_bytes)?;
         self.pages[range].fill(Page::Unmapped);
         let holes = self.pages.iter().filter(|page| **page == Page::Unmapped);
-        if holes.count() > HOLES_MAX {
+        // With so many, another window is better.
+        if holes.count() > self.shape.pages / 3 {
             self.unmap_rest()?;
-            self.start = map_window()?;
+            self.start = map_window(self.shape.pages * PAGE_LEN, false)?;
             self.pages.fill(Page::FRESH);
         }
         Ok(())
