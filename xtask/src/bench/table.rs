@@ -2,7 +2,7 @@
 //!
 //! Law: pure. The table is the same in both places, because it is Markdown that reads well as it is.
 
-use super::aims::{ABSENT, AIMS, aim_of, reason_for};
+use super::aims::{ABSENT, Limit, aim_of, reason_for};
 use super::compare::{Comparison, Results, Side};
 use super::statistics::Spread;
 
@@ -15,25 +15,18 @@ pub fn markdown(results: &Results, settings: &[String]) -> String {
     let all = results.comparisons();
     let (aimed, others): (Vec<_>, Vec<_>) = all
         .iter()
-        .partition(|comparison| AIMS.iter().any(|(name, ..)| *name == comparison.name));
+        .partition(|comparison| aim_of(&comparison.name).is_some());
     let mut text = String::new();
     for line in settings {
         text += &format!("- {line}\n");
     }
     text += "\n### Figures with an aim\n\n| figure | Linux | KPIO | KPIO : Linux (rounds) | aim |\n|---|---|---|---|---|\n";
-    for (name, aim, limit) in AIMS {
-        if let Some(comparison) = aimed.iter().find(|comparison| comparison.name == *name) {
-            let reached = if comparison.kpio.median <= *limit {
-                "reached"
-            } else {
-                "missed"
-            };
-            text += &row(comparison, &format!("{aim}: {reached}"));
-        }
+    for comparison in aimed {
+        text += &row(comparison, &format!(" {} |", verdict(comparison)));
     }
     text += "\n### All others that both have\n\n| figure | Linux | KPIO | KPIO : Linux (rounds) |\n|---|---|---|---|\n";
     for comparison in others {
-        text += &row(comparison, aim_of(&comparison.name)).replace(" | — |\n", " |\n");
+        text += &row(comparison, "");
     }
     text += "\n### Only KPIO has\n\n| figure | KPIO |\n|---|---|\n";
     for (name, unit, spread) in results.of_one_side(Side::Kpio) {
@@ -65,7 +58,20 @@ fn absent(results: &Results) -> String {
     text
 }
 
-fn row(comparison: &Comparison, aim: &str) -> String {
+/// The aim, and whether it is reached.
+fn verdict(comparison: &Comparison) -> String {
+    let Some((text, limit)) = aim_of(&comparison.name) else {
+        return String::new();
+    };
+    let is_reached = match limit {
+        Limit::Value(value) => comparison.kpio.median <= value,
+        Limit::Ratio(ratio) => comparison.ratio.median <= ratio,
+    };
+    format!("{text}: {}", if is_reached { "reached" } else { "missed" })
+}
+
+/// A line of a table; `more` are its cells behind those that all tables have.
+fn row(comparison: &Comparison, more: &str) -> String {
     let Comparison {
         name,
         unit,
@@ -76,7 +82,7 @@ fn row(comparison: &Comparison, aim: &str) -> String {
     } = comparison;
     let Spread { min, median, max } = ratio;
     format!(
-        "| `{name}` | {} | {} | {median:.2} ({min:.2}–{max:.2}, {rounds}) | {aim} |\n",
+        "| `{name}` | {} | {} | {median:.2} ({min:.2}–{max:.2}, {rounds}) |{more}\n",
         quantity(linux.median, unit),
         quantity(kpio.median, unit),
     )
