@@ -121,6 +121,7 @@ pub fn publish(licence: &Licence, machine_code: &[u8]) -> Result<usize, MemoryEr
             protection: Protection::READ_WRITE,
             at: None,
             populate: true,
+            fault_around: false,
         })
     };
     let local = thread::local();

@@ -80,6 +80,8 @@ fn map_request(
         protection: protection(protection_bits),
         at,
         populate: flags & libc::MAP_POPULATE != 0,
+        // A pool may lie here, of which each part has an owner of its own.
+        fault_around: false,
     })
 }
 

@@ -305,6 +305,25 @@ impl<C, S> FrameCaches<'_, C, S> {
         })
     }
 
+    /// As [`Self::take`], for requests that can do without: only while the store itself has more than `floor` frames, and no
+    /// other cache is emptied.
+    pub fn take_at_hand<'m, const N: usize, const POOL: usize>(
+        &self,
+        cpu: usize,
+        floor: u64,
+    ) -> Option<FrameNumber>
+    where
+        C: Exclusive<CpuCache<N>>,
+        S: Exclusive<Store<'m, POOL>>,
+    {
+        self.caches.get(cpu)?.with(|cache| {
+            self.store.with(|store| {
+                let has_more = store.buddy_frames() > floor;
+                has_more.then(|| cache.pop().or_else(|| store.refill(cache, floor)))?
+            })
+        })
+    }
+
     /// As [`Self::take_block`], for requests that can do without: only what the store has at hand, no cache is emptied.
     pub fn take_block_at_hand<'m, const POOL: usize>(
         &self,

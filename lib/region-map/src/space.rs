@@ -75,15 +75,18 @@ pub struct Region {
     pub content: Content,
     /// It is being emptied.
     pub is_dying: bool,
+    /// A fault may bring in more than its page: what lies here is one owner's, who gives all of it back.
+    pub fault_around: bool,
 }
 
 impl Region {
-    /// A region that is not dying.
+    /// A region that is not dying, and whose pages come one by one.
     pub fn new(access: Access, content: Content) -> Self {
         Self {
             access,
             content,
             is_dying: false,
+            fault_around: false,
         }
     }
 
@@ -252,6 +255,12 @@ impl<'s> Space<'s> {
             let access = region.limit(access);
             takes_away |= access.takes_away_from(region.access);
             region.access = access;
+            // Who opens a reservation bit by bit opens it for one owner.
+            region.fault_around = match access {
+                Access::ReadWrite => true,
+                Access::None => false,
+                Access::Read | Access::ReadExecute => region.fault_around,
+            };
         });
         updated.map_err(|_| SpaceError::NoSpace)?;
         Ok(takes_away)

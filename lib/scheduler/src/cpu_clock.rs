@@ -55,17 +55,22 @@ impl CpuClock {
     /// What it shows, in nanoseconds. `now_ns` is read by the caller before or in each round.
     pub fn read(&self, now_ns: impl Fn() -> u64) -> u64 {
         loop {
-            let before = self.sequence.load(Ordering::Acquire);
-            let total_ns = self.total_ns.load(Ordering::Relaxed);
-            let since_ns = self.since_ns.load(Ordering::Relaxed);
-            fence(Ordering::Acquire);
-            let is_whole =
-                before.is_multiple_of(2) && self.sequence.load(Ordering::Relaxed) == before;
-            if is_whole {
-                return total_ns + stint(since_ns, now_ns());
+            if let Some(shown_ns) = self.try_read(&now_ns) {
+                return shown_ns;
             }
             core::hint::spin_loop();
         }
+    }
+
+    /// What it shows, unless it is being changed right now: for a machine that stands still, whose CPUs may have stopped in the
+    /// middle of that.
+    pub fn try_read(&self, now_ns: impl Fn() -> u64) -> Option<u64> {
+        let before = self.sequence.load(Ordering::Acquire);
+        let total_ns = self.total_ns.load(Ordering::Relaxed);
+        let since_ns = self.since_ns.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        let is_whole = before.is_multiple_of(2) && self.sequence.load(Ordering::Relaxed) == before;
+        is_whole.then(|| total_ns + stint(since_ns, now_ns()))
     }
 
     #[inline]
@@ -106,5 +111,14 @@ mod tests {
         assert_eq!(clock.stop(101), 1);
         clock.reset();
         assert_eq!(clock.read(|| 200), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_being_written_is_not_waited_for_by_who_only_tries() {
+        let clock = CpuClock::new();
+        clock.start(10);
+        assert_eq!(clock.try_read(|| 25), Some(15));
+        clock.sequence.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(clock.try_read(|| 25), None);
     }
 }

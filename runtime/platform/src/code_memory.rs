@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kernel_core::memory::code;
+use kernel_core::memory::{MemoryError, code};
 use wasmtime::CustomCodeMemory;
 
 /// The kernel's way of publishing code: executable and never writable, in every alias.
@@ -25,8 +25,11 @@ impl CustomCodeMemory for KernelCodeMemory {
         if len_bytes == 0 {
             return Ok(());
         }
-        code::withdraw(start.addr(), len_bytes)
-            .map_err(|error| wasmtime::format_err!("code cannot be taken back: {error}"))
+        match code::withdraw(start.addr(), len_bytes) {
+            // Wasmtime takes back what could not be published as well.
+            Ok(()) | Err(MemoryError::NoRegion) => Ok(()),
+            Err(error) => Err(wasmtime::format_err!("code cannot be taken back: {error}")),
+        }
     }
 }
 

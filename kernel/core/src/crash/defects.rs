@@ -184,6 +184,7 @@ fn allow_what_region_forbids(_: &Licence) {
         },
         at: None,
         populate: true,
+        fault_around: false,
     });
     if let Ok(start) = region {
         let _set = page_table::set_rights(start as u64, Some(WRITABLE));

@@ -49,6 +49,8 @@ pub fn publish(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
         .and_then(|()| regions::set_access(start, len_bytes, Access::ReadExecute));
     if let Err(error) = published {
         entry.start.store(0, Ordering::Release);
+        // Part of the way it may have become code; whoever wanted it unmaps it next.
+        let _as_before = regions::set_access(start, len_bytes, Access::ReadWrite);
         return Err(error);
     }
     entry.end.store(start + len_bytes, Ordering::Release);

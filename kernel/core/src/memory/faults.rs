@@ -151,7 +151,7 @@ enum Extent {
 
 /// What it should be for a page that has nothing.
 fn extent(space: &Space<'_>, page: u64) -> Extent {
-    let Some(range) = writable_zeroes(space, page) else {
+    let Some(range) = faulted_around(space, page) else {
         return Extent::Page;
     };
     let place = page / LARGE_PAGES * LARGE_PAGES;
@@ -174,6 +174,12 @@ fn writable_zeroes(space: &Space<'_>, page: u64) -> Option<Range<u64>> {
     let (range, region) = space.find(page)?;
     let is_it = region.content == Content::Plain && region.allows(Want::Write);
     is_it.then_some(range)
+}
+
+/// The same, if a fault may bring in more than its page.
+fn faulted_around(space: &Space<'_>, page: u64) -> Option<Range<u64>> {
+    let (range, region) = space.find(page)?;
+    (region.fault_around && writable_zeroes(space, page).is_some()).then_some(range)
 }
 
 /// Whether a large page may be put at `page`, the first of its place.
@@ -206,11 +212,16 @@ fn back_run(pages: Range<u64>, want: Want, need: Need) {
     let mut spare = [const { None }; RUN_PAGES as usize];
     for place in spare.iter_mut().take((pages.end - pages.start) as usize) {
         *place = frames::spare(owner);
+        if place.is_none() {
+            break;
+        }
     }
     let guard = SPACE.lock();
     if let Some(space) = guard.as_ref() {
         for (page, place) in pages.zip(&mut spare) {
-            if decide(space, page, want) == Ok(need)
+            let is_needed = decide(space, page, want) == Ok(need);
+            if is_needed
+                && faulted_around(space, page).is_some()
                 && let Some(frame) = place.take()
             {
                 *place = page_table::map(page * PAGE_BYTES, frame, rights(Access::ReadWrite)).err();

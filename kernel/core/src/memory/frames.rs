@@ -259,7 +259,7 @@ fn claimed_block(first: u64, order: u8, owner: FrameOwner) -> FrameBlock {
 
 /// A zeroed frame beyond what somebody needs: only while memory is plenty, and nobody is asked to give any back.
 pub(super) fn spare(owner: FrameOwner) -> Option<Frame> {
-    let number = caches().take(cpu::index() as usize, plenty())?;
+    let number = caches().take_at_hand(cpu::index() as usize, plenty())?;
     Some(claimed(number, Frame::claim_zeroed(number, owner)))
 }
 

@@ -135,6 +135,7 @@ pub(crate) fn serve_large_blocks() {
             protection: Protection::READ_WRITE,
             at: None,
             populate: false,
+            fault_around: true,
         };
         map(request).ok()
     };

@@ -69,6 +69,8 @@ pub struct MapRequest {
     pub at: Option<usize>,
     /// Back all pages at once.
     pub populate: bool,
+    /// A fault may bring in more than its page. For memory that is one owner's, who gives all of it back.
+    pub fault_around: bool,
 }
 
 /// Why memory could not be mapped or changed.
@@ -202,7 +204,10 @@ pub fn map_image(
 
 fn map_content(request: MapRequest, content: Content) -> Result<usize, MemoryError> {
     let access = request.protection.access()?;
-    let region = Region::new(access, content);
+    let region = Region {
+        fault_around: request.fault_around,
+        ..Region::new(access, content)
+    };
     let start = match request.at {
         Some(at) => map_fixed(at, request.len_bytes, region)?,
         None => map_anywhere(page_count(request.len_bytes)?, region)?,
@@ -259,37 +264,43 @@ pub fn unmap(start: usize, len_bytes: usize) -> Result<(), MemoryError> {
 /// can be given the place in between.
 fn replace(pages: &Range<u64>, region: Option<Region>) -> Result<(), MemoryError> {
     let mut harvest = Harvest::default();
-    let is_done = {
+    let is_replaced = {
         let mut guard = SPACE.lock();
         let space = guard.as_mut().ok_or(MemoryError::NoSpace)?;
         begin_replacing(space, pages, region, &mut harvest)?
     };
-    if is_done {
-        harvest.free();
-        return Ok(());
-    }
     let is_empty = harvest.is_whole;
     harvest.free();
-    if !is_empty {
-        drop_frames(pages, Fate::Unmap);
-        drop_empty_tables(pages);
-    }
-    let has_dead_images = with_space(|space| {
-        space.remove(pages)?;
-        let has_dead_images = space.images.has_dead();
-        if let Some(region) = region {
-            space.insert(pages.clone(), region)?;
+    if !is_replaced {
+        if !is_empty {
+            drop_frames(pages, Fate::Unmap);
+            drop_empty_tables(pages);
         }
-        Ok::<_, SpaceError>(has_dead_images)
-    })?;
+        with_space(|space| finish_replacing(space, pages, region))?;
+    }
+    let has_dead_images = with_space(|space| Ok::<_, SpaceError>(space.images.has_dead()))?;
     if has_dead_images {
         images::reap();
     }
     Ok(())
 }
 
+/// The last step of [`replace`], under the lock, when the range has no frames. The place is somebody else's afterwards, so it
+/// is taken once.
+fn finish_replacing(
+    space: &mut Space<'static>,
+    pages: &Range<u64>,
+    region: Option<Region>,
+) -> Result<(), SpaceError> {
+    space.remove(pages)?;
+    match region {
+        Some(region) => space.insert(pages.clone(), region),
+        None => Ok(()),
+    }
+}
+
 /// The first step of [`replace`], under the lock: takes the frames of a small range out at once. True if the range had
-/// none and nothing else is to be waited for: then everything is done.
+/// none: then the last step is done as well.
 fn begin_replacing(
     space: &mut Space<'static>,
     pages: &Range<u64>,
@@ -314,12 +325,8 @@ fn begin_replacing(
     if harvest.changed.count > 0 || !harvest.is_whole {
         return Ok(false);
     }
-    space.remove(pages)?;
-    if let Some(region) = region {
-        space.insert(pages.clone(), region)?;
-    }
-    // A dead image has pages to be emptied, which is done without the lock.
-    Ok(!space.images.has_dead())
+    finish_replacing(space, pages, region)?;
+    Ok(true)
 }
 
 /// Frames and tables that were taken out of the page tables and wait for the shoot-down.
@@ -479,8 +486,15 @@ pub(super) enum Fate {
 }
 
 impl Fate {
-    fn concerns(self, virt: u64) -> bool {
-        self == Self::Unmap || page_table::lookup(virt).is_some_and(|leaf| !leaf.is_shared)
+    /// Whether the page at `virt`, in a range that meets this fate, loses its frame. A large page across the end of a range
+    /// that is discarded came when there was nothing in its place any more: what it holds is newer than the discarding.
+    fn concerns(self, virt: u64, range: &Range<u64>) -> bool {
+        let Some(leaf) = page_table::lookup(virt) else {
+            return false;
+        };
+        let place = virt / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
+        let is_inside = range.start <= place && place + LARGE_PAGE_BYTES <= range.end;
+        self == Self::Unmap || !leaf.is_shared && (!leaf.is_large || is_inside)
     }
 }
 
@@ -492,7 +506,7 @@ pub(super) fn drop_frames(pages: &Range<u64>, fate: Fate) {
     let next = {
         let _guard = SPACE.lock();
         page_table::visit_mapped(range.start, range.end, BATCH_PAGES, &mut |virt| {
-            if fate.concerns(virt) {
+            if fate.concerns(virt, &range) {
                 first.add(large::unmap(virt));
                 first.changed.add(virt);
             }
@@ -501,9 +515,8 @@ pub(super) fn drop_frames(pages: &Range<u64>, fate: Fate) {
     let rest = next.unwrap_or(range.end)..range.end;
     if !rest.is_empty() {
         for_each_mapped(&rest, &mut |virt| {
-            if fate.concerns(virt) {
-                // Taking all rights away needs no table.
-                let _cannot_fail = page_table::set_rights(virt, None);
+            if fate.concerns(virt, &range) {
+                page_table::hold_for_discard(virt);
                 first.changed.add(virt);
             }
         });
@@ -513,26 +526,25 @@ pub(super) fn drop_frames(pages: &Range<u64>, fate: Fate) {
     }
     let flushed = first.changed.flush();
     free_all(&mut first.stale[..first.count], &flushed);
-    free_inaccessible(&rest, fate, &flushed);
+    free_held(&rest, flushed);
 }
 
-/// Frees the frames of pages that were inaccessible when `flushed` came about.
-fn free_inaccessible(range: &Range<u64>, fate: Fate, flushed: &Flushed) {
+/// Frees the frames of pages that were held before `flushed` came about.
+fn free_held(range: &Range<u64>, flushed: Flushed) {
     let mut next = range.start;
     while next < range.end {
         let mut stale = [const { None }; BATCH_PAGES];
         let mut count = 0;
         let guard = SPACE.lock();
         let went_on = page_table::visit_mapped(next, range.end, BATCH_PAGES, &mut |virt| {
-            // A page that is accessible came after the flush, by a fault in a region that stays.
-            let is_held = page_table::lookup(virt).is_some_and(|leaf| leaf.rights.is_none());
-            if is_held && fate.concerns(virt) {
+            // One that is not held any more was given rights since, by a fault in a region that stays.
+            if page_table::lookup(virt).is_some_and(|leaf| leaf.is_held_for_discard) {
                 stale[count] = large::unmap(virt);
                 count += 1;
             }
         });
         drop(guard);
-        free_all(&mut stale, flushed);
+        free_all(&mut stale, &flushed);
         next = went_on.unwrap_or(range.end);
     }
 }
@@ -551,6 +563,8 @@ fn for_each_mapped(range: &Range<u64>, visit: &mut dyn FnMut(u64)) {
 struct ChangedPages {
     first: [u64; mailbox::FLUSH_PAGES_MAX],
     count: usize,
+    /// Whether one of them was or became code.
+    has_code: bool,
 }
 
 impl ChangedPages {
@@ -616,7 +630,10 @@ pub(super) fn set_access(
         split_all(&pages)?;
     }
     let changed = update_pages(&pages)?;
-    if takes_away && changed.count > 0 {
+    if changed.has_code {
+        // The rights of the direct map's aliases changed as well.
+        let _flushed = mailbox::flush_everywhere(None);
+    } else if takes_away && changed.count > 0 {
         let _flushed = changed.flush();
     }
     Ok(())
@@ -634,6 +651,9 @@ fn update_pages(pages: &Range<u64>) -> Result<ChangedPages, MemoryError> {
         next = page_table::visit_mapped(from, end, BATCH_PAGES, &mut |virt| {
             let region = space.find(page_of(virt)).map(|(_, region)| region);
             let rights = region.and_then(|region| rights(region.access));
+            let before = page_table::lookup(virt).and_then(|leaf| leaf.rights);
+            let executes = |rights: Option<Rights>| rights.is_some_and(|rights| rights.execute);
+            changed.has_code |= executes(before) || executes(rights);
             if page_table::set_rights(virt, rights).is_err() {
                 outcome = Err(MemoryError::NoFrames);
             }

@@ -243,16 +243,16 @@ impl Thread {
 
     pub fn row(&self) -> ThreadRow {
         let name = *self.name.lock();
-        self.row_named(name)
+        self.row_of(name, self.clock.read(time::monotonic_ns))
     }
 
-    fn row_named(&self, name: Name) -> ThreadRow {
+    fn row_of(&self, name: Name, cpu_time_ns: u64) -> ThreadRow {
         ThreadRow {
             id: self.id(),
             name: name.bytes,
             name_len_bytes: name.len_bytes,
             cpu: self.task.last_cpu(),
-            cpu_time_ns: self.clock.read(time::monotonic_ns),
+            cpu_time_ns,
             share: self.task.entity.share(),
             affinity: self.task.entity.affinity(),
         }
@@ -262,11 +262,12 @@ impl Thread {
 extern "C" fn do_nothing(_argument: usize) {}
 
 /// The row of the thread in `slot`, for a kernel that is stopping: nothing is made and no lock is waited for,
-/// so there may be no thread yet, or it shows without its name.
+/// so there may be no thread yet, or it shows without its name, or without its CPU time if its CPU stopped while it wrote that.
 pub(super) fn row_now(slot: u32) -> Option<ThreadRow> {
     let thread = SLOTS.get(slot as usize)?.get()?;
     let name = thread.name.try_lock().map_or(Name::EMPTY, |name| *name);
-    Some(thread.row_named(name))
+    let cpu_time_ns = thread.clock.try_read(time::monotonic_ns).unwrap_or(0);
+    Some(thread.row_of(name, cpu_time_ns))
 }
 
 /// The thread in a slot that is in use.

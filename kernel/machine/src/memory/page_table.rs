@@ -49,6 +49,8 @@ const SHARED: u64 = 1 << 11;
 /// Software bits of a leaf: one more than the index of the CPU that put a copy here and is still telling the others.
 const COPIED_BY_SHIFT: u32 = 52;
 const COPIED_BY: u64 = 0x7f << COPIED_BY_SHIFT;
+/// Software bit of a leaf that is not present: its page was to be discarded, and nobody has been given rights to it since.
+const DISCARDED: u64 = 1 << 59;
 /// Software bits of an entry above the leaves: entries in use of the table it names, 0 to 512.
 const USED_SHIFT: u32 = 52;
 const USED: u64 = 0x3ff << USED_SHIFT;
@@ -86,6 +88,8 @@ pub struct Leaf {
     pub copied_by: Option<u32>,
     /// Whether it is a part of a large page.
     pub is_large: bool,
+    /// See [`hold_for_discard`].
+    pub is_held_for_discard: bool,
 }
 
 /// No frame was left for a page table.
@@ -197,8 +201,15 @@ pub fn settle(virt: u64, cpu: u32, rights: Rights, _flushed: &Flushed) {
         return;
     };
     let was = leaf.load(Ordering::Relaxed);
-    if copied_by(was) == Some(cpu) && was & PRESENT != 0 {
-        leaf.store((was & ADDRESS) | bits(rights), Ordering::Release);
+    if copied_by(was) == Some(cpu) {
+        // Without the mark in any case: a page that nobody may reach now may be given rights again.
+        let is_present = was & PRESENT != 0;
+        let rest = if is_present {
+            bits(rights)
+        } else {
+            HELD | was & DISCARDED
+        };
+        leaf.store((was & ADDRESS) | rest, Ordering::Release);
     }
 }
 
@@ -263,6 +274,16 @@ pub fn set_rights(virt: u64, rights: Option<Rights>) -> Result<(), NoTableFrame>
     Ok(())
 }
 
+/// Takes all rights to a mapped page away, and remembers why until somebody changes its rights again: who discards a page
+/// and then waits for all CPUs to forget it finds out whether its frame is still nobody's.
+pub fn hold_for_discard(virt: u64) {
+    // Taking all rights away needs no table.
+    let _cannot_fail = set_rights(virt, None);
+    if let Some(leaf) = find_leaf(virt) {
+        leaf.fetch_or(DISCARDED, Ordering::AcqRel);
+    }
+}
+
 /// Tells the audit of a page that was accessible and no longer is.
 fn note_end(was: u64, rights: Option<Rights>) {
     if was & PRESENT == 0 || rights.is_some() {
@@ -307,6 +328,7 @@ pub fn lookup(virt: u64) -> Option<Leaf> {
         is_shared: value & SHARED != 0,
         copied_by: copied_by(value),
         is_large,
+        is_held_for_discard: value & DISCARDED != 0,
     })
 }
 

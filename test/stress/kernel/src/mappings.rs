@@ -5,6 +5,8 @@
 //! never again touches, replaces or unmaps a page that it has unmapped; when its window has many holes it takes another.
 //! On each CPU one window has room for large pages, and where memory is plenty they have to appear.
 
+mod neighbours;
+
 use std::thread;
 
 use kernel_core::crash::Licence;
@@ -82,6 +84,9 @@ const READ: Protection = Protection {
 /// One round.
 pub fn storm(storm: &Storm) -> Result<(), String> {
     large_pages(storm.licence)?;
+    neighbours::share_a_region(storm)?;
+    neighbours::get_places_of_others(storm)?;
+    neighbours::lose_a_right_while_faulting(storm)?;
     thread::scope(|scope| {
         let workers: Vec<_> = (0..storm.cpus * SHAPES.len())
             .map(|number| {
@@ -144,6 +149,7 @@ fn map_window(len_bytes: usize, populate: bool) -> Result<usize, MemoryError> {
         protection: Protection::READ_WRITE,
         at: None,
         populate,
+        fault_around: true,
     })
 }
 
@@ -200,6 +206,7 @@ impl Window {
             protection: Protection::READ_WRITE,
             at: Some(start),
             populate: self.random.below(2) == 0,
+            fault_around: self.random.below(2) == 0,
         })?;
         self.pages[range].fill(Page::FRESH);
         Ok(())

@@ -27,6 +27,7 @@ pub fn storm(storm: &Storm) -> Result<(), String> {
         protection: Protection::READ_WRITE,
         at: None,
         populate: true,
+        fault_around: false,
     })
     .map_err(|error| error.to_string())?;
     let scene = Scene {
