@@ -202,7 +202,8 @@ impl TerminalDevice {
         let foreground = claim.and_then(|claim| claim.foreground.as_ref());
         Arc::new(Suspension {
             terminal: self.clone(),
-            was_suspended: foreground.map_or_else(Arc::default, |set| Arc::clone(&set.was_suspended)),
+            was_suspended: foreground
+                .map_or_else(Arc::default, |set| Arc::clone(&set.was_suspended)),
         })
     }
 
@@ -246,7 +247,11 @@ impl TerminalDevice {
 
     fn foreground(&self) -> Option<Foreground> {
         let state = self.0.lock();
-        let mut foregrounds = state.claims.iter().rev().filter_map(|c| c.foreground.as_ref());
+        let mut foregrounds = state
+            .claims
+            .iter()
+            .rev()
+            .filter_map(|c| c.foreground.as_ref());
         foregrounds.next().cloned()
     }
 }

@@ -1,5 +1,4 @@
 //! What `bindgen!` makes of the WIT: a trait per interface, implemented in the module of its name.
-#![expect(missing_docs, reason = "generated; the WIT documents it")]
 
 include!(concat!(env!("OUT_DIR"), "/wit.rs"));
 

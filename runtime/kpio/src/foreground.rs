@@ -28,7 +28,10 @@ impl Host for Caller<'_> {
     fn subscribe_suspended(
         &mut self,
     ) -> wasmtime::Result<Result<Resource<Pollable>, TerminalError>> {
-        match self.terminal().map(|terminal| terminal.suspension(self.own_id())) {
+        match self
+            .terminal()
+            .map(|terminal| terminal.suspension(self.own_id()))
+        {
             Ok(suspension) => Ok(Ok(self.wasi.push(Pollable::Event(suspension))?)),
             Err(error) => Ok(Err(error)),
         }

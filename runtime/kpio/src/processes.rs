@@ -15,9 +15,7 @@ use crate::bindings::kpio::process::processes::{
     ProcessError as WitError, Status as WitStatus,
 };
 use crate::context::Caller;
-use crate::system::{
-    Child, ChildLimits, Ending, ProcessError, Program, SpawnRequest, Status,
-};
+use crate::system::{Child, ChildLimits, Ending, ProcessError, Program, SpawnRequest, Status};
 
 /// What every WebAssembly binary begins with.
 const WASM_MAGIC: &[u8] = b"\0asm";
@@ -111,10 +109,9 @@ impl HostProcess for Caller<'_> {
 
     fn wait(&mut self, process: Resource<ChildHandle>) -> wasmtime::Result<Exit> {
         let child = self.child(&process)?;
-        let ending = self.wasi.block_on(
-            |notifier| child.subscribe(notifier),
-            || child.ending(),
-        )?;
+        let ending = self
+            .wasi
+            .block_on(|notifier| child.subscribe(notifier), || child.ending())?;
         Ok(wit_exit(ending))
     }
 
@@ -274,7 +271,9 @@ fn find_program(
     let unusable = |why: &str| ProcessError::Unusable(format!("{name} {why}"));
     let tree = tree.read();
     let stat = tree.stat(node);
-    let len_bytes = stat.map_err(|error| unusable(&error.to_string()))?.len_bytes;
+    let len_bytes = stat
+        .map_err(|error| unusable(&error.to_string()))?
+        .len_bytes;
     if len_bytes > PROGRAM_BYTES_MAX {
         return Err(unusable("is longer than programs may be"));
     }

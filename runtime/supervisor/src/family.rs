@@ -22,7 +22,6 @@ use crate::{LaunchError, ProcessId, ProcessStatus};
 
 /// All processes that exist.
 pub(crate) struct Family {
-    members_max: usize,
     members: Mutex<BTreeMap<ProcessId, Member>>,
 }
 
@@ -53,9 +52,8 @@ pub(crate) enum Reason {
 }
 
 impl Family {
-    pub fn new(members_max: usize) -> Family {
+    pub fn new() -> Family {
         Family {
-            members_max,
             members: Mutex::default(),
         }
     }
@@ -72,9 +70,6 @@ impl Family {
         place: Reservation,
     ) -> Result<(), LaunchError> {
         let mut members = self.lock();
-        if members.len() >= self.members_max {
-            return Err(LaunchError::TooManyProcesses(self.members_max as u64));
-        }
         if let Some(parent) = parent {
             let parent = members.get(&parent).ok_or(LaunchError::ParentEnds)?;
             let orders = &parent.shared.cancellation;
@@ -115,7 +110,9 @@ impl Family {
     }
 
     pub fn find(&self, id: ProcessId) -> Option<Arc<Shared>> {
-        self.lock().get(&id).map(|member| Arc::clone(&member.shared))
+        self.lock()
+            .get(&id)
+            .map(|member| Arc::clone(&member.shared))
     }
 
     /// Everybody's state, by age.
@@ -129,10 +126,6 @@ impl Family {
         let members = self.lock();
         let subtree = subtree(&members, id);
         subtree.iter().map(|id| members[id].status()).collect()
-    }
-
-    pub fn parent(&self, id: ProcessId) -> Option<ProcessId> {
-        self.lock().get(&id)?.parent
     }
 
     /// Makes the process a child of the system.
@@ -150,7 +143,9 @@ impl Family {
             let members = self.lock();
             let subtree = subtree(&members, id);
             let shared = subtree.iter().map(|id| Arc::clone(&members[id].shared));
-            shared.inspect(|shared| shared.cancellation.cancel()).collect()
+            shared
+                .inspect(|shared| shared.cancellation.cancel())
+                .collect()
         };
         told.iter().for_each(|shared| shared.wake_to_end());
     }
@@ -159,7 +154,9 @@ impl Family {
     pub fn end_children(&self, parent: ProcessId) {
         let children: Vec<Arc<Shared>> = {
             let members = self.lock();
-            let children = members.values().filter(|member| member.parent == Some(parent));
+            let children = members
+                .values()
+                .filter(|member| member.parent == Some(parent));
             children.map(|member| Arc::clone(&member.shared)).collect()
         };
         children.iter().for_each(|child| self.kill(child.id));

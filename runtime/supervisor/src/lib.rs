@@ -37,6 +37,4 @@ pub use limits::{ProcessLimits, Refusal};
 pub use process::{CpuClock, Phase, Process, ProcessId, ProcessStatus};
 pub use runtime_wasi::{Files, Rights};
 pub use state::ProcessState;
-pub use supervisor::{
-    Interface, PROCESS_BYTES_MIN, ProgramFinder, Supervisor, SupervisorOptions,
-};
+pub use supervisor::{Interface, PROCESS_BYTES_MIN, ProgramFinder, Supervisor, SupervisorOptions};

@@ -182,8 +182,8 @@ impl Shared {
     /// How it ended: at a limit, if it was told to end for that.
     pub fn verdict(&self, exit: Exit) -> Exit {
         match (exit, self.lock().limit.clone()) {
-            (Exit::Killed, Some(limit)) => Exit::Limit(limit),
-            (exit, _) => exit,
+            (_, Some(limit)) => Exit::Limit(limit),
+            (exit, None) => exit,
         }
     }
 
@@ -252,7 +252,11 @@ impl Shared {
             handles: self.handle_gauge.load(Ordering::Relaxed),
             threads: u32::from(state.phase != Phase::Ended),
             age: self.started.elapsed(),
-            cpu_time: state.cpu_clock.as_ref().map(|clock| clock()).or(state.cpu_time),
+            cpu_time: state
+                .cpu_clock
+                .as_ref()
+                .map(|clock| clock())
+                .or(state.cpu_time),
         }
     }
 
@@ -266,7 +270,10 @@ impl Shared {
                 join(thread);
                 return exit;
             }
-            state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .ended
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 

@@ -83,7 +83,13 @@ fn run_job(mut job: Job) -> Result<Exit, Exit> {
     linked.check_grants(job.launch.may_spawn, &name)?;
     let running = job.running;
     let shared = Arc::clone(&job.shared);
-    let mut store = new_store(&program.component, job.launch, job.reserved, &job.shared, job.supervisor)?;
+    let mut store = new_store(
+        &program.component,
+        job.launch,
+        job.reserved,
+        &job.shared,
+        job.supervisor,
+    )?;
     if shared.obey() {
         return Ok(Exit::Killed);
     }
@@ -192,18 +198,17 @@ fn new_store(
     supervisor: Supervisor,
 ) -> Result<Store<ProcessState>, Exit> {
     let limiter = Limiter::new(launch.limits, reserved);
-    let terminal = launch.terminal.as_ref().and_then(|terminal| terminal.device());
+    let terminal = launch
+        .terminal
+        .as_ref()
+        .and_then(|terminal| terminal.device());
     let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal);
     let wasi = wasi_context(launch, shared)?;
     let mut store = Store::new(component.engine(), ProcessState::new(wasi, kpio, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
     store.limiter(|state| state.limiter());
     let shared = Arc::clone(shared);
-    interrupt::arm(
-        &mut store,
-        move || shared.obey(),
-        || Cancelled.into(),
-    );
+    interrupt::arm(&mut store, move || shared.obey(), || Cancelled.into());
     Ok(store)
 }
 
@@ -302,7 +307,9 @@ fn find_run(component: &Component, name: &str) -> Result<ComponentExportIndex, E
 
 fn restricted_import(component: &Component) -> Option<String> {
     let imports = component.component_type();
-    let mut names = imports.imports(component.engine()).map(|(name, _)| name.to_owned());
+    let mut names = imports
+        .imports(component.engine())
+        .map(|(name, _)| name.to_owned());
     names.find(|name| {
         let mut restricted = RESTRICTED_INTERFACES.iter();
         restricted.any(|interface| name.starts_with(interface))

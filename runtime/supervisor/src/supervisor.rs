@@ -13,8 +13,8 @@ use runtime_engine::interrupt::Running;
 use runtime_engine::{Engine, settings};
 use runtime_host::observe::{self, Observer};
 use runtime_host::{Budget, MeteredSink, OnExcess, OutputExceeded};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::component::Linker;
 
 /// Stack of a process's thread outside wasm, in bytes: loading and linking below the wasm frames,
@@ -93,7 +93,7 @@ impl Supervisor {
                 cpu_clock: options.cpu_clock,
                 programs: options.programs,
                 next_id: AtomicU64::new(1),
-                family: Arc::new(Family::new(options.processes_max)),
+                family: Arc::new(Family::new()),
                 warden: Warden::new(),
             }),
         })

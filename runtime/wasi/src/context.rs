@@ -172,10 +172,7 @@ impl WasiContext {
     }
 
     /// Gives the process a handle to `entry`.
-    pub fn push<T: Send + 'static>(
-        &mut self,
-        entry: T,
-    ) -> Result<Resource<T>, LimitReached> {
+    pub fn push<T: Send + 'static>(&mut self, entry: T) -> Result<Resource<T>, LimitReached> {
         self.handles.add()?;
         self.table.push(entry).map_err(|_| {
             self.handles.set_live(self.handles.live - 1);
@@ -199,10 +196,7 @@ impl WasiContext {
     }
 
     /// Takes a handle back.
-    pub fn delete<T: 'static>(
-        &mut self,
-        handle: Resource<T>,
-    ) -> Result<T, ResourceTableError> {
+    pub fn delete<T: 'static>(&mut self, handle: Resource<T>) -> Result<T, ResourceTableError> {
         let entry = self.table.delete(handle)?;
         self.handles.set_live(self.handles.live - 1);
         Ok(entry)

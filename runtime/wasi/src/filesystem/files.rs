@@ -187,6 +187,8 @@ impl Files {
                 name => parts.push(name),
             }
         }
-        parts.iter().fold(String::new(), |path, part| path + "/" + part)
+        parts
+            .iter()
+            .fold(String::new(), |path, part| path + "/" + part)
     }
 }
