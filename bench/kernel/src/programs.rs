@@ -13,6 +13,7 @@ use runtime_host::{
 };
 use runtime_platform::code_memory;
 use runtime_supervisor::{
+    CodeSource,
     Launch, ProcessLimits, ProgramImage, Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
 
@@ -92,7 +93,8 @@ impl Programs {
             root: self.root.clone(),
             root_rights: Rights::ReadWrite,
             limits: ProcessLimits::with_memory(self.budget.limit_bytes()),
-            jit: false,
+            code: CodeSource::Precompiled,
+            call: None,
         };
         let process = self.supervisor.spawn(launch);
         let exit = process.map_err(|error| error.to_string())?.wait();

@@ -15,7 +15,7 @@ use runtime_host::{Budget, ByteSource, FileTree, Notifier, StandardStream, Termi
 use runtime_platform::code_memory;
 use runtime_prompt::{Job, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
 use runtime_supervisor::{
-    CpuClock, Launch, Phase, Process, ProcessLimits, ProcessStatus, Rights, Supervisor,
+    CodeSource, CpuClock, Launch, Phase, Process, ProcessLimits, ProcessStatus, Rights, Supervisor,
     SupervisorOptions,
 };
 
@@ -124,8 +124,9 @@ impl PromptSystem {
         program: &str,
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
+        call: Option<String>,
     ) -> Result<Box<dyn Job>, StartError> {
-        let process = self.launch(program, arguments, stdin)?;
+        let process = self.launch(program, arguments, stdin, call)?;
         Ok(Box::new(Foreground { process }))
     }
 
@@ -134,6 +135,7 @@ impl PromptSystem {
         program: &str,
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
+        call: Option<String>,
     ) -> Result<Process, StartError> {
         let programs = self
             .system
@@ -152,7 +154,8 @@ impl PromptSystem {
             root: self.system.root.clone(),
             root_rights: Rights::ReadWrite,
             limits: self.system.limits(),
-            jit: false,
+            code: CodeSource::Precompiled,
+            call,
         };
         let started = self.system.supervisor.spawn(launch);
         started.map_err(|error| StartError::Refused(error.to_string()))
@@ -199,10 +202,20 @@ impl System for PromptSystem {
         {
             return match crash.request(arguments)? {
                 Request::Say(text) => Ok(Box::new(Saying(text))),
-                Request::Feed(stdin) => self.foreground(crash::VICTIM, &[], stdin),
+                Request::Feed(stdin) => self.foreground(crash::VICTIM, &[], stdin, None),
             };
         }
-        self.foreground(program, arguments, stdin)
+        self.foreground(program, arguments, stdin, None)
+    }
+
+    fn call(
+        &self,
+        program: &str,
+        function: &str,
+        arguments: &[String],
+        stdin: Arc<dyn ByteSource>,
+    ) -> Result<Box<dyn Job>, StartError> {
+        self.foreground(program, arguments, stdin, Some(function.to_owned()))
     }
 
     fn processes(&self) -> Vec<ProcessRow> {

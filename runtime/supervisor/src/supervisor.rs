@@ -1,6 +1,7 @@
 //! Who starts processes and knows them all.
 
 use crate::linkers::Linkers;
+use crate::load::Loader;
 use crate::process::{CpuClock, Shared};
 use crate::run::{self, Job};
 use crate::{Launch, LaunchError, Process, ProcessId, ProcessState, ProcessStatus};
@@ -52,8 +53,8 @@ pub struct Supervisor {
 }
 
 struct Inner {
-    engine: Engine,
     linkers: Arc<Linkers>,
+    loader: Arc<Loader>,
     budget: Budget,
     processes_max: usize,
     cpu_clock: Option<fn() -> CpuClock>,
@@ -67,8 +68,8 @@ impl Supervisor {
         let linkers = Linkers::new(engine.wasmtime(), options.interfaces)?;
         Ok(Supervisor {
             inner: Arc::new(Inner {
-                engine,
                 linkers: Arc::new(linkers),
+                loader: Arc::new(Loader::new(engine, &options.budget)),
                 budget: options.budget,
                 processes_max: options.processes_max,
                 cpu_clock: options.cpu_clock,
@@ -89,7 +90,7 @@ impl Supervisor {
         let shared = Arc::new(Shared::new(
             ProcessId(self.inner.next_id.fetch_add(1, Ordering::Relaxed)),
             launch.program.name.clone(),
-            self.inner.engine.clone(),
+            self.engine().clone(),
             budget,
             Cancellation::new(),
             running.target(),
@@ -98,6 +99,7 @@ impl Supervisor {
         let job = Job {
             shared: Arc::clone(&shared),
             linkers: Arc::clone(&self.inner.linkers),
+            loader: Arc::clone(&self.inner.loader),
             launch,
             reserved,
             running,
@@ -151,7 +153,12 @@ impl Supervisor {
 
     /// The engine that runs the processes.
     pub fn engine(&self) -> &Engine {
-        &self.inner.engine
+        &self.inner.loader.engine
+    }
+
+    /// Whether programs are being compiled behind their own backs.
+    pub fn is_optimizing(&self) -> bool {
+        !self.inner.loader.optimizer().is_idle()
     }
 
     /// What all processes together may use, and use.

@@ -11,6 +11,7 @@ use runtime_host::tmpfs::{Timestamp, Tmpfs};
 use runtime_host::{Budget, BudgetCharge, Discard, FileTree, NoInput};
 use runtime_platform::code_memory;
 use runtime_supervisor::{
+    CodeSource,
     Exit, Launch, LaunchError, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
     SupervisorOptions, WasmBytes,
 };
@@ -108,7 +109,8 @@ impl Processes {
             root: self.root.clone(),
             root_rights: Rights::ReadWrite,
             limits: ProcessLimits::with_memory(self.supervisor.budget().limit_bytes()),
-            jit: false,
+            code: CodeSource::Precompiled,
+            call: None,
         })
     }
 
