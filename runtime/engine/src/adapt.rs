@@ -6,21 +6,43 @@
 //! think of it. A module with `_start` becomes a command, any other a component that runs nothing but its
 //! `_initialize`.
 //!
+//! The adapter knows success and failure only, so `proc_exit` goes past it: its import is renamed to the function of WASI
+//! 0.2 that takes a code, and a description of that one function is put beside it ([`exit_interface`]).
+//!
 //! The alternative that lost: functions of WASI 0.1 in `runtime/wasi`, beside those of 0.2. It would be a second
 //! door to the same files, with rules of its own, for programs that are built ever more rarely.
 
 use crate::survey::WASI_01;
 use crate::{LoadProblem, Survey};
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
-use wasm_encoder::{Module, RawSection};
-use wasmparser::{ExportSectionReader, ImportSectionReader, Parser, Payload};
-use wit_component::ComponentEncoder;
+use wasm_encoder::{CustomSection, Encode, Module, RawSection, SectionId};
+use wasmparser::{ExportSectionReader, ImportSectionReader, Parser, Payload, TypeRef};
+use wit_component::{ComponentEncoder, StringEncoding, metadata};
+use wit_parser::Resolve;
 
 /// The export that makes a module a command.
 const START: &str = "_start";
+
+/// What ends a process in WASI 0.1, and its heir in 0.2.
+const PROC_EXIT: &str = "proc_exit";
+const EXIT_INTERFACE: &str = "wasi:cli/exit@0.2.12";
+const EXIT_FUNCTION: &str = "exit-with-code";
+/// The interface as the adapter has it too: both are merged, so they must be the same.
+const EXIT_WIT: &str = "
+package kpio:adapt;
+world exit { import wasi:cli/exit@0.2.12; }
+package wasi:cli@0.2.12 {
+    interface exit {
+        exit: func(status: result);
+        exit-with-code: func(status-code: u8);
+    }
+}
+";
+/// How a function's type is introduced in an import (core specification, 5.5.5).
+const FUNCTION_KIND: u8 = 0;
 
 /// What adapting takes in any case, in bytes: the adapter, and the interfaces of WASI as it describes them.
 const BASE_BYTES: u64 = 4 << 20;
@@ -40,19 +62,34 @@ pub(crate) fn peak_bytes(survey: &Survey) -> u64 {
 
 /// The component that a valid module of WASI 0.1 becomes.
 pub(crate) fn adapt(wasm: &[u8]) -> Result<Vec<u8>, LoadProblem> {
-    let module = Bare::of(wasm)?;
+    // Names may be garbage, which is nobody's business until they are read, and then that of whoever reads them.
+    adapt_with(wasm, Names::Kept).or_else(|problem| match problem {
+        LoadProblem::Adapt(_) => adapt_with(wasm, Names::Left),
+        other => Err(other),
+    })
+}
+
+/// What becomes of the names of a module's functions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Kept,
+    Left,
+}
+
+fn adapt_with(wasm: &[u8], names: Names) -> Result<Vec<u8>, LoadProblem> {
+    let module = Bare::of(wasm, names)?;
     let adapter = if module.is_command {
         WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER
     } else {
         WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER
     };
-    let encoded = catch_unwind(|| {
+    let encoded = catch_unwind(AssertUnwindSafe(|| {
         ComponentEncoder::default()
             .validate(false)
-            .module(&module.bytes)?
+            .module(&module.with_section(&exit_interface()?))?
             .adapter(WASI_01, adapter)?
             .encode()
-    });
+    }));
     match encoded {
         Ok(Ok(component)) => Ok(component),
         Ok(Err(error)) => Err(LoadProblem::Adapt(format!("{error:#}"))),
@@ -60,47 +97,91 @@ pub(crate) fn adapt(wasm: &[u8]) -> Result<Vec<u8>, LoadProblem> {
     }
 }
 
+/// A section that tells the adapter of [`EXIT_FUNCTION`].
+fn exit_interface() -> wasmtime::anyhow::Result<CustomSection<'static>> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_source("exit.wit", EXIT_WIT)?;
+    let world = resolve.select_world(&[package], None)?;
+    let data = metadata::encode(&resolve, world, StringEncoding::UTF8, None)?;
+    Ok(CustomSection {
+        name: "component-type:exit".into(),
+        data: data.into(),
+    })
+}
+
 /// A module without what the adapter need not see.
 struct Bare {
-    bytes: Vec<u8>,
+    module: Module,
+    names: Names,
     is_command: bool,
 }
 
 impl Bare {
-    fn of(wasm: &[u8]) -> Result<Bare, LoadProblem> {
-        let mut module = Module::new();
-        let mut is_command = false;
+    fn of(wasm: &[u8], names: Names) -> Result<Bare, LoadProblem> {
+        let mut bare = Bare {
+            module: Module::new(),
+            names,
+            is_command: false,
+        };
         for payload in Parser::new(0).parse_all(wasm) {
-            let payload = payload.map_err(unreadable)?;
-            match &payload {
-                Payload::CustomSection(section) if section.name() != "name" => continue,
-                Payload::ImportSection(imports) => check_imports(imports)?,
-                Payload::ExportSection(exports) => is_command = exports_start(exports)?,
-                _ => {}
-            }
-            if let Some((id, range)) = payload.as_section()
-                && let Some(data) = wasm.get(range)
-            {
-                module.section(&RawSection { id, data });
-            }
+            bare.take(wasm, &payload.map_err(unreadable)?)?;
         }
-        Ok(Bare {
-            bytes: module.finish(),
-            is_command,
-        })
+        Ok(bare)
+    }
+
+    fn take(&mut self, wasm: &[u8], payload: &Payload<'_>) -> Result<(), LoadProblem> {
+        match payload {
+            Payload::CustomSection(section) if section.name() != "name" => return Ok(()),
+            Payload::CustomSection(_) if self.names == Names::Left => return Ok(()),
+            Payload::ImportSection(imports) => {
+                let data = &adapted_imports(wasm, imports)?;
+                let id = SectionId::Import.into();
+                self.module.section(&RawSection { id, data });
+                return Ok(());
+            }
+            Payload::ExportSection(exports) => self.is_command = exports_start(exports)?,
+            _ => {}
+        }
+        if let Some((id, range)) = payload.as_section()
+            && let Some(data) = wasm.get(range)
+        {
+            self.module.section(&RawSection { id, data });
+        }
+        Ok(())
+    }
+
+    fn with_section(mut self, section: &CustomSection<'_>) -> Vec<u8> {
+        self.module.section(section);
+        self.module.finish()
     }
 }
 
-/// The adapter has WASI 0.1 and nothing else.
-fn check_imports(imports: &ImportSectionReader<'_>) -> Result<(), LoadProblem> {
-    for import in imports.clone().into_imports() {
-        let import = import.map_err(unreadable)?;
+/// The imports, of which all must be of WASI 0.1, with `proc_exit` renamed.
+fn adapted_imports(wasm: &[u8], imports: &ImportSectionReader<'_>) -> Result<Vec<u8>, LoadProblem> {
+    let mut section = Vec::new();
+    imports.count().encode(&mut section);
+    let mut entries = imports.clone().into_imports_with_offsets().peekable();
+    while let Some(entry) = entries.next() {
+        let (start, import) = entry.map_err(unreadable)?;
+        let end = match entries.peek() {
+            Some(Ok((next, _))) => *next,
+            Some(Err(_)) | None => imports.range().end,
+        };
         if import.module != WASI_01 {
             let name = format!("{}::{}", import.module, import.name);
             return Err(LoadProblem::UnknownImport(name));
         }
+        match import.ty {
+            TypeRef::Func(ty) if import.name == PROC_EXIT => {
+                EXIT_INTERFACE.encode(&mut section);
+                EXIT_FUNCTION.encode(&mut section);
+                section.push(FUNCTION_KIND);
+                ty.encode(&mut section);
+            }
+            _ => section.extend_from_slice(wasm.get(start..end).unwrap_or_default()),
+        }
     }
-    Ok(())
+    Ok(section)
 }
 
 fn exports_start(exports: &ExportSectionReader<'_>) -> Result<bool, LoadProblem> {

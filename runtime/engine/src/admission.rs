@@ -41,6 +41,8 @@ pub const TYPES_MAX: u64 = 200_000;
 /// Most lifted and lowered functions in a program.
 pub const CANONICAL_FUNCTIONS_MAX: u64 = 20_000;
 
+/// Most local variables of all functions together: a function's declaration of 50,000 takes three bytes.
+pub const LOCALS_MAX: u64 = 32 << 20;
 /// Most steps along operand stacks ([`Survey::stack_steps`]) that the baseline compiler is asked for: a quarter of a second.
 /// ripgrep takes one for each byte.
 pub const BASELINE_STACK_STEPS_MAX: u64 = 256 << 20;
@@ -236,6 +238,7 @@ fn check_limits(survey: &Survey) -> Result<(), LoadProblem> {
             MERGES_MAX,
         ),
         ("functions", survey.functions, FUNCTIONS_MAX),
+        ("local variables of all functions", survey.locals, LOCALS_MAX),
         ("core modules", survey.core_modules, CORE_MODULES_MAX),
         ("types", survey.types, TYPES_MAX),
         (

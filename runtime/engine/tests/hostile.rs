@@ -339,6 +339,18 @@ fn locals_times_blocks_are_over_the_limit() {
 }
 
 #[test]
+fn locals_of_many_functions_are_over_the_limit() {
+    let function = format!("(func (local {}))", "i64 ".repeat(50_000));
+    let wasm = parse(&format!("(module {})", function.repeat(700)));
+    assert!(wasm.len() < 10_000);
+    let error = engine().admit("bomb", &wasm, u64::MAX).unwrap_err();
+    assert!(
+        error.to_string().contains("local variables of all functions"),
+        "{error}"
+    );
+}
+
+#[test]
 fn enormous_programs_are_refused_unread() {
     let wasm = vec![0; PROGRAM_BYTES_MAX as usize + 1];
     let error = engine().admit("enormous", &wasm, u64::MAX).unwrap_err();

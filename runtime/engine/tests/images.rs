@@ -172,19 +172,29 @@ fn a_wrong_digest_is_refused() {
 }
 
 #[test]
-fn what_is_no_precompiled_component_is_refused() {
+fn what_is_not_precompiled_is_refused() {
     let engine = Engine::new(EngineOptions::default()).unwrap();
-    let module = engine
-        .wasmtime()
-        .precompile_module(b"\0asm\x01\0\0\0")
-        .unwrap();
-    for bytes in [&module[..], b"\0asm\x0d\0\x01\0", b"", b"\x7fELF"] {
+    for bytes in [&b"\0asm\x01\0\0\0"[..], b"\0asm\x0d\0\x01\0", b"", b"\x7fELF"] {
         let refused = engine
             .load_precompiled("answer", placed(bytes, 0))
             .err()
             .unwrap();
         assert_eq!(refused.problem, LoadProblem::NotPrecompiled);
     }
+}
+
+#[test]
+fn modules_are_loaded_as_such() {
+    let memory = Arc::new(CodeMemory::default());
+    let engine = engine_with(&memory);
+    let wasm = wat::parse_str(r#"(module (func (export "f")))"#).unwrap();
+    let admitted = engine.admit("module", &wasm, u64::MAX).unwrap();
+    let image = engine.precompile(&admitted).unwrap();
+    for offset in [0, 16] {
+        let program = engine.load_precompiled("module", placed(&image, offset));
+        assert!(matches!(program.unwrap().code, Code::Module(_)));
+    }
+    assert_eq!(memory.unpublished.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// Programs that wait, at most.
-const QUEUE_MAX: usize = 8;
+const QUEUE_MAX: usize = 32;
 /// Its part of everybody's memory.
 const BUDGET_PART: u64 = 4;
 /// Stack of the thread that waits for the compiler, in bytes.
