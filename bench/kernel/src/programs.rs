@@ -13,7 +13,8 @@ use runtime_host::{
 };
 use runtime_platform::code_memory;
 use runtime_supervisor::{
-    Launch, ProcessLimits, ProgramImage, Rights, Supervisor, SupervisorOptions, WasmBytes,
+    CodeSource, Launch, ProcessLimits, ProgramImage, Rights, Supervisor, SupervisorOptions,
+    WasmBytes,
 };
 
 use crate::bundle::Files;
@@ -93,7 +94,8 @@ impl Programs {
             files: runtime_supervisor::Files::whole(self.root.clone(), Rights::ReadWrite),
             may_spawn: false,
             limits: ProcessLimits::with_memory(self.budget.limit_bytes()),
-            jit: false,
+            code: CodeSource::Precompiled,
+            call: None,
         };
         let process = self.supervisor.spawn(launch);
         let exit = process.map_err(|error| error.to_string())?.wait();

@@ -1,12 +1,15 @@
-//! May this program be compiled here? Answered before Cranelift sees a byte of it.
+//! May this program be compiled here? Answered before a compiler sees a byte of it.
 //!
-//! `std` ends the machine when an allocation fails, and Cranelift allocates without asking; so the
+//! `std` ends the machine when an allocation fails, and compilers allocate without asking; so the
 //! peak of a compilation is estimated from a [`Survey`] and refused as a sentence when it does not
 //! fit. The estimate is a sum of measured rates, each of them above what was ever seen
 //! (`tests/estimate.rs` measures anew): what every function leaves behind until the image is
 //! linked, plus what the largest functions need at once on all compile threads, plus the tables per
 //! type, item and byte. The caller reserves [`Admitted::peak_bytes`] from its budget for the time
-//! of the compilation.
+//! of the compilation. A module of WASI 0.1 is adapted on the way, which is paid for in the same way ([`Purse`]).
+//!
+//! Both compilers are held to the estimate for Cranelift; what the baseline compiler takes on top is said by
+//! [`PER_LOCAL`], and where its time would not be linear, it is not asked ([`Admitted::suits_baseline`]).
 //!
 //! For scale: ripgrep 15 (2.4 MB of code in 5,896 functions, 20 MB with its debug sections)
 //! compiles in 89 MB of heap and image, 38 bytes per byte of code; the estimate is 183 MB with one
@@ -14,7 +17,8 @@
 //!
 //! Fixed limits come on top, for what takes time beyond reason rather than memory.
 
-use crate::{LoadError, LoadProblem, Survey};
+use crate::{Form, LoadError, LoadProblem, Survey, Tier, adapt};
+use std::borrow::Cow;
 use wasmparser::WasmFeatures;
 
 /// Largest program in bytes.
@@ -36,6 +40,14 @@ pub const CORE_MODULES_MAX: u64 = 1_000;
 pub const TYPES_MAX: u64 = 200_000;
 /// Most lifted and lowered functions in a program.
 pub const CANONICAL_FUNCTIONS_MAX: u64 = 20_000;
+
+/// Most local variables of all functions together: a function's declaration of 50,000 takes three bytes.
+pub const LOCALS_MAX: u64 = 32 << 20;
+/// Most steps along operand stacks ([`Survey::stack_steps`]) that the baseline compiler is asked for: a quarter of a second.
+/// ripgrep takes one for each byte.
+pub const BASELINE_STACK_STEPS_MAX: u64 = 256 << 20;
+/// Most local variables of all functions that the baseline compiler is asked for.
+pub const BASELINE_LOCALS_MAX: u64 = 4 << 20;
 
 /// What a compilation takes in any case, in bytes.
 const BASE_BYTES: u64 = 4 << 20;
@@ -66,12 +78,26 @@ const PER_CANONICAL_FUNCTION: u64 = 64 << 10;
 const PER_TABLE_ENTRY: u64 = 24;
 /// Bytes per core module.
 const PER_CORE_MODULE: u64 = 256 << 10;
+/// Bytes per local variable of any function, by the baseline compiler: the instruction that clears it, in the function's
+/// code and in the image, which is made twice.
+const PER_LOCAL: u64 = 64;
+
+/// Who pays for admission and compilation.
+pub trait Purse: Send {
+    /// Sees to it that `bytes` in all are reserved. The error is how many more could have been.
+    fn hold(&mut self, bytes: u64) -> Result<(), u64>;
+}
+
+/// A purse with so many bytes in it.
+impl Purse for u64 {
+    fn hold(&mut self, bytes: u64) -> Result<(), u64> {
+        if bytes <= *self { Ok(()) } else { Err(*self) }
+    }
+}
 
 /// By what a program is admitted.
 #[derive(Clone, Copy, Debug)]
 pub struct Admission {
-    /// What a compilation may take, in bytes.
-    pub available_bytes: u64,
     /// Threads that compile at the same time.
     pub threads: u64,
     /// What programs may use.
@@ -83,33 +109,55 @@ pub struct Admission {
 #[derive(Debug)]
 pub struct Admitted<'a> {
     program: &'a str,
-    wasm: &'a [u8],
+    /// The component or module to compile: what was given, or what was made of it.
+    wasm: Cow<'a, [u8]>,
     survey: Survey,
-    peak_bytes: u64,
+    threads: u64,
 }
 
 impl Admission {
-    /// Surveys `wasm` and says whether it may be compiled.
-    pub fn admit<'a>(&self, program: &'a str, wasm: &'a [u8]) -> Result<Admitted<'a>, LoadError> {
-        check_limit("bytes", wasm.len() as u64, PROGRAM_BYTES_MAX).map_err(|e| e.of(program))?;
-        let survey = Survey::of(wasm, self.features)
-            .map_err(|error| LoadProblem::Unusable(error).of(program))?;
-        check_limits(&survey).map_err(|problem| problem.of(program))?;
-        let peak_bytes = peak_bytes(&survey, self.threads);
-        if peak_bytes > self.available_bytes {
-            return Err(LoadProblem::NotEnoughMemory {
-                size_bytes: survey.size_bytes,
-                needed_bytes: peak_bytes,
-                available_bytes: self.available_bytes,
-            }
-            .of(program));
+    /// Surveys `wasm`, adapts it if it is of WASI 0.1, and says whether the result may be compiled. `purse` holds what that
+    /// takes in turn, and does not pay for the compilation yet: see [`Admitted::pay`].
+    pub fn admit<'a>(
+        &self,
+        program: &'a str,
+        wasm: &'a [u8],
+        purse: &mut dyn Purse,
+    ) -> Result<Admitted<'a>, LoadError> {
+        self.admit_or_say(program, wasm, purse)
+            .map_err(|problem| problem.of(program))
+    }
+
+    fn admit_or_say<'a>(
+        &self,
+        program: &'a str,
+        wasm: &'a [u8],
+        purse: &mut dyn Purse,
+    ) -> Result<Admitted<'a>, LoadProblem> {
+        check_limit("bytes", wasm.len() as u64, PROGRAM_BYTES_MAX)?;
+        let survey = self.survey(wasm)?;
+        if survey.form != Form::Wasi01 {
+            return Ok(self.admitted(program, Cow::Borrowed(wasm), survey));
         }
-        Ok(Admitted {
+        pay(purse, survey.size_bytes, adapt::peak_bytes(&survey))?;
+        let adapted = adapt::adapt(wasm)?;
+        let survey = self.survey(&adapted)?;
+        Ok(self.admitted(program, Cow::Owned(adapted), survey))
+    }
+
+    fn survey(&self, wasm: &[u8]) -> Result<Survey, LoadProblem> {
+        let survey = Survey::of(wasm, self.features).map_err(LoadProblem::Unusable)?;
+        check_limits(&survey)?;
+        Ok(survey)
+    }
+
+    fn admitted<'a>(&self, program: &'a str, wasm: Cow<'a, [u8]>, survey: Survey) -> Admitted<'a> {
+        Admitted {
             program,
             wasm,
             survey,
-            peak_bytes,
-        })
+            threads: self.threads,
+        }
     }
 }
 
@@ -119,20 +167,52 @@ impl<'a> Admitted<'a> {
         self.program
     }
 
-    /// The program's bytes.
-    pub fn wasm(&self) -> &'a [u8] {
-        self.wasm
+    /// The bytes to compile: the program's own, or the component that a module of WASI 0.1 has become.
+    pub fn wasm(&self) -> &[u8] {
+        &self.wasm
     }
 
-    /// What the program holds.
+    /// What these bytes hold.
     pub fn survey(&self) -> &Survey {
         &self.survey
     }
 
-    /// What compiling it takes at most, in bytes.
-    pub fn peak_bytes(&self) -> u64 {
-        self.peak_bytes
+    /// What compiling it takes at most, in bytes, an adapted component included.
+    pub fn peak_bytes(&self, tier: Tier) -> u64 {
+        let baseline_bytes = match tier {
+            Tier::Baseline => self.survey.locals.saturating_mul(PER_LOCAL),
+            Tier::Optimized => 0,
+        };
+        let adapted_bytes = match &self.wasm {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(component) => component.capacity() as u64,
+        };
+        peak_bytes(&self.survey, self.threads)
+            .saturating_add(baseline_bytes)
+            .saturating_add(adapted_bytes)
     }
+
+    /// Whether the baseline compiler's time is linear in this program's size.
+    pub fn suits_baseline(&self) -> bool {
+        self.survey.stack_steps <= BASELINE_STACK_STEPS_MAX
+            && self.survey.locals <= BASELINE_LOCALS_MAX
+    }
+
+    /// Has `purse` hold what compiling takes.
+    pub fn pay(&self, tier: Tier, purse: &mut dyn Purse) -> Result<(), LoadError> {
+        pay(purse, self.survey.size_bytes, self.peak_bytes(tier))
+            .map_err(|problem| problem.of(self.program))
+    }
+}
+
+fn pay(purse: &mut dyn Purse, size_bytes: u64, needed_bytes: u64) -> Result<(), LoadProblem> {
+    purse
+        .hold(needed_bytes)
+        .map_err(|available_bytes| LoadProblem::NotEnoughMemory {
+            size_bytes,
+            needed_bytes,
+            available_bytes,
+        })
 }
 
 fn check_limits(survey: &Survey) -> Result<(), LoadProblem> {
@@ -158,6 +238,11 @@ fn check_limits(survey: &Survey) -> Result<(), LoadProblem> {
             MERGES_MAX,
         ),
         ("functions", survey.functions, FUNCTIONS_MAX),
+        (
+            "local variables of all functions",
+            survey.locals,
+            LOCALS_MAX,
+        ),
         ("core modules", survey.core_modules, CORE_MODULES_MAX),
         ("types", survey.types, TYPES_MAX),
         (

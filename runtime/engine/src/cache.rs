@@ -1,25 +1,24 @@
-//! Compiled programs by content: the same bytes under the same settings are compiled once.
+//! Compiled programs by content: the same bytes under the same settings are compiled once by each compiler.
 //!
-//! The key is SHA-256 of the settings' hash and the program's bytes, so a name or a path never
-//! decides which code runs. The cache is bounded in bytes of compiled image; the program that was
+//! The key is SHA-256 of the settings' hash and the program's bytes as they were given, before WASI 0.1 is adapted, so
+//! a name or a path never decides which code runs. Optimized code takes the place of the baseline compiler's. The cache is bounded in bytes of compiled image; the program that was
 //! not used for the longest time goes first, and one larger than the whole cache is not kept. A
 //! component that still runs keeps its memory when it leaves the cache.
 //!
 //! Its bytes belong to no process: whoever makes the engine sets them aside, and
 //! `Engine::clear_cache` gives them back.
 
-use crate::Program;
 use crate::settings::SettingsHash;
+use crate::{Program, Tier};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use wasmtime::component::Component;
 
 /// Which program under which settings.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct CacheKey([u8; 32]);
+pub struct CacheKey([u8; 32]);
 
 impl CacheKey {
-    pub fn of(settings: &SettingsHash, wasm: &[u8]) -> CacheKey {
+    pub(crate) fn of(settings: &SettingsHash, wasm: &[u8]) -> CacheKey {
         CacheKey(
             Sha256::new()
                 .chain_update(settings.0)
@@ -30,7 +29,7 @@ impl CacheKey {
     }
 }
 
-/// A bounded map from programs to their compiled components.
+/// A bounded map from programs to their code.
 pub(crate) struct CompileCache {
     capacity_bytes: u64,
     used_bytes: u64,
@@ -59,9 +58,13 @@ impl CompileCache {
         self.used_bytes
     }
 
-    pub fn get(&mut self, key: &CacheKey) -> Option<Program> {
+    /// The program, if it was compiled by that compiler, or by any.
+    pub fn get(&mut self, key: &CacheKey, tier: Option<Tier>) -> Option<Program> {
         self.clock += 1;
         let entry = self.entries.get_mut(key)?;
+        if tier.is_some_and(|tier| tier != entry.program.tier) {
+            return None;
+        }
         entry.last_use = self.clock;
         Some(entry.program.clone())
     }
@@ -70,10 +73,10 @@ impl CompileCache {
     #[must_use]
     pub fn insert(&mut self, key: CacheKey, program: Program) -> Vec<Program> {
         let image_bytes = program.image_bytes();
-        let mut evicted = Vec::new();
-        if image_bytes > self.capacity_bytes || self.entries.contains_key(&key) {
-            return evicted;
+        if image_bytes > self.capacity_bytes || !self.is_better(&key, program.tier) {
+            return Vec::new();
         }
+        let mut evicted: Vec<Program> = self.remove(&key).into_iter().collect();
         while self.used_bytes + image_bytes > self.capacity_bytes {
             evicted.extend(self.evict_oldest());
         }
@@ -100,20 +103,26 @@ impl CompileCache {
             .collect()
     }
 
+    /// Whether code of `tier` is better than what is there.
+    fn is_better(&self, key: &CacheKey, tier: Tier) -> bool {
+        match self.entries.get(key) {
+            None => true,
+            Some(kept) => kept.program.tier == Tier::Baseline && tier == Tier::Optimized,
+        }
+    }
+
     fn evict_oldest(&mut self) -> Option<Program> {
         let (oldest, _) = self
             .entries
             .iter()
             .min_by_key(|(_, entry)| entry.last_use)?;
         let key = *oldest;
-        let entry = self.entries.remove(&key)?;
+        self.remove(&key)
+    }
+
+    fn remove(&mut self, key: &CacheKey) -> Option<Program> {
+        let entry = self.entries.remove(key)?;
         self.used_bytes -= entry.image_bytes;
         Some(entry.program)
     }
-}
-
-/// Memory of a component's compiled image in bytes.
-pub(crate) fn image_bytes(component: &Component) -> u64 {
-    let range = component.image_range();
-    (range.end.addr() - range.start.addr()) as u64
 }

@@ -1,20 +1,22 @@
 //! The engine: programs in, components out.
 
-use crate::cache::{CacheKey, CompileCache};
+use crate::cache::CompileCache;
 use crate::engines::Engines;
 use crate::interrupt::EpochKiller;
 use crate::settings::{self, SettingsHash};
 use crate::{
-    Admission, Admitted, EngineError, LoadError, LoadProblem, Program, Survey, SurveyError,
+    Admission, Admitted, CacheKey, Code, EngineError, Form, LoadError, LoadProblem, Program, Purse,
+    Survey, SurveyError, Tier, VerifiedImage, baseline,
 };
-use crate::{VerifiedImage, admission};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::Component;
-use wasmtime::{CustomCodeMemory, Precompiled};
+use wasmtime::{CustomCodeMemory, Module, Precompiled};
 
 /// Stack of one compile thread in bytes. Compiling real programs took 517 KiB; pages come on demand.
 const COMPILE_STACK_BYTES: usize = 2 << 20;
@@ -62,8 +64,25 @@ struct Inner {
     pool: Mutex<Option<Arc<ThreadPool>>>,
     cache_capacity_bytes: u64,
     cache: Mutex<CompileCache>,
+    compilations: Compilations,
     /// Images that run where they lie, by address. See [`Engine::load_precompiled`].
     in_place: Mutex<HashMap<usize, Program>>,
+}
+
+/// Compilations that succeeded, ever.
+#[derive(Default)]
+struct Compilations {
+    baseline: AtomicU64,
+    optimized: AtomicU64,
+}
+
+impl Compilations {
+    fn of(&self, tier: Tier) -> &AtomicU64 {
+        match tier {
+            Tier::Baseline => &self.baseline,
+            Tier::Optimized => &self.optimized,
+        }
+    }
 }
 
 impl Engine {
@@ -86,14 +105,14 @@ impl Engine {
                 pool: Mutex::new(None),
                 cache_capacity_bytes: options.cache_bytes,
                 cache: Mutex::new(CompileCache::new(options.cache_bytes)),
+                compilations: Compilations::default(),
                 in_place: Mutex::default(),
                 engines,
             }),
         })
     }
 
-    /// Wasmtime's own engine for ordinary programs. A program's component says which engine is its own
-    /// (`Component::engine`); its linker and its store must be of that one.
+    /// Wasmtime's own engine for ordinary programs. A program's code says which engine is its own ([`Code::engine`]).
     pub fn wasmtime(&self) -> &wasmtime::Engine {
         self.inner.engines.main()
     }
@@ -113,81 +132,133 @@ impl Engine {
         Survey::of(wasm, self.wasmtime().get_wasm_features())
     }
 
-    /// What compiling a surveyed program takes at most, in bytes.
-    pub fn peak_bytes(&self, survey: &Survey) -> u64 {
-        admission::peak_bytes(survey, self.inner.compile_threads as u64)
-    }
-
-    /// Says whether `wasm` may be compiled in `available_bytes` of memory.
+    /// Says whether `wasm` may be compiled by the optimizing compiler in `available_bytes` of memory.
     pub fn admit<'a>(
         &self,
         program: &'a str,
         wasm: &'a [u8],
-        available_bytes: u64,
+        mut available_bytes: u64,
+    ) -> Result<Admitted<'a>, LoadError> {
+        let admitted = self.admit_for(program, wasm, &mut available_bytes)?;
+        admitted.pay(Tier::Optimized, &mut available_bytes)?;
+        Ok(admitted)
+    }
+
+    /// Surveys `wasm`, and adapts it if it is of WASI 0.1. `purse` pays for that, and for the compilation when it comes
+    /// to it: [`Admitted::pay`].
+    pub fn admit_for<'a>(
+        &self,
+        program: &'a str,
+        wasm: &'a [u8],
+        purse: &mut dyn Purse,
     ) -> Result<Admitted<'a>, LoadError> {
         let admission = Admission {
-            available_bytes,
             threads: self.inner.compile_threads as u64,
             features: self.wasmtime().get_wasm_features(),
         };
-        admission.admit(program, wasm)
+        admission.admit(program, wasm, purse)
     }
 
-    /// The program of `wasm` from the cache, if it was compiled before.
-    pub fn cached(&self, wasm: &[u8]) -> Option<Program> {
-        if self.inner.cache_capacity_bytes == 0 {
-            return None;
-        }
-        let key = CacheKey::of(&self.inner.settings, wasm);
-        self.inner.cache().get(&key)
+    /// By what these bytes are found in the cache. This reads all of them.
+    pub fn key(&self, wasm: &[u8]) -> CacheKey {
+        CacheKey::of(&self.inner.settings, wasm)
     }
 
-    /// Compiles an admitted program on the compile threads; the calling thread waits. The result is kept in
-    /// the cache.
+    /// The program of this key, if it was compiled before: by `tier`'s compiler, or by any.
+    pub fn cached(&self, key: &CacheKey, tier: Option<Tier>) -> Option<Program> {
+        self.inner.cache().get(key, tier)
+    }
+
+    /// Puts a program into the cache, unless there is a better one.
+    pub fn keep(&self, key: CacheKey, program: &Program) {
+        let evicted = self.inner.cache().insert(key, program.clone());
+        drop(evicted);
+    }
+
+    /// Whether programs are kept at all.
+    pub fn has_cache(&self) -> bool {
+        self.inner.cache_capacity_bytes > 0
+    }
+
+    /// How many programs this compiler has compiled since the start.
+    pub fn compilations(&self, tier: Tier) -> u64 {
+        self.inner.compilations.of(tier).load(Ordering::Relaxed)
+    }
+
+    /// Compiles an admitted program on the compile threads; the calling thread waits.
     ///
-    /// A panic of the compiler comes out of this call: the caller catches it.
-    pub fn compile(&self, admitted: &Admitted<'_>) -> Result<Program, LoadError> {
-        let problem = |why| LoadProblem::Compile(why).of(admitted.program());
-        let pool = self.inner.pool().map_err(problem)?;
-        let component = pool
-            .install(|| self.compile_component(admitted))
-            .map_err(|error| problem(format!("{error:#}")))?;
-        let program = Program::surveyed(component, admitted.survey());
-        self.keep(admitted.wasm(), &program);
-        Ok(program)
+    /// A panic of Cranelift comes out of this call: the caller catches it. One of the baseline compiler is an
+    /// error, since there is another compiler.
+    pub fn compile(&self, admitted: &Admitted<'_>, tier: Tier) -> Result<Program, LoadError> {
+        let pool = self.inner.pool();
+        let pool = pool.map_err(|why| LoadProblem::Compile(why).of(admitted.program()))?;
+        pool.install(|| self.compile_here(admitted, tier))
     }
 
-    fn compile_component(&self, admitted: &Admitted<'_>) -> wasmtime::Result<Component> {
-        let wasm = admitted.wasm();
-        if admitted.peak_bytes() <= SHARED_COMPILER_BYTES_MAX {
+    /// Admits and compiles a program by Cranelift on one thread that is there for this program only, beside and behind
+    /// whatever else is compiled.
+    pub fn compile_behind(
+        &self,
+        program: &str,
+        wasm: &[u8],
+        purse: &mut dyn Purse,
+    ) -> Result<Program, LoadError> {
+        let pool = self.inner.start_pool(1);
+        let pool = pool.map_err(|why| LoadProblem::Compile(why).of(program))?;
+        pool.install(|| {
+            let admitted = self.admit_for(program, wasm, purse)?;
+            admitted.pay(Tier::Optimized, purse)?;
+            self.compile_here(&admitted, Tier::Optimized)
+        })
+    }
+
+    fn compile_here(&self, admitted: &Admitted<'_>, tier: Tier) -> Result<Program, LoadError> {
+        let code = match tier {
+            Tier::Baseline => self.compile_baseline(admitted),
+            Tier::Optimized => self.compile_optimized(admitted),
+        };
+        let code = code
+            .map_err(|error| LoadProblem::Compile(format!("{error:#}")).of(admitted.program()))?;
+        let counter = self.inner.compilations.of(tier);
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(Program::surveyed(code, tier, admitted.survey()))
+    }
+
+    fn compile_optimized(&self, admitted: &Admitted<'_>) -> wasmtime::Result<Code> {
+        let (wasm, form) = (admitted.wasm(), admitted.survey().form);
+        if admitted.peak_bytes(Tier::Optimized) <= SHARED_COMPILER_BYTES_MAX {
             // One that does not fit the pool is compiled twice.
             return self
                 .inner
                 .engines
-                .load(|engine| Component::from_binary(engine, wasm));
+                .load(|engine| compile_in(engine, wasm, form));
         }
         let config = settings::config().map_err(|error| wasmtime::format_err!("{error}"))?;
-        let image = wasmtime::Engine::new(&config)?.precompile_component(wasm)?;
+        let image = precompile_in(&wasmtime::Engine::new(&config)?, wasm, form)?;
         self.inner.engines.load(|engine| {
             // SAFETY: the bytes are what our compiler wrote just now.
-            unsafe { Component::deserialize(engine, &image) }
+            unsafe { load_copy_in(engine, &image) }
         })
     }
 
-    fn keep(&self, wasm: &[u8], program: &Program) {
-        if self.inner.cache_capacity_bytes == 0 {
-            return;
-        }
-        let key = CacheKey::of(&self.inner.settings, wasm);
-        let evicted = self.inner.cache().insert(key, program.clone());
-        drop(evicted);
+    /// By a compiler of its own, which goes with its buffers, and with whatever a panic has left in it.
+    fn compile_baseline(&self, admitted: &Admitted<'_>) -> wasmtime::Result<Code> {
+        let (wasm, form) = (admitted.wasm(), admitted.survey().form);
+        let config = baseline::config().map_err(|error| wasmtime::format_err!("{error}"))?;
+        let compiler = wasmtime::Engine::new(&config)?;
+        let compiled = catch_unwind(AssertUnwindSafe(|| precompile_in(&compiler, wasm, form)));
+        let image =
+            compiled.map_err(|_panic| wasmtime::format_err!("the baseline compiler gave up"))??;
+        // SAFETY: the bytes are what our compiler wrote just now.
+        unsafe { load_copy_in(self.inner.engines.baseline()?, &image) }
     }
 
     /// Compiles an admitted program to bytes that [`Engine::load_precompiled`] takes.
     pub fn precompile(&self, admitted: &Admitted<'_>) -> Result<Vec<u8>, LoadError> {
         let problem = |why| LoadProblem::Compile(why).of(admitted.program());
         let pool = self.inner.pool().map_err(problem)?;
-        pool.install(|| self.wasmtime().precompile_component(admitted.wasm()))
+        let (wasm, form) = (admitted.wasm(), admitted.survey().form);
+        pool.install(|| precompile_in(self.wasmtime(), wasm, form))
             .map_err(|error| problem(format!("{error:#}")))
     }
 
@@ -216,7 +287,7 @@ impl Engine {
         if let Some(program) = self.loaded_in_place(bytes) {
             return Ok(program);
         }
-        if wasmtime::Engine::detect_precompiled(bytes) != Some(Precompiled::Component) {
+        if wasmtime::Engine::detect_precompiled(bytes).is_none() {
             return Err(LoadProblem::NotPrecompiled.of(program));
         }
         let loaded = if self.runs_in_place(bytes) {
@@ -243,21 +314,21 @@ impl Engine {
         if let Some(program) = in_place.get(&address) {
             return Ok(program.clone());
         }
-        let component = self.inner.engines.load(|engine| {
+        let code = self.inner.engines.load(|engine| {
             // SAFETY: a `VerifiedImage` is what our compiler wrote; it is never written and lives for
-            // ever. No other component is made from these bytes: the lock is held, the one made
-            // here stays in the map, and an engine that refuses one has dropped what it had of it.
-            unsafe { Component::deserialize_raw(engine, NonNull::from(bytes)) }
+            // ever. No other code is made from these bytes: the lock is held, what is made
+            // here stays in the map, and an engine that refuses it has dropped what it had of it.
+            unsafe { load_in_place_in(engine, bytes) }
         })?;
-        let program = Program::trusted(component);
+        let program = Program::trusted(code);
         in_place.insert(address, program.clone());
         Ok(program)
     }
 
-    fn load_copy(&self, bytes: &'static [u8]) -> wasmtime::Result<Component> {
+    fn load_copy(&self, bytes: &'static [u8]) -> wasmtime::Result<Code> {
         self.inner.engines.load(|engine| {
             // SAFETY: a `VerifiedImage` is what our compiler wrote.
-            unsafe { Component::deserialize(engine, bytes) }
+            unsafe { load_copy_in(engine, bytes) }
         })
     }
 
@@ -287,19 +358,69 @@ impl Inner {
         if let Some(pool) = pool.as_ref() {
             return Ok(Arc::clone(pool));
         }
+        let started = self.start_pool(self.compile_threads)?;
+        Ok(Arc::clone(pool.insert(Arc::new(started))))
+    }
+
+    fn start_pool(&self, threads: usize) -> Result<ThreadPool, String> {
         let on_start = self.compile_thread_start;
-        let started = ThreadPoolBuilder::new()
+        ThreadPoolBuilder::new()
             .start_handler(move |_index| {
                 if let Some(on_start) = on_start {
                     on_start();
                 }
             })
-            .num_threads(self.compile_threads)
+            .num_threads(threads)
             .stack_size(COMPILE_STACK_BYTES)
             .thread_name(|index| format!("compile-{index}"))
             .build()
-            .map_err(|error| format!("cannot start the compile threads: {error}"))?;
-        Ok(Arc::clone(pool.insert(Arc::new(started))))
+            .map_err(|error| format!("cannot start the compile threads: {error}"))
+    }
+}
+
+/// Compiles for the engine and loads the result into it.
+fn compile_in(engine: &wasmtime::Engine, wasm: &[u8], form: Form) -> wasmtime::Result<Code> {
+    match form {
+        Form::Module => Module::from_binary(engine, wasm).map(Code::Module),
+        Form::Component | Form::Wasi01 => Component::from_binary(engine, wasm).map(Code::Component),
+    }
+}
+
+fn precompile_in(engine: &wasmtime::Engine, wasm: &[u8], form: Form) -> wasmtime::Result<Vec<u8>> {
+    match form {
+        Form::Module => engine.precompile_module(wasm),
+        Form::Component | Form::Wasi01 => engine.precompile_component(wasm),
+    }
+}
+
+/// # Safety
+///
+/// As for `Component::deserialize`: our own compiler wrote `image`.
+unsafe fn load_copy_in(engine: &wasmtime::Engine, image: &[u8]) -> wasmtime::Result<Code> {
+    // SAFETY: the caller's promise is the one that both functions ask for.
+    unsafe {
+        match wasmtime::Engine::detect_precompiled(image) {
+            Some(Precompiled::Module) => Module::deserialize(engine, image).map(Code::Module),
+            _ => Component::deserialize(engine, image).map(Code::Component),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As for `Component::deserialize_raw`: our own compiler wrote `image`, which nobody writes, and nothing else is loaded
+/// from it.
+unsafe fn load_in_place_in(
+    engine: &wasmtime::Engine,
+    image: &'static [u8],
+) -> wasmtime::Result<Code> {
+    let place = NonNull::from(image);
+    // SAFETY: the caller's promise is the one that both functions ask for.
+    unsafe {
+        match wasmtime::Engine::detect_precompiled(image) {
+            Some(Precompiled::Module) => Module::deserialize_raw(engine, place).map(Code::Module),
+            _ => Component::deserialize_raw(engine, place).map(Code::Component),
+        }
     }
 }
 

@@ -1,14 +1,13 @@
-//! The two engines of Wasmtime's that one [`crate::Engine`] is made of.
+//! The engines of Wasmtime's that one [`crate::Engine`] is made of: up to three.
 //!
 //! Law: how instances get their memory is decided for a whole engine of Wasmtime's, and code belongs to one engine. So
 //! a program is loaded by the engine with the pool if its memories, tables and instances fit there, and otherwise by one
 //! without, which is made when the first such program comes. Both have the same settings and load the same
-//! images. The epoch of both moves together.
+//! images. The baseline compiler's code needs an engine of its own ([`baseline`]). The epoch of all moves together.
 
-use crate::settings;
+use crate::{Code, EngineError, baseline, settings};
 use std::sync::{Arc, OnceLock};
-use wasmtime::component::Component;
-use wasmtime::{CustomCodeMemory, InstanceAllocationStrategy};
+use wasmtime::{Config, CustomCodeMemory, InstanceAllocationStrategy};
 
 /// What every message of Wasmtime's about a program that the pool has no place for contains.
 const MISFIT: &str = "pooling allocator";
@@ -17,6 +16,7 @@ pub(crate) struct Engines {
     main: wasmtime::Engine,
     has_pool: bool,
     unpooled: OnceLock<wasmtime::Engine>,
+    baseline: OnceLock<wasmtime::Engine>,
     code_memory: Option<Arc<dyn CustomCodeMemory>>,
 }
 
@@ -33,9 +33,10 @@ impl Engines {
             InstanceAllocationStrategy::OnDemand
         };
         Ok(Engines {
-            main: make(code_memory.clone(), strategy)?,
+            main: make(settings::config(), code_memory.clone(), strategy)?,
             has_pool,
             unpooled: OnceLock::new(),
+            baseline: OnceLock::new(),
             code_memory,
         })
     }
@@ -46,19 +47,32 @@ impl Engines {
     }
 
     fn unpooled(&self) -> wasmtime::Result<&wasmtime::Engine> {
-        if let Some(engine) = self.unpooled.get() {
+        self.on_demand(&self.unpooled, settings::config)
+    }
+
+    /// The engine whose code the baseline compiler makes.
+    pub fn baseline(&self) -> wasmtime::Result<&wasmtime::Engine> {
+        self.on_demand(&self.baseline, baseline::config)
+    }
+
+    fn on_demand<'a>(
+        &self,
+        place: &'a OnceLock<wasmtime::Engine>,
+        config: fn() -> Result<Config, EngineError>,
+    ) -> wasmtime::Result<&'a wasmtime::Engine> {
+        if let Some(engine) = place.get() {
             return Ok(engine);
         }
         let strategy = InstanceAllocationStrategy::OnDemand;
-        let engine = make(self.code_memory.clone(), strategy)?;
-        Ok(self.unpooled.get_or_init(|| engine))
+        let engine = make(config(), self.code_memory.clone(), strategy)?;
+        Ok(place.get_or_init(|| engine))
     }
 
-    /// Makes a component in the main engine, or where it does not fit the pool, in the other one.
+    /// Makes code in the main engine, or where it does not fit the pool, in the other one.
     pub fn load(
         &self,
-        make: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Component>,
-    ) -> wasmtime::Result<Component> {
+        make: impl Fn(&wasmtime::Engine) -> wasmtime::Result<Code>,
+    ) -> wasmtime::Result<Code> {
         match make(&self.main) {
             Err(error) if self.has_pool && format!("{error:#}").contains(MISFIT) => {
                 make(self.unpooled()?)
@@ -69,17 +83,18 @@ impl Engines {
 
     pub fn increment_epoch(&self) {
         self.main.increment_epoch();
-        if let Some(engine) = self.unpooled.get() {
-            engine.increment_epoch();
+        for engine in [&self.unpooled, &self.baseline] {
+            engine.get().map(wasmtime::Engine::increment_epoch);
         }
     }
 }
 
 fn make(
+    config: Result<Config, EngineError>,
     code_memory: Option<Arc<dyn CustomCodeMemory>>,
     strategy: InstanceAllocationStrategy,
 ) -> wasmtime::Result<wasmtime::Engine> {
-    let mut config = settings::config().map_err(|error| wasmtime::format_err!("{error}"))?;
+    let mut config = config.map_err(|error| wasmtime::format_err!("{error}"))?;
     config
         .with_custom_code_memory(code_memory)
         .allocation_strategy(strategy);

@@ -51,7 +51,7 @@ pub struct LoadError {
 /// What kept a program from being loaded. `Display` continues a sentence that begins with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadProblem {
-    /// The bytes are no valid component.
+    /// The bytes are no valid component or module.
     Unusable(SurveyError),
     /// One of the fixed limits is exceeded, however much memory there is.
     OverLimit {
@@ -73,7 +73,11 @@ pub enum LoadProblem {
     },
     /// The compiler refused a program that is valid.
     Compile(String),
-    /// The bytes are no precompiled component.
+    /// The module imports this beside WASI 0.1, as `module::name`.
+    UnknownImport(String),
+    /// The module uses WASI 0.1 in a way that the adapter to WASI 0.2 refuses.
+    Adapt(String),
+    /// The bytes are no precompiled program.
     NotPrecompiled,
     /// Precompiled with other settings or by another Wasmtime. The `.wasm` beside it still serves.
     OtherSettings(String),
@@ -122,7 +126,14 @@ impl fmt::Display for LoadProblem {
                 ByteCount(*available_bytes),
             ),
             LoadProblem::Compile(why) => write!(f, "could not be compiled: {why}"),
-            LoadProblem::NotPrecompiled => f.write_str("is not a precompiled component"),
+            LoadProblem::UnknownImport(name) => {
+                write!(f, "imports `{name}`, which nothing here provides")
+            }
+            LoadProblem::Adapt(why) => write!(
+                f,
+                "is a module of WASI 0.1 that cannot be adapted to WASI 0.2: {why}"
+            ),
+            LoadProblem::NotPrecompiled => f.write_str("is not a precompiled program"),
             LoadProblem::OtherSettings(why) => {
                 write!(
                     f,

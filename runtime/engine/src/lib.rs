@@ -1,14 +1,16 @@
-//! Wasmtime and Cranelift as KPIO uses them: settings, admission, compilation, loading, interruption.
+//! Wasmtime and its compilers as KPIO uses them: settings, admission, compilation, loading, interruption.
 //!
 //! Laws of this crate:
 //! - **One source of settings** ([`settings`]): the kernel and the host-side compiler build their
 //!   Wasmtime configuration by the same function, because a precompiled program is refused by an
 //!   engine with any other setting.
-//! - **Nothing reaches Cranelift unadmitted**: [`Engine::compile`] takes an [`Admitted`] program, which
+//! - **Nothing reaches a compiler unadmitted**: [`Engine::compile`] takes an [`Admitted`] program, which
 //!   only [`Admission::admit`] makes. A compilation that would not fit is a sentence, not a failed
 //!   allocation, since a failed allocation in `std` ends the machine.
 //! - **Hostile bytes are values**: whatever a program's bytes are, the answer is a [`LoadError`] that says
 //!   what is wrong with them. Only *precompiled* bytes are trusted, and the type [`VerifiedImage`] says so.
+//! - **Two compilers, one meaning**: the baseline compiler's code and Cranelift's do the same; who runs a program is
+//!   not told which it was ([`Tier`]).
 //! - **No ticking**: the epoch moves only while somebody asks for an end ([`interrupt`]).
 //!
 //! What is absent: budgets, processes and host interfaces (the supervisor has them), and every
@@ -24,7 +26,9 @@
     reason = "native code is loaded from verified images, and Cranelift's flags are set"
 )]
 
+mod adapt;
 pub mod admission;
+mod baseline;
 mod cache;
 mod engine;
 mod engines;
@@ -35,9 +39,10 @@ mod program;
 pub mod settings;
 mod survey;
 
-pub use admission::{Admission, Admitted};
+pub use admission::{Admission, Admitted, Purse};
+pub use cache::CacheKey;
 pub use engine::{Engine, EngineOptions};
 pub use error::{ByteCount, EngineError, LoadError, LoadProblem};
 pub use image::{ClaimedImage, VerifiedImage};
-pub use program::Program;
-pub use survey::{Survey, SurveyError};
+pub use program::{Code, Program, Tier};
+pub use survey::{Form, Survey, SurveyError};

@@ -5,10 +5,11 @@
 //! a program says how many instances it may have and what they take at most, and whoever
 //! instantiates it reserves that.
 
-use crate::{Survey, cache};
+use crate::Survey;
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use wasmtime::component::Component;
+use wasmtime::{Module, ModuleFunction};
 
 /// Bytes of an instance per entry of its module: a function reference or an import are the largest,
 /// with 32.
@@ -25,11 +26,66 @@ const INSTANCES_PER_PLACE: u64 = 2;
 /// an image.
 const IMAGE_BYTES_PER_INSTANCE_BYTE: u64 = 4;
 
-/// A component, and what instantiating it once takes.
+/// Which compiler made a program's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// Winch: compiles many times as fast, and its code runs at a fraction of the speed.
+    Baseline,
+    /// Cranelift.
+    Optimized,
+}
+
+/// Code of one of the two kinds.
+#[derive(Clone)]
+pub enum Code {
+    /// A component.
+    Component(Component),
+    /// A core module that stands alone.
+    Module(Module),
+}
+
+impl Code {
+    /// The engine of Wasmtime's that the code belongs to: its linker and its store must be of that one.
+    pub fn engine(&self) -> &wasmtime::Engine {
+        match self {
+            Code::Component(component) => component.engine(),
+            Code::Module(module) => module.engine(),
+        }
+    }
+
+    /// Its machine code.
+    pub fn text(&self) -> &[u8] {
+        match self {
+            Code::Component(component) => component.text(),
+            Code::Module(module) => module.text(),
+        }
+    }
+
+    /// Calls `visit` for each function of its machine code.
+    pub fn for_each_function(&self, visit: impl FnMut(ModuleFunction)) {
+        match self {
+            Code::Component(component) => component.functions().for_each(visit),
+            Code::Module(module) => module.functions().for_each(visit),
+        }
+    }
+
+    /// Memory of its image in bytes: its code, its tables and its data segments.
+    pub fn image_bytes(&self) -> u64 {
+        let range = match self {
+            Code::Component(component) => component.image_range(),
+            Code::Module(module) => module.image_range(),
+        };
+        (range.end.addr() - range.start.addr()) as u64
+    }
+}
+
+/// A program's code, and what instantiating it once takes.
 #[derive(Clone)]
 pub struct Program {
-    /// The component itself.
-    pub component: Component,
+    /// The code itself.
+    pub code: Code,
+    /// Which compiler made it.
+    pub tier: Tier,
     /// Most instances of core modules that [`Program::instance_bytes`] is enough for.
     pub instances_max: usize,
     /// Memory of all these instances besides their linear memories and tables, in bytes.
@@ -56,11 +112,12 @@ impl Program {
     }
 
     /// A program whose bytes were surveyed.
-    pub(crate) fn surveyed(component: Component, survey: &Survey) -> Program {
+    pub(crate) fn surveyed(code: Code, tier: Tier, survey: &Survey) -> Program {
         let instances = INSTANCES_PER_PLACE * survey.core_instances;
         let bytes = PER_INSTANCE + PER_ENTRY * survey.largest_module_entries;
         Program {
-            component,
+            code,
+            tier,
             instances_max: usize::try_from(instances).unwrap_or(usize::MAX),
             instance_bytes: instances.saturating_mul(bytes),
             derived: Arc::default(),
@@ -68,10 +125,11 @@ impl Program {
     }
 
     /// A program of the verified image, which does not try to exhaust anything.
-    pub(crate) fn trusted(component: Component) -> Program {
-        let instance_bytes = cache::image_bytes(&component) / IMAGE_BYTES_PER_INSTANCE_BYTE;
+    pub(crate) fn trusted(code: Code) -> Program {
+        let instance_bytes = code.image_bytes() / IMAGE_BYTES_PER_INSTANCE_BYTE;
         Program {
-            component,
+            code,
+            tier: Tier::Optimized,
             instances_max: usize::MAX,
             instance_bytes,
             derived: Arc::default(),
@@ -80,6 +138,6 @@ impl Program {
 
     /// Memory of its image in bytes: its code, its tables and its data segments.
     pub fn image_bytes(&self) -> u64 {
-        cache::image_bytes(&self.component)
+        self.code.image_bytes()
     }
 }

@@ -1,5 +1,5 @@
-//! One pass over a program's bytes before Cranelift sees any of them: is it a valid component, and what
-//! would compiling it cost.
+//! One pass over a program's bytes before a compiler sees any of them: is it a valid component or module, and
+//! what would compiling it cost.
 //!
 //! The pass validates with the very parser that Wasmtime uses, so what is invalid is found here
 //! with its offset, and measures by walking every operator. Size alone says little about cost: a
@@ -10,14 +10,18 @@
 //! ([`Survey::variable_slots`]); and *merges*: the values that meet at joins and loop heads, at
 //! most the locals assigned inside times the branches there ([`Survey::merges`]).
 //!
+//! The baseline compiler has other worst cases: it walks the whole operand stack wherever it needs registers or joins
+//! paths ([`Survey::stack_steps`]), and clears each local by an instruction of its own ([`Survey::locals`]).
+//!
 //! Memory of the pass itself: the parser's type tables, a small multiple of the type sections.
 
 use std::fmt;
 use std::ops::Range;
 use wasmparser::{
     BrTable, Catch, CompositeInnerType, Encoding, FuncToValidate, FuncValidator,
-    FuncValidatorAllocations, FunctionBody, Instance, InstanceSectionReader, ModuleArity, Operator,
-    Parser, Payload, TableSectionReader, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    FuncValidatorAllocations, FunctionBody, ImportSectionReader, Instance, InstanceSectionReader,
+    ModuleArity, Operator, Parser, Payload, TableSectionReader, ValidPayload, Validator,
+    ValidatorResources, WasmFeatures,
 };
 
 /// Modules and components inside one another, at most.
@@ -30,9 +34,26 @@ const PRECOMPUTED_TABLE_ENTRIES_MAX: u64 = 1 << 20;
 /// Work of setting one field of a new structure to its default.
 const FIELD_WORK: u64 = 3;
 
+/// The module from which WASI 0.1 is imported.
+pub(crate) const WASI_01: &str = "wasi_snapshot_preview1";
+
+/// What kind of program some bytes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// A component.
+    #[default]
+    Component,
+    /// A core module that imports WASI 0.1: it becomes a component when it is loaded.
+    Wasi01,
+    /// Any other core module.
+    Module,
+}
+
 /// What one program holds and what compiling it would cost. All counts are over every nested module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
+    /// What kind of program it is.
+    pub form: Form,
     /// Size of the whole program in bytes.
     pub size_bytes: u64,
     /// Of these, bytes that the compiler keeps: all but custom sections, though with names.
@@ -68,6 +89,10 @@ pub struct Survey {
     pub merges: u64,
     /// Function table entries that the compiler computes ahead.
     pub table_entries: u64,
+    /// Values on the operand stack, added up over all operators.
+    pub stack_steps: u64,
+    /// Local variables of all functions, parameters included.
+    pub locals: u64,
 }
 
 /// Why no survey could be made.
@@ -80,15 +105,13 @@ pub enum SurveyError {
         /// How many bytes there are.
         size_bytes: u64,
     },
-    /// The bytes are no valid component.
+    /// The bytes are no valid component or module.
     Invalid {
         /// The validator's own words.
         what: String,
         /// Where, in bytes from the start of the program.
         offset: u64,
     },
-    /// A core module without a component around it.
-    CoreModule,
 }
 
 impl fmt::Display for SurveyError {
@@ -104,13 +127,9 @@ impl fmt::Display for SurveyError {
             SurveyError::Invalid { what, offset } => {
                 write!(
                     f,
-                    "is not a valid WebAssembly component: {what} (at byte {offset})"
+                    "is not a valid WebAssembly program: {what} (at byte {offset})"
                 )
             }
-            SurveyError::CoreModule => f.write_str(
-                "is a core module (WASI 0.1 or none), which cannot run yet: build it for \
-                 wasm32-wasip2, or wrap it with `wasm-tools component new`",
-            ),
         }
     }
 }
@@ -127,7 +146,7 @@ impl From<wasmparser::Error> for SurveyError {
 }
 
 impl Survey {
-    /// Validates `wasm` as a component that uses only `features`, and measures it.
+    /// Validates `wasm` as a component or module that uses only `features`, and measures it.
     pub fn of(wasm: &[u8], features: WasmFeatures) -> Result<Survey, SurveyError> {
         check_magic(wasm)?;
         let mut surveyor = Surveyor::new(wasm, features);
@@ -241,7 +260,11 @@ impl<'a> Surveyor<'a> {
             Payload::Version {
                 encoding: Encoding::Module,
                 ..
-            } if self.outer.is_empty() => return Err(SurveyError::CoreModule),
+            } if self.outer.is_empty() => {
+                survey.form = Form::Module;
+                survey.core_modules = 1;
+                survey.core_instances = 1;
+            }
             Payload::ModuleSection {
                 unchecked_range, ..
             } => {
@@ -273,8 +296,16 @@ impl<'a> Surveyor<'a> {
             | Payload::CoreTypeSection(_)
             | Payload::ComponentTypeSection(_) => survey.types += type_count(payload)?,
             other => {
-                if let Payload::DataSection(section) = other {
-                    survey.data_bytes += section.range().len() as u64;
+                match other {
+                    Payload::DataSection(section) => {
+                        survey.data_bytes += section.range().len() as u64;
+                    }
+                    Payload::ImportSection(imports)
+                        if survey.form == Form::Module && imports_wasi(imports)? =>
+                    {
+                        survey.form = Form::Wasi01;
+                    }
+                    _ => {}
                 }
                 survey.items += item_count(other);
                 self.count_module_entries(item_count(other));
@@ -317,8 +348,19 @@ impl<'a> Surveyor<'a> {
             .variable_slots
             .max(cost.locals.saturating_mul(cost.blocks));
         survey.merges = survey.merges.max(cost.merges);
+        survey.stack_steps = survey.stack_steps.saturating_add(cost.stack_steps);
+        survey.locals += cost.locals;
         Ok(())
     }
+}
+
+fn imports_wasi(imports: &ImportSectionReader<'_>) -> Result<bool, SurveyError> {
+    for import in imports.clone().into_imports() {
+        if import?.module == WASI_01 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn table_entries(tables: &TableSectionReader<'_>) -> Result<u64, SurveyError> {
@@ -376,6 +418,7 @@ struct FunctionCost {
     blocks: u64,
     locals: u64,
     merges: u64,
+    stack_steps: u64,
     /// Assignments to locals so far.
     assignments: u64,
     /// The control frames around the current operator, the function's own first.
@@ -408,6 +451,8 @@ impl FunctionCost {
             let (operator, offset) = operators.read_with_offset()?;
             // Before the operator takes effect: its labels and types are those of this point.
             cost.add(validator, &operator);
+            let height = u64::from(validator.operand_stack_height());
+            cost.stack_steps = cost.stack_steps.saturating_add(height);
             validator.op(offset, &operator)?;
         }
         operators.finish()?;

@@ -3,7 +3,7 @@
 //! Mutations come from a seed that a failure prints; `KPIO_SEED` replays one.
 
 use runtime_engine::admission::{FUNCTION_WORK_MAX, PROGRAM_BYTES_MAX};
-use runtime_engine::{Engine, EngineOptions, LoadProblem, SurveyError};
+use runtime_engine::{Admitted, Engine, EngineOptions, Form, LoadProblem, SurveyError, Tier};
 use wasmtime::component::Component;
 
 fn engine() -> Engine {
@@ -62,7 +62,7 @@ fn the_sample_is_valid_and_measured() {
     );
     let wasm = sample();
     let admitted = engine.admit("sample", &wasm, u64::MAX).unwrap();
-    engine.compile(&admitted).unwrap();
+    engine.compile(&admitted, Tier::Optimized).unwrap();
 }
 
 #[test]
@@ -105,6 +105,20 @@ impl Random {
     }
 }
 
+/// One that a failure prints.
+fn seed() -> u64 {
+    let seed = std::env::var("KPIO_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let seed = seed.unwrap_or_else(|| {
+        std::time::SystemTime::UNIX_EPOCH
+            .elapsed()
+            .map_or(1, |time| time.as_nanos() as u64)
+    });
+    println!("KPIO_SEED={seed}");
+    seed
+}
+
 fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
     for _ in 0..1 + random.below(3) {
         let at = 8 + random.below(bytes.len() - 8);
@@ -117,25 +131,23 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
     }
 }
 
+/// Whatever the compilers say of it, they come back.
+fn compile_by_both(engine: &Engine, admitted: &Admitted<'_>) {
+    for tier in [Tier::Baseline, Tier::Optimized] {
+        drop(engine.compile(admitted, tier));
+    }
+}
+
 #[test]
 fn mutations_are_judged_as_wasmtime_judges_them() {
-    let seed = std::env::var("KPIO_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let seed = seed.unwrap_or_else(|| {
-        std::time::SystemTime::UNIX_EPOCH
-            .elapsed()
-            .map_or(1, |time| time.as_nanos() as u64)
-    });
-    println!("KPIO_SEED={seed}");
     let engine = engine();
-    let mut random = Random(seed);
+    let mut random = Random(seed());
     for _ in 0..3_000 {
         let mut wasm = sample();
         mutate(&mut random, &mut wasm);
         // The estimate keeps the rare mutation that declares a gigabyte of something from being tried.
         match engine.admit("mutation", &wasm, 64 << 20) {
-            Ok(admitted) => drop(engine.compile(&admitted)),
+            Ok(admitted) => compile_by_both(&engine, &admitted),
             Err(error) => match error.problem {
                 LoadProblem::Unusable(_) => {
                     assert!(!is_valid(&engine, &wasm), "refused: {error} {wasm:?}");
@@ -155,11 +167,111 @@ fn text_is_not_wasm() {
 }
 
 #[test]
-fn a_core_module_is_not_a_component() {
-    assert_eq!(
-        engine().survey(&parse("(module)")),
-        Err(SurveyError::CoreModule)
+fn modules_and_components_are_told_apart() {
+    let engine = engine();
+    let form = |text: &str| engine.survey(&parse(text)).unwrap().form;
+    assert_eq!(form("(component)"), Form::Component);
+    assert_eq!(form("(component (core module))"), Form::Component);
+    assert_eq!(form("(module)"), Form::Module);
+    assert_eq!(form(r#"(module (import "env" "f" (func)))"#), Form::Module);
+    assert_eq!(form(&wasi_01("")), Form::Wasi01);
+}
+
+/// A module of WASI 0.1 with these items besides.
+fn wasi_01(items: &str) -> String {
+    format!(
+        r#"(module
+             (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+             {items}
+             (func (export "_start") (call $exit (i32.const 0))))"#
+    )
+}
+
+/// What keeps this program from being admitted.
+fn problem(engine: &Engine, wasm: &[u8]) -> LoadProblem {
+    match engine.admit("program", wasm, u64::MAX) {
+        Ok(_) => panic!("admitted"),
+        Err(error) => error.problem,
+    }
+}
+
+#[test]
+fn modules_of_wasi_01_become_components() {
+    let engine = engine();
+    let wasm = parse(&wasi_01(r#"(memory (export "memory") 1)"#));
+    let admitted = engine.admit("old", &wasm, u64::MAX).unwrap();
+    assert_eq!(admitted.survey().form, Form::Component);
+    compile_by_both(&engine, &admitted);
+    assert_eq!(engine.compilations(Tier::Baseline), 1);
+    assert_eq!(engine.compilations(Tier::Optimized), 1);
+}
+
+#[test]
+fn adapting_is_paid_for_before_it_is_done() {
+    let wasm = parse(&wasi_01(r#"(memory (export "memory") 1)"#));
+    let error = engine().admit("old", &wasm, 1 << 20).unwrap_err();
+    assert!(
+        matches!(error.problem, LoadProblem::NotEnoughMemory { .. }),
+        "{error}"
     );
+}
+
+#[test]
+fn modules_that_the_adapter_has_no_use_for_are_values() {
+    let engine = engine();
+    for (items, named) in [
+        (r#"(import "env" "f" (func))"#, "env::f"),
+        (
+            r#"(import "wasi_snapshot_preview1" "no_such" (func))"#,
+            "no_such",
+        ),
+        (
+            r#"(import "wasi_snapshot_preview1" "memory" (memory 1))"#,
+            "memory",
+        ),
+        (
+            r#"(import "wasi_snapshot_preview1" "fd_write" (func (param f64)))"#,
+            "fd_write",
+        ),
+    ] {
+        let problem = problem(&engine, &parse(&wasi_01(items)));
+        assert!(problem.to_string().contains(named), "{problem}");
+    }
+}
+
+/// What a custom section says about components is for tools; here it could only mislead.
+#[test]
+fn custom_sections_do_not_reach_the_adapter() {
+    let engine = engine();
+    let mut wasm = parse(&wasi_01(r#"(memory (export "memory") 1)"#));
+    for name in ["component-type:x", "producers", "dylink.0", "name"] {
+        let contents = [&[name.len() as u8], name.as_bytes(), &[0xff; 40]].concat();
+        wasm.push(0);
+        wasm.push(contents.len() as u8);
+        wasm.extend(contents);
+    }
+    engine.admit("old", &wasm, u64::MAX).unwrap();
+}
+
+#[test]
+fn mutations_of_a_wasi_01_module_are_values() {
+    let engine = engine();
+    let mut random = Random(seed());
+    let whole = parse(&wasi_01(
+        r#"(import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+           (memory (export "memory") 1) (global (mut i32) (i32.const 4096))
+           (table (export "t") 2 funcref) (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) local.get 3)
+           (func (export "_initialize"))"#,
+    ));
+    let mut adapted = 0;
+    for _ in 0..1_500 {
+        let mut wasm = whole.clone();
+        mutate(&mut random, &mut wasm);
+        if engine.admit("mutation", &wasm, 64 << 20).is_ok() {
+            adapted += 1;
+        }
+    }
+    assert!(adapted > 0);
 }
 
 #[test]
@@ -233,6 +345,20 @@ fn locals_times_blocks_are_over_the_limit() {
 }
 
 #[test]
+fn locals_of_many_functions_are_over_the_limit() {
+    let function = format!("(func (local {}))", "i64 ".repeat(50_000));
+    let wasm = parse(&format!("(module {})", function.repeat(700)));
+    assert!(wasm.len() < 10_000);
+    let error = engine().admit("bomb", &wasm, u64::MAX).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("local variables of all functions"),
+        "{error}"
+    );
+}
+
+#[test]
 fn enormous_programs_are_refused_unread() {
     let wasm = vec![0; PROGRAM_BYTES_MAX as usize + 1];
     let error = engine().admit("enormous", &wasm, u64::MAX).unwrap_err();
@@ -240,4 +366,84 @@ fn enormous_programs_are_refused_unread() {
         error.to_string().starts_with("enormous is too large"),
         "{error}"
     );
+}
+
+/// Whether the baseline compiler is asked for this program. Either way it is compiled.
+fn suits_baseline(text: &str) -> bool {
+    let engine = engine();
+    let wasm = parse(text);
+    let admitted = engine.admit("bomb", &wasm, 2 << 30).unwrap();
+    if admitted.suits_baseline() {
+        engine.compile(&admitted, Tier::Baseline).unwrap();
+    } else {
+        engine.compile(&admitted, Tier::Optimized).unwrap();
+    }
+    admitted.suits_baseline()
+}
+
+/// The baseline compiler walks the operand stack at each block.
+#[test]
+fn deep_operand_stacks_are_not_for_the_baseline_compiler() {
+    let text = |height: usize| {
+        let values = "i32.const 7 ".repeat(height);
+        let blocks = "(block) ".repeat(20_000);
+        format!("(component (core module (func {values} {blocks} unreachable)))")
+    };
+    assert!(suits_baseline(&text(1_000)));
+    assert!(!suits_baseline(&text(20_000)));
+}
+
+/// The baseline compiler clears each local by an instruction.
+#[test]
+fn locals_without_end_are_not_for_the_baseline_compiler() {
+    let text = |functions: usize| {
+        let function = format!("(func (local {}))", "i64 ".repeat(40_000));
+        format!("(component (core module {}))", function.repeat(functions))
+    };
+    assert!(suits_baseline(&text(50)));
+    assert!(!suits_baseline(&text(120)));
+}
+
+#[test]
+fn bombs_end_as_values_in_both_compilers() {
+    let engine = engine();
+    let nested = format!("{}{}", "(block ".repeat(20_000), ")".repeat(20_000));
+    let wide = format!("(block (br_table {} (i32.const 3)))", "0 ".repeat(65_000));
+    let too_wide = format!("(block (br_table {} (i32.const 3)))", "0 ".repeat(70_000));
+    let large = "(drop (i32.add (i32.const 1) (i32.const 2))) ".repeat(200_000);
+    let frame = format!("(local {}) (drop (local.get 39999))", "i64 ".repeat(40_000));
+    for (name, body) in [
+        ("nested", nested),
+        ("wide", wide),
+        ("too wide", too_wide),
+        ("large", large),
+        ("frame", frame),
+    ] {
+        let wasm = parse(&format!("(component (core module (func {body})))"));
+        let admitted = engine.admit(name, &wasm, 2 << 30).unwrap();
+        let by = |tier| engine.compile(&admitted, tier).is_ok();
+        assert_eq!(
+            (by(Tier::Baseline), by(Tier::Optimized)),
+            (name != "too wide", name != "too wide"),
+            "{name}"
+        );
+    }
+}
+
+/// What the baseline compiler does not know is an error, after which Cranelift compiles.
+#[test]
+fn what_the_baseline_compiler_does_not_know_is_an_error() {
+    let engine = engine();
+    for body in [
+        "(type $s (struct (field i32))) (func (drop (struct.new_default $s)))",
+        "(tag $t) (func (throw $t))",
+        "(func $f (return_call $f))",
+        "(func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))",
+    ] {
+        let wasm = parse(&format!("(component (core module {body}))"));
+        let admitted = engine.admit("modern", &wasm, u64::MAX).unwrap();
+        let error = engine.compile(&admitted, Tier::Baseline).err().unwrap();
+        assert!(matches!(error.problem, LoadProblem::Compile(_)), "{error}");
+        engine.compile(&admitted, Tier::Optimized).unwrap();
+    }
 }

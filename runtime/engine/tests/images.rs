@@ -5,7 +5,7 @@
 )]
 
 use runtime_engine::settings::TARGET;
-use runtime_engine::{Engine, EngineOptions, LoadProblem, VerifiedImage};
+use runtime_engine::{Code, Engine, EngineOptions, LoadProblem, Program, VerifiedImage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmtime::component::{Component, Linker};
@@ -79,6 +79,13 @@ fn placed(bytes: &[u8], offset: usize) -> VerifiedImage {
     unsafe { VerifiedImage::trust(place) }
 }
 
+fn component(program: &Program) -> &Component {
+    match &program.code {
+        Code::Component(component) => component,
+        Code::Module(_) => panic!("a module"),
+    }
+}
+
 fn answer(engine: &Engine, component: &Component) -> u32 {
     let mut store = Store::new(engine.wasmtime(), ());
     store.set_epoch_deadline(1);
@@ -102,9 +109,9 @@ fn an_aligned_image_runs_where_it_lies_and_stays() {
             image
                 .bytes()
                 .as_ptr_range()
-                .contains(&program.component.image_range().start)
+                .contains(&component(&program).image_range().start)
         );
-        assert_eq!(answer(&engine, &program.component), 42);
+        assert_eq!(answer(&engine, component(&program)), 42);
     }
     assert_eq!(memory.published.load(Ordering::Relaxed), 1);
     assert_eq!(memory.unpublished.load(Ordering::Relaxed), 0);
@@ -121,7 +128,7 @@ fn threads_that_load_an_image_at_the_same_time_all_run_it() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     let program = engine.load_precompiled("answer", image).unwrap();
-                    assert_eq!(answer(&engine, &program.component), 42);
+                    assert_eq!(answer(&engine, component(&program)), 42);
                 });
             }
         });
@@ -140,9 +147,9 @@ fn other_images_are_copied_and_given_back() {
         !image
             .bytes()
             .as_ptr_range()
-            .contains(&program.component.image_range().start)
+            .contains(&component(&program).image_range().start)
     );
-    assert_eq!(answer(&engine, &program.component), 42);
+    assert_eq!(answer(&engine, component(&program)), 42);
     drop(program);
     assert_eq!(memory.unpublished.load(Ordering::Relaxed), 1);
 }
@@ -153,7 +160,7 @@ fn without_code_memory_images_are_copied() {
     let image = placed(&image_of(&engine), 0);
     assert!(!engine.runs_in_place(image.bytes()));
     let program = engine.load_precompiled("answer", image).unwrap();
-    assert_eq!(answer(&engine, &program.component), 42);
+    assert_eq!(answer(&engine, component(&program)), 42);
 }
 
 #[test]
@@ -165,19 +172,34 @@ fn a_wrong_digest_is_refused() {
 }
 
 #[test]
-fn what_is_no_precompiled_component_is_refused() {
+fn what_is_not_precompiled_is_refused() {
     let engine = Engine::new(EngineOptions::default()).unwrap();
-    let module = engine
-        .wasmtime()
-        .precompile_module(b"\0asm\x01\0\0\0")
-        .unwrap();
-    for bytes in [&module[..], b"\0asm\x0d\0\x01\0", b"", b"\x7fELF"] {
+    for bytes in [
+        &b"\0asm\x01\0\0\0"[..],
+        b"\0asm\x0d\0\x01\0",
+        b"",
+        b"\x7fELF",
+    ] {
         let refused = engine
             .load_precompiled("answer", placed(bytes, 0))
             .err()
             .unwrap();
         assert_eq!(refused.problem, LoadProblem::NotPrecompiled);
     }
+}
+
+#[test]
+fn modules_are_loaded_as_such() {
+    let memory = Arc::new(CodeMemory::default());
+    let engine = engine_with(&memory);
+    let wasm = wat::parse_str(r#"(module (func (export "f")))"#).unwrap();
+    let admitted = engine.admit("module", &wasm, u64::MAX).unwrap();
+    let image = engine.precompile(&admitted).unwrap();
+    for offset in [0, 16] {
+        let program = engine.load_precompiled("module", placed(&image, offset));
+        assert!(matches!(program.unwrap().code, Code::Module(_)));
+    }
+    assert_eq!(memory.unpublished.load(Ordering::Relaxed), 1);
 }
 
 #[test]

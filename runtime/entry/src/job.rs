@@ -84,7 +84,8 @@ fn run_program(
             files: Files::whole(tree.clone(), Rights::ReadWrite),
             limits: system.limits(),
             may_spawn: true,
-            jit: false,
+            code: options.code,
+            call: function(bundle)?,
         })
         .map_err(|error| format!("{name}: {error}"))?;
     start_receiver(process.clone(), writer)?;
@@ -110,6 +111,16 @@ fn arguments(bundle: Bundle<'static>) -> Result<(String, Vec<String>), String> {
     let mut words = text.split_terminator('\0').map(str::to_owned);
     let name = words.next().ok_or("the job does not name its program")?;
     Ok((name, words.collect()))
+}
+
+/// The function to call instead of the program's start, if the host named one.
+fn function(bundle: Bundle<'static>) -> Result<Option<String>, String> {
+    let Some(entry) = bundle.get("/function") else {
+        return Ok(None);
+    };
+    let name = std::str::from_utf8(image::contents(entry)?);
+    name.map(|name| Some(name.to_owned()))
+        .map_err(|_| "the name of the job's function is not UTF-8".to_owned())
 }
 
 fn program(bundle: Bundle<'static>, name: &str) -> Result<ProgramImage, String> {

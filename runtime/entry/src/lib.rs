@@ -18,7 +18,9 @@ use std::thread;
 
 use contract_boot::BootInfo;
 use kernel_machine::cpu::entry::HandOver;
+use runtime_engine::Tier;
 use runtime_platform::failure;
+use runtime_supervisor::CodeSource;
 
 use crate::system::RunningSystem;
 
@@ -64,6 +66,8 @@ struct Options {
     job: bool,
     /// Send the job's tree back.
     job_tree: bool,
+    /// Where the job's code comes from.
+    code: CodeSource,
     /// Record this while the job runs, and send it; an error is a sentence.
     recording: Option<Result<tracing::What, String>>,
 }
@@ -74,8 +78,20 @@ impl Options {
         Self {
             job: has("job"),
             job_tree: has("job-tree"),
+            code: code_source(&has),
             recording: tracing::recording(command_line),
         }
+    }
+}
+
+/// Both compilers can be forced, so that tests can compare them.
+fn code_source(has: &impl Fn(&str) -> bool) -> CodeSource {
+    if has("compiler=baseline") {
+        CodeSource::CompiledBy(Tier::Baseline)
+    } else if has("compiler=cranelift") {
+        CodeSource::CompiledBy(Tier::Optimized)
+    } else {
+        CodeSource::Precompiled
     }
 }
 

@@ -15,8 +15,8 @@ use runtime_host::{AttachedTerminal, Budget, ByteSource, FileTree, Notifier, Ter
 use runtime_platform::code_memory;
 use runtime_prompt::{Job, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
 use runtime_supervisor::{
-    CpuClock, Files, Launch, Phase, Process, ProcessLimits, ProcessStatus, ProgramFinder, Rights,
-    Supervisor, SupervisorOptions,
+    CodeSource, CpuClock, Files, Launch, Phase, Process, ProcessLimits, ProcessStatus,
+    ProgramFinder, Rights, Supervisor, SupervisorOptions,
 };
 
 use crate::crash::{self, CrashCommand, Request, Saying};
@@ -133,8 +133,9 @@ impl PromptSystem {
         program: &str,
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
+        call: Option<String>,
     ) -> Result<Box<dyn Job>, StartError> {
-        let process = self.launch(program, arguments, stdin)?;
+        let process = self.launch(program, arguments, stdin, call)?;
         Ok(Box::new(Foreground { process }))
     }
 
@@ -143,6 +144,7 @@ impl PromptSystem {
         program: &str,
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
+        call: Option<String>,
     ) -> Result<Process, StartError> {
         let programs = self
             .system
@@ -166,7 +168,8 @@ impl PromptSystem {
             files: Files::whole(self.system.root.clone(), Rights::ReadWrite),
             limits: self.system.limits(),
             may_spawn: true,
-            jit: false,
+            code: CodeSource::Precompiled,
+            call,
         };
         let started = self.system.supervisor.spawn(launch);
         started.map_err(|error| StartError::Refused(error.to_string()))
@@ -204,10 +207,20 @@ impl System for PromptSystem {
         {
             return match crash.request(arguments)? {
                 Request::Say(text) => Ok(Box::new(Saying(text))),
-                Request::Feed(stdin) => self.foreground(crash::VICTIM, &[], stdin),
+                Request::Feed(stdin) => self.foreground(crash::VICTIM, &[], stdin, None),
             };
         }
-        self.foreground(program, arguments, stdin)
+        self.foreground(program, arguments, stdin, None)
+    }
+
+    fn call(
+        &self,
+        program: &str,
+        function: &str,
+        arguments: &[String],
+        stdin: Arc<dyn ByteSource>,
+    ) -> Result<Box<dyn Job>, StartError> {
+        self.foreground(program, arguments, stdin, Some(function.to_owned()))
     }
 
     fn processes(&self) -> Vec<ProcessRow> {

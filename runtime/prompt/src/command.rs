@@ -7,6 +7,7 @@ pub(crate) enum BuiltIn {
     Dmesg,
     Free,
     Help,
+    Invoke,
     Keyboard,
     Log,
     PowerOff,
@@ -17,7 +18,7 @@ pub(crate) enum BuiltIn {
 }
 
 /// Every built-in: its name, and what it does in a few words.
-pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 11] = [
+pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 12] = [
     (BuiltIn::Clear, "clear", "clear the screen"),
     (
         BuiltIn::Dmesg,
@@ -26,6 +27,11 @@ pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 11] = [
     ),
     (BuiltIn::Free, "free", "show who uses how much memory"),
     (BuiltIn::Help, "help", "show this list"),
+    (
+        BuiltIn::Invoke,
+        "invoke",
+        "call a function of a core module: invoke PROGRAM FUNCTION [ARG…]",
+    ),
     (
         BuiltIn::Keyboard,
         "keyboard",
@@ -75,7 +81,11 @@ pub(crate) fn parse(words: Vec<String>) -> Result<Command, String> {
     };
     match BUILT_INS.iter().find(|(_, known, _)| *known == name) {
         Some((
-            built_in @ (BuiltIn::Dmesg | BuiltIn::Keyboard | BuiltIn::Log | BuiltIn::Trace),
+            built_in @ (BuiltIn::Dmesg
+            | BuiltIn::Invoke
+            | BuiltIn::Keyboard
+            | BuiltIn::Log
+            | BuiltIn::Trace),
             ..,
         )) => Ok(Command::Worded {
             built_in: *built_in,

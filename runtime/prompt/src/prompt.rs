@@ -10,7 +10,7 @@ use crate::command::{BuiltIn, Command, parse};
 use crate::foreground::{Stdin, serve};
 use crate::output::TerminalOutput;
 use crate::report;
-use crate::system::{StartError, System};
+use crate::system::{Job, StartError, System};
 use crate::words::split;
 
 const PROMPT: &str = "kpio> ";
@@ -197,6 +197,7 @@ impl<S: System> Prompt<S> {
             BuiltIn::Uptime => report::uptime(self.system.uptime()),
             BuiltIn::Clear
             | BuiltIn::Dmesg
+            | BuiltIn::Invoke
             | BuiltIn::Keyboard
             | BuiltIn::Log
             | BuiltIn::PowerOff
@@ -209,6 +210,12 @@ impl<S: System> Prompt<S> {
     fn run_worded(&mut self, built_in: BuiltIn, arguments: &[String]) {
         let answer = match (built_in, arguments) {
             (BuiltIn::Dmesg, [first, rest @ ..]) if first == "-f" => return self.follow_log(rest),
+            (BuiltIn::Invoke, [program, function, words @ ..]) => {
+                return self.run_in_foreground(program, |system, stdin| {
+                    system.call(program, function, words, stdin)
+                });
+            }
+            (BuiltIn::Invoke, _) => Err("'invoke' needs a program and a function.".to_owned()),
             (BuiltIn::Dmesg, _) => self.system.log(arguments),
             (BuiltIn::Log, _) => self.system.log_levels(arguments),
             (BuiltIn::Keyboard, _) => self.system.keyboard(arguments),
@@ -234,11 +241,20 @@ impl<S: System> Prompt<S> {
 
     /// Runs a program in the foreground until it ends.
     fn run_program(&mut self, name: &str, arguments: &[String]) {
+        self.run_in_foreground(name, |system, stdin| system.start(name, arguments, stdin));
+    }
+
+    /// Runs what `start` starts of a program in the foreground until it ends.
+    fn run_in_foreground(
+        &mut self,
+        name: &str,
+        start: impl FnOnce(&S, Arc<dyn ByteSource>) -> Result<Box<dyn Job>, StartError>,
+    ) {
         let (stdin, reader) = match Stdin::new(&self.budget, &self.terminal) {
             Ok(ends) => ends,
             Err(error) => return self.complain(name, &error.to_string()),
         };
-        match self.system.start(name, arguments, Arc::new(reader)) {
+        match start(&self.system, Arc::new(reader)) {
             Ok(job) => {
                 if let Some(sentence) = serve(&*job, stdin, &mut self.keys, &self.output) {
                     self.remark(&sentence);

@@ -167,6 +167,6 @@ mod tests {
         let text = help(&programs);
         assert!(programs.iter().all(|program| text.contains(program)));
         assert!(BUILT_INS.iter().all(|(_, name, _)| text.contains(name)));
-        assert!(text.lines().skip(14).all(|line| line.len() <= LIST_COLUMNS));
+        assert!(text.lines().skip(15).all(|line| line.len() <= LIST_COLUMNS));
     }
 }

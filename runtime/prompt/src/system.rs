@@ -17,6 +17,14 @@ pub trait System {
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
     ) -> Result<Box<dyn Job>, StartError>;
+    /// The same with one exported function of the program, called with the arguments; its results are the output.
+    fn call(
+        &self,
+        program: &str,
+        function: &str,
+        arguments: &[String],
+        stdin: Arc<dyn ByteSource>,
+    ) -> Result<Box<dyn Job>, StartError>;
     /// The processes that exist, oldest first, and the kernel's own threads.
     fn processes(&self) -> Vec<ProcessRow>;
     /// Who uses how much of the machine's memory. The rows add up to all of it.

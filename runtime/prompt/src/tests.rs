@@ -149,6 +149,17 @@ impl System for Fake {
         Ok(Box::new(Program(state)))
     }
 
+    fn call(
+        &self,
+        program: &str,
+        function: &str,
+        arguments: &[String],
+        stdin: Arc<dyn ByteSource>,
+    ) -> Result<Box<dyn Job>, StartError> {
+        let words: Vec<String> = [&[function.to_owned()], arguments].concat();
+        self.start(program, &words, stdin)
+    }
+
     fn processes(&self) -> Vec<ProcessRow> {
         vec![ProcessRow {
             id: 12,
@@ -276,6 +287,14 @@ fn built_in_commands_answer() {
             .contains("poweroff  switch the machine off\r\n")
     );
     assert_eq!(person.asks("keyboard de"), "keyboard [\"de\"]\r\n");
+    assert_eq!(
+        person.asks("invoke echo add 1 2"),
+        "[\"add\", \"1\", \"2\"]\r\n"
+    );
+    assert_eq!(
+        person.asks("invoke echo"),
+        "'invoke' needs a program and a function.\r\n"
+    );
     assert_eq!(person.asks("clear"), "\x1b[H\x1b[2J\r");
     assert_eq!(person.asks(""), "");
     assert_eq!(person.leaves(), Parting::TerminalGone);

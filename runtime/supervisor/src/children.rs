@@ -7,7 +7,8 @@ use runtime_kpio::{Child, Ending, ProcessError, ProcessSystem, Program, SpawnReq
 
 use crate::family::Reason;
 use crate::{
-    Launch, LaunchError, Process, ProcessId, ProcessStatus, ProgramImage, Supervisor, WasmBytes,
+    CodeSource, Launch, LaunchError, Process, ProcessId, ProcessStatus, ProgramImage, Supervisor,
+    WasmBytes,
 };
 
 impl ProcessSystem for Supervisor {
@@ -27,7 +28,8 @@ impl ProcessSystem for Supervisor {
             files: request.files,
             limits: limits.lowered(&request.limits),
             may_spawn: request.may_spawn,
-            jit: false,
+            code: CodeSource::Precompiled,
+            call: None,
         };
         let started = self.spawn_for(launch, Some(parent));
         Ok(Arc::new(started.map_err(process_error)?))

@@ -1,7 +1,7 @@
 //! What a process is started with.
 
 use crate::ProcessLimits;
-use runtime_engine::ClaimedImage;
+use runtime_engine::{ClaimedImage, Tier};
 use runtime_host::{ByteSink, ByteSource, OverBudget, Terminal};
 use runtime_wasi::Files;
 use std::fmt;
@@ -13,12 +13,23 @@ use std::sync::Arc;
 pub struct ProgramImage {
     /// Its name as its user knows it: the first argument that it sees, and what messages begin with.
     pub name: String,
-    /// The component as WebAssembly.
+    /// The component or module as WebAssembly.
     pub wasm: Option<WasmBytes>,
-    /// The component as the host-side compiler made it, from the verified image. It is checked on the process's own
+    /// The same as the host-side compiler made it, from the verified image. It is checked on the process's own
     /// thread.
     pub precompiled: Option<ClaimedImage>,
 }
+
+impl ProgramImage {
+    /// Whether its WebAssembly is a core module, of WASI 0.1 or of none.
+    pub(crate) fn is_module(&self) -> bool {
+        let wasm = self.wasm.as_deref().unwrap_or_default();
+        wasm.starts_with(&MODULE_HEADER)
+    }
+}
+
+/// How core modules begin (core specification, 5.5.16): magic and version.
+const MODULE_HEADER: [u8; 8] = *b"\0asm\x01\0\0\0";
 
 /// A program's bytes: in the system image, or read from somewhere and shared. Whoever reads them pays
 /// for the memory; clones are the same bytes.
@@ -63,8 +74,32 @@ pub struct Launch {
     pub limits: ProcessLimits,
     /// Whether it may start processes.
     pub may_spawn: bool,
-    /// Compile the program here even if it is there precompiled.
-    pub jit: bool,
+    /// Where its code comes from.
+    pub code: CodeSource,
+    /// The exported function of a core module to call, with the arguments as its parameters. None: the program's own start.
+    pub call: Option<String>,
+}
+
+/// Where a program's code comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CodeSource {
+    /// From the image, if the program is there precompiled; else as [`CodeSource::Compiled`].
+    #[default]
+    Precompiled,
+    /// Compiled here: by the baseline compiler when it is new, by Cranelift for later starts.
+    Compiled,
+    /// Compiled here by this compiler and no other.
+    CompiledBy(Tier),
+}
+
+impl CodeSource {
+    /// The compiler, if it must be a certain one.
+    pub(crate) fn compiler(self) -> Option<Tier> {
+        match self {
+            CodeSource::CompiledBy(tier) => Some(tier),
+            CodeSource::Precompiled | CodeSource::Compiled => None,
+        }
+    }
 }
 
 /// Why no process was started. What is wrong with the *program* comes out as its `Exit`.

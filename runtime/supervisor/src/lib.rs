@@ -13,11 +13,11 @@
 //!   supervisor's: the thread's stack, the compilation, the compiled image, linear memories and
 //!   tables.
 //!
-//! A process is one thread that loads, links and runs its component, with wasm on that thread's own
+//! A process is one thread that loads, links and runs its component or module, with wasm on that thread's own
 //! stack; there are no fibers and no executor.
 //!
 //! Lock order: the table of processes, then one process's state. Neither is held while a program
-//! loads or runs.
+//! loads or runs. The locks of loading are taken alone (`load`, `optimizer`).
 
 mod children;
 mod exit;
@@ -25,6 +25,9 @@ mod family;
 mod launch;
 mod limits;
 mod linkers;
+mod load;
+mod module;
+mod optimizer;
 mod process;
 mod run;
 mod state;
@@ -32,7 +35,7 @@ mod supervisor;
 mod warden;
 
 pub use exit::Exit;
-pub use launch::{Launch, LaunchError, ProgramImage, WasmBytes};
+pub use launch::{CodeSource, Launch, LaunchError, ProgramImage, WasmBytes};
 pub use limits::{ProcessLimits, Refusal};
 pub use process::{CpuClock, Phase, Process, ProcessId, ProcessStatus};
 pub use runtime_wasi::{Files, Rights};

@@ -1,7 +1,7 @@
 //! The host's functions, for each of Wasmtime's engines that programs belong to.
 //!
-//! Law: both linkers hold the same. The one for programs that do not fit the pool is made when the first of them is
-//! linked.
+//! Law: all linkers hold the same. Those for programs that do not fit the pool, and for code of the baseline compiler, are made
+//! when the first such program is linked.
 
 use crate::ProcessState;
 use crate::supervisor::Interface;
@@ -9,10 +9,13 @@ use std::sync::OnceLock;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
+/// Engines besides the main one.
+const OTHERS: usize = 2;
+
 pub(crate) struct Linkers {
     interfaces: Vec<Interface>,
     main: Linker<ProcessState>,
-    other: OnceLock<Linker<ProcessState>>,
+    others: [OnceLock<Linker<ProcessState>>; OTHERS],
 }
 
 impl Linkers {
@@ -20,7 +23,7 @@ impl Linkers {
     pub fn new(main: &Engine, interfaces: Vec<Interface>) -> wasmtime::Result<Linkers> {
         Ok(Linkers {
             main: linker(main, &interfaces)?,
-            other: OnceLock::new(),
+            others: [const { OnceLock::new() }; OTHERS],
             interfaces,
         })
     }
@@ -31,11 +34,18 @@ impl Linkers {
         if Engine::same(engine, self.main.engine()) {
             return Ok(&self.main);
         }
-        if let Some(linker) = self.other.get() {
-            return Ok(linker);
+        for place in &self.others {
+            if place.get().is_none() {
+                // Two threads may have made one at the same time: then one of them is dropped.
+                let _set = place.set(linker(engine, &self.interfaces)?);
+            }
+            if let Some(linker) = place.get()
+                && Engine::same(engine, linker.engine())
+            {
+                return Ok(linker);
+            }
         }
-        let linker = linker(engine, &self.interfaces)?;
-        Ok(self.other.get_or_init(|| linker))
+        wasmtime::bail!("there are more engines than linkers")
     }
 }
 

@@ -2,18 +2,19 @@
 
 use crate::limits::Limiter;
 use crate::linkers::Linkers;
+use crate::module::{self, Call};
 use crate::process::Shared;
-use crate::{Exit, Launch, ProcessState, ProgramImage, Supervisor};
+use crate::{Exit, Launch, ProcessState, Supervisor};
 use runtime_engine::interrupt::{self, Running};
-use runtime_engine::{Engine, LoadError, LoadProblem, Program};
+use runtime_engine::{Code, Program};
 use runtime_host::observe::{self, ProgramCode};
 use runtime_host::{Cancelled, Reservation};
 use runtime_kpio::{KpioContext, RESTRICTED_INTERFACES};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, TypedFunc};
+use wasmtime::{Engine, ModuleFunction, Store};
 
 /// The interface through which a command is run (WASI 0.2, `wasi:cli/command`). Wasmtime finds any
 /// compatible 0.2.
@@ -49,149 +50,124 @@ pub(crate) fn run(job: Job) -> Exit {
 }
 
 /// A program's code, for whoever watches.
-struct Code<'a>(&'a Component);
+struct Watched<'a>(&'a Code);
 
-impl ProgramCode for Code<'_> {
+impl ProgramCode for Watched<'_> {
     fn text(&self) -> &[u8] {
         self.0.text()
     }
 
     fn for_each_function(&self, visit: &mut dyn FnMut(usize, usize, &str)) {
-        for function in self.0.functions() {
-            let name = match &function.name {
-                Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
-                None => format!("function {}", function.index.as_u32()),
-            };
-            visit(function.offset, function.len, &name);
-        }
+        self.0
+            .for_each_function(|function| visit(function.offset, function.len, &name(&function)));
+    }
+}
+
+fn name(function: &ModuleFunction) -> String {
+    match &function.name {
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+        None => format!("function {}", function.index.as_u32()),
     }
 }
 
 fn run_job(mut job: Job) -> Result<Exit, Exit> {
-    let engine = job.shared.engine.clone();
-    let program = load(&engine, &mut job)?;
+    let program = load(&mut job)?;
     job.launch.limits.instances = job.launch.limits.instances.min(program.instances_max);
     if !job.shared.begin_running() {
         return Ok(Exit::Killed);
     }
     if let Some(observer) = observe::observer() {
-        observer.program_loaded(&Code(&program.component));
+        observer.program_loaded(&Watched(&program.code));
     }
+    let exit = match &program.code {
+        Code::Component(component) => run_component(&program, component, job)?,
+        Code::Module(module) => run_module(&program, module, job)?,
+    };
+    drop(program);
+    Ok(exit)
+}
+
+fn run_component(program: &Program, component: &Component, job: Job) -> Result<Exit, Exit> {
     let name = job.launch.program.name.clone();
+    if job.launch.call.is_some() {
+        let why = "is a component: only functions of core modules can be called by name";
+        return Err(unusable(&name, why));
+    }
+    let was_module = job.launch.program.is_module();
     let linkers = job.supervisor.linkers();
-    let linked = program.derived(|| Linked::new(linkers, &program.component, &name))?;
+    let linked = program.derived(|| Linked::new(linkers, component, &name))?;
     linked.check_grants(job.launch.may_spawn, &name)?;
-    let running = job.running;
-    let shared = Arc::clone(&job.shared);
+    let (running, shared) = (job.running, job.shared);
     let mut store = new_store(
-        &program.component,
+        component.engine(),
         job.launch,
         job.reserved,
-        &job.shared,
+        &shared,
         job.supervisor,
     )?;
     if shared.obey() {
         return Ok(Exit::Killed);
     }
-    let run = linked.instantiate(&mut store, &name)?;
-    let result = run.call(&mut store, ());
-    let exit = match result {
-        Ok((Ok(()),)) => Exit::Code(0),
-        Ok((Err(()),)) => Exit::Code(1),
-        Err(error) => Exit::from_error(&error, store.data().refusal()),
+    let exit = match linked.instantiate(&mut store, &name)? {
+        Some(run) => exit_of(run.call(&mut store, ()), &store),
+        // A library of WASI 0.1 has done all that it does by itself.
+        None if was_module => Exit::Code(0),
+        None => {
+            let why = "is no command: it does not export `wasi:cli/run` (0.2)";
+            return Err(unusable(&name, why));
+        }
     };
     // In this order: the wasm's memory goes before the reservation for it, inside the store.
     drop(store);
     drop(linked);
-    drop(program);
+    drop(running);
+    Ok(exit)
+}
+
+fn exit_of(result: wasmtime::Result<(Result<(), ()>,)>, store: &Store<ProcessState>) -> Exit {
+    match result {
+        Ok((Ok(()),)) => Exit::Code(0),
+        Ok((Err(()),)) => Exit::Code(1),
+        Err(error) => Exit::from_error(&error, store.data().refusal()),
+    }
+}
+
+fn run_module(program: &Program, module: &wasmtime::Module, job: Job) -> Result<Exit, Exit> {
+    let name = job.launch.program.name.clone();
+    let call = Call::of(&job.launch, &job.shared.cancellation);
+    let linked = program.derived(|| module::link(module, &name))?;
+    let (running, shared) = (job.running, job.shared);
+    let mut store = new_store(
+        module.engine(),
+        job.launch,
+        job.reserved,
+        &shared,
+        job.supervisor,
+    )?;
+    if shared.obey() {
+        return Ok(Exit::Killed);
+    }
+    let exit = module::run(&linked, &mut store, &name, &call)?;
+    // In this order, as above.
+    drop(store);
+    drop(linked);
     drop(running);
     Ok(exit)
 }
 
 /// The program, with the memory of its image and its instances reserved.
-fn load(engine: &Engine, job: &mut Job) -> Result<Program, Exit> {
-    let image = &job.launch.program;
-    let precompiled = if job.launch.jit {
-        None
-    } else {
-        load_precompiled(engine, image)?
-    };
-    let (program, image_bytes) = match (precompiled, &image.wasm) {
-        (Some(loaded), _) => loaded,
-        (None, Some(wasm)) => load_wasm(engine, &image.name, wasm, &job.shared)?,
-        (None, None) => {
-            let why = "cannot run: it is there in no form that fits this system";
-            return Err(unusable(&image.name, why));
-        }
-    };
+fn load(job: &mut Job) -> Result<Program, Exit> {
+    let (program, image_bytes) = job.supervisor.loader().load(&job.launch, &job.shared)?;
     let bytes = image_bytes.saturating_add(program.instance_bytes);
     job.reserved
         .grow(bytes)
-        .map_err(|over| unusable(&image.name, format!("cannot start: {over}")))?;
+        .map_err(|over| unusable(&job.launch.program.name, format!("cannot start: {over}")))?;
     Ok(program)
-}
-
-/// The program from the cache or compiled, and what its image takes.
-fn load_wasm(
-    engine: &Engine,
-    name: &str,
-    wasm: &[u8],
-    shared: &Shared,
-) -> Result<(Program, u64), Exit> {
-    let program = match engine.cached(wasm) {
-        Some(program) => program,
-        None => compile(engine, name, wasm, shared)?,
-    };
-    let image_bytes = program.image_bytes();
-    Ok((program, image_bytes))
-}
-
-/// The precompiled program and what its copy takes; none if it is not there, or made for other
-/// settings while there is a form that can be compiled.
-fn load_precompiled(
-    engine: &Engine,
-    program: &ProgramImage,
-) -> Result<Option<(Program, u64)>, Exit> {
-    let Some(image) = &program.precompiled else {
-        return Ok(None);
-    };
-    let image = image
-        .verify(&program.name)
-        .map_err(|error| Exit::Unusable(error.to_string()))?;
-    match engine.load_precompiled(&program.name, image) {
-        Ok(program) if engine.runs_in_place(image.bytes()) => Ok(Some((program, 0))),
-        Ok(program) => Ok(Some((program, image.bytes().len() as u64))),
-        Err(LoadError {
-            problem: LoadProblem::OtherSettings(_),
-            ..
-        }) if program.wasm.is_some() => Ok(None),
-        Err(error) => Err(Exit::Unusable(error.to_string())),
-    }
-}
-
-/// Compiles `wasm` with its peak reserved from the process's budget for the time being.
-fn compile(engine: &Engine, name: &str, wasm: &[u8], shared: &Shared) -> Result<Program, Exit> {
-    let refuse = |error: LoadError| Exit::Unusable(error.to_string());
-    let admitted = engine.admit(name, wasm, u64::MAX).map_err(refuse)?;
-    let needed_bytes = admitted.peak_bytes();
-    let _peak = shared.budget.reserve(needed_bytes).map_err(|over| {
-        let size_bytes = wasm.len() as u64;
-        let available_bytes = over.free_bytes;
-        refuse(
-            LoadProblem::NotEnoughMemory {
-                size_bytes,
-                needed_bytes,
-                available_bytes,
-            }
-            .of(name),
-        )
-    })?;
-    engine.compile(&admitted).map_err(refuse)
 }
 
 /// The process's store, ready to be interrupted and limited.
 fn new_store(
-    component: &Component,
+    engine: &Engine,
     launch: Launch,
     reserved: Reservation,
     shared: &Arc<Shared>,
@@ -204,7 +180,7 @@ fn new_store(
         .and_then(|terminal| terminal.device());
     let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal);
     let wasi = wasi_context(launch, shared)?;
-    let mut store = Store::new(component.engine(), ProcessState::new(wasi, kpio, limiter));
+    let mut store = Store::new(engine, ProcessState::new(wasi, kpio, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
     store.limiter(|state| state.limiter());
     let shared = Arc::clone(shared);
@@ -234,7 +210,7 @@ fn wasi_context(launch: Launch, shared: &Arc<Shared>) -> Result<WasiContext, Exi
 /// A program with its imports resolved and its entry point found: all that its starts have in common.
 struct Linked {
     component: InstancePre<ProcessState>,
-    run: ComponentExportIndex,
+    run: Option<ComponentExportIndex>,
     /// The first import for which it has to be granted to start processes.
     restricted_import: Option<String>,
 }
@@ -249,7 +225,7 @@ impl Linked {
             .map_err(|error| unlinkable(name, &error))?;
         Ok(Linked {
             component: linked,
-            run: find_run(component, name)?,
+            run: find_run(component),
             restricted_import: restricted_import(component),
         })
     }
@@ -265,16 +241,27 @@ impl Linked {
         }
     }
 
-    fn instantiate(&self, store: &mut Store<ProcessState>, name: &str) -> Result<Run, Exit> {
+    /// An instance's entry point, if it has one.
+    fn instantiate(
+        &self,
+        store: &mut Store<ProcessState>,
+        name: &str,
+    ) -> Result<Option<Run>, Exit> {
         let result = self.component.instantiate(&mut *store);
         let instance = result.map_err(|error| cannot_start(name, &error, store))?;
-        instance
-            .get_typed_func(&mut *store, self.run)
+        let run = self
+            .run
+            .map(|run| instance.get_typed_func(&mut *store, run));
+        run.transpose()
             .map_err(|error| unusable(name, format!("is no command: {error:#}")))
     }
 }
 
-fn cannot_start(name: &str, error: &wasmtime::Error, store: &Store<ProcessState>) -> Exit {
+pub(crate) fn cannot_start(
+    name: &str,
+    error: &wasmtime::Error,
+    store: &Store<ProcessState>,
+) -> Exit {
     match (Exit::from_error(error, None), store.data().refusal()) {
         (Exit::Trap { wasm_backtrace, .. }, Some(refusal)) if wasm_backtrace.is_empty() => {
             unusable(
@@ -293,16 +280,9 @@ fn cannot_start(name: &str, error: &wasmtime::Error, store: &Store<ProcessState>
     }
 }
 
-fn find_run(component: &Component, name: &str) -> Result<ComponentExportIndex, Exit> {
-    let interface = component.get_export_index(None, RUN_INTERFACE);
-    interface
-        .and_then(|interface| component.get_export_index(Some(&interface), "run"))
-        .ok_or_else(|| {
-            unusable(
-                name,
-                "is no command: it does not export `wasi:cli/run` (0.2)",
-            )
-        })
+fn find_run(component: &Component) -> Option<ComponentExportIndex> {
+    let interface = component.get_export_index(None, RUN_INTERFACE)?;
+    component.get_export_index(Some(&interface), "run")
 }
 
 fn restricted_import(component: &Component) -> Option<String> {
@@ -317,9 +297,15 @@ fn restricted_import(component: &Component) -> Option<String> {
 }
 
 /// Which import nobody provides. Wasmtime's error names it in backquotes.
-fn unlinkable(name: &str, error: &wasmtime::Error) -> Exit {
+pub(crate) fn unlinkable(name: &str, error: &wasmtime::Error) -> Exit {
     let text = format!("{error:#}");
-    let missing = text.contains("not found in the linker") || text.contains("was not defined");
+    let missing = [
+        "not found in the linker",
+        "was not defined",
+        "has not been defined",
+    ]
+    .iter()
+    .any(|words| text.contains(words));
     match text.split('`').nth(1) {
         Some(import) if missing => unusable(
             name,
@@ -329,6 +315,6 @@ fn unlinkable(name: &str, error: &wasmtime::Error) -> Exit {
     }
 }
 
-fn unusable(name: &str, why: impl std::fmt::Display) -> Exit {
+pub(crate) fn unusable(name: &str, why: impl std::fmt::Display) -> Exit {
     Exit::Unusable(format!("{name} {why}"))
 }

@@ -2,6 +2,7 @@
 
 use crate::family::Family;
 use crate::linkers::Linkers;
+use crate::load::Loader;
 use crate::process::{Allowance, CpuClock, Shared};
 use crate::run::{self, Job};
 use crate::warden::Warden;
@@ -66,8 +67,8 @@ pub struct Supervisor {
 }
 
 struct Inner {
-    engine: Engine,
     linkers: Linkers,
+    loader: Arc<Loader>,
     budget: Budget,
     /// What all processes together may have of handles, and of processes.
     handle_count: Budget,
@@ -85,8 +86,8 @@ impl Supervisor {
         let linkers = Linkers::new(engine.wasmtime(), options.interfaces)?;
         Ok(Supervisor {
             inner: Arc::new(Inner {
-                engine,
                 linkers,
+                loader: Arc::new(Loader::new(engine, &options.budget)),
                 budget: options.budget,
                 handle_count: Budget::new(u64::MAX),
                 process_count: Budget::new(options.processes_max as u64),
@@ -120,7 +121,7 @@ impl Supervisor {
         let shared = Arc::new(Shared::new(
             ProcessId(self.inner.next_id.fetch_add(1, Ordering::Relaxed)),
             launch.program.name.clone(),
-            self.inner.engine.clone(),
+            self.engine().clone(),
             launch.limits,
             allowance,
             &reserved,
@@ -218,9 +219,18 @@ impl Supervisor {
         &self.inner.linkers
     }
 
+    pub(crate) fn loader(&self) -> &Arc<Loader> {
+        &self.inner.loader
+    }
+
     /// The engine that runs the processes.
     pub fn engine(&self) -> &Engine {
-        &self.inner.engine
+        &self.inner.loader.engine
+    }
+
+    /// Whether programs are being compiled behind their own backs.
+    pub fn is_optimizing(&self) -> bool {
+        !self.inner.loader.optimizer().is_idle()
     }
 
     /// What all processes together may use, and use.

@@ -9,8 +9,8 @@ use runtime_host::{
     Budget, BudgetCharge, ByteSink, Discard, FileTree, NoInput, Notifier, PIPE_DEFAULT_BYTES, pipe,
 };
 use runtime_supervisor::{
-    Exit, Files, Launch, Phase, Process, ProcessLimits, ProcessState, ProgramImage, Rights,
-    Supervisor, SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Launch, Phase, Process, ProcessLimits, ProcessState, ProgramImage,
+    Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -68,7 +68,8 @@ fn launch_image(program: ProgramImage) -> Launch {
         files: Files::whole(empty_tree(), Rights::ReadWrite),
         may_spawn: false,
         limits: ProcessLimits::with_memory(256 * MIB),
-        jit: false,
+        code: CodeSource::Precompiled,
+        call: None,
     }
 }
 
@@ -87,6 +88,7 @@ fn run(supervisor: &Supervisor, wasm: &[u8]) -> Exit {
 /// Runs to the end and checks that everything came back.
 fn run_launch(supervisor: &Supervisor, launch: Launch) -> Exit {
     let exit = supervisor.spawn(launch).unwrap().wait();
+    wait_for(|| !supervisor.is_optimizing());
     assert_eq!(supervisor.budget().used_bytes(), 0, "after {exit:?}");
     assert!(supervisor.list().is_empty());
     exit
@@ -159,16 +161,6 @@ fn garbage_and_truncated_programs_are_unusable() {
     let exit = run(&supervisor, b"");
     assert!(
         unusable(&exit).contains("is not a WebAssembly program"),
-        "{exit}"
-    );
-}
-
-#[test]
-fn core_modules_are_told_apart() {
-    let module = wat::parse_str("(module (func (export \"_start\")))").unwrap();
-    let exit = run(&supervisor(), &module);
-    assert!(
-        unusable(&exit).starts_with("program is a core module"),
         "{exit}"
     );
 }
@@ -504,10 +496,10 @@ fn precompiled_and_compiled_programs_do_the_same() {
             .admit("program", &wasm, u64::MAX)
             .unwrap();
         let image = verified(supervisor.engine().precompile(&admitted).unwrap());
-        let mut exits = [false, true].map(|jit| {
+        let mut exits = [CodeSource::Precompiled, CodeSource::Compiled].map(|code| {
             let mut launch = launch(&wasm);
             launch.program.precompiled = Some(image.into());
-            launch.jit = jit;
+            launch.code = code;
             run_launch(&supervisor, launch)
         });
         assert_eq!(exits[0], exits[1]);
@@ -581,8 +573,12 @@ fn the_cache_is_used_and_bounded() {
     }
     let kept = supervisor.engine().cache_bytes();
     assert!(kept > 0 && kept <= 60_000, "{kept}");
-    assert!(supervisor.engine().cached(&exiting(15)).is_some());
-    assert!(supervisor.engine().cached(&exiting(0)).is_none());
+    let is_kept = |program: &[u8]| {
+        let key = supervisor.engine().key(program);
+        supervisor.engine().cached(&key, None).is_some()
+    };
+    assert!(is_kept(&exiting(15)));
+    assert!(!is_kept(&exiting(0)));
     supervisor.engine().clear_cache();
     assert_eq!(supervisor.engine().cache_bytes(), 0);
 }

@@ -6,7 +6,7 @@
 //!
 //! Exit codes: 0 done, 1 refused or failed (a sentence on stderr), 2 wrong usage.
 
-use runtime_engine::{Admitted, Engine, EngineOptions};
+use runtime_engine::{Admitted, Engine, EngineOptions, Tier};
 use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ usage: xtask-compiler compile IN.wasm OUT.cwasm
        xtask-compiler check IN.wasm [FREE_BYTES]
        xtask-compiler settings
 
-  compile   compiles a component for the kernel
+  compile   compiles a component or module for the kernel
   check     says what compiling it in the kernel would need, or why it would be refused with FREE_BYTES free
   settings  prints the digest of the settings; equal digests mean that precompiled programs load";
 
@@ -71,7 +71,7 @@ fn check(input: &Path, free_bytes: u64) -> Result<(), String> {
     let survey = admitted.survey();
     println!(
         "{name}: compiling takes at most about {} bytes of memory here",
-        admitted.peak_bytes()
+        admitted.peak_bytes(Tier::Optimized)
     );
     println!(
         "{} bytes in {} core modules; {} functions in {} bytes of code, the largest {} bytes",

@@ -1,7 +1,7 @@
 //! The bundle of one run: `xtask run -- PROGRAM.wasm ARG…`.
 //!
 //! Layout: `/program.wasm`; `/program.cwasm` unless the kernel is to compile it; `/arguments`, each argument ended by a
-//! zero byte, the program's name first; `/tree`, the folder that becomes the program's `/`.
+//! zero byte, the program's name first; `/function`, if one is to be called instead of the program's start; `/tree`, the folder that becomes the program's `/`.
 //! Standard input is not in it: it is sent while the program runs.
 
 use std::fs;
@@ -22,6 +22,8 @@ pub struct Job {
     pub compiled: Option<PathBuf>,
     /// Arguments, the program's own name first.
     pub arguments: Vec<String>,
+    /// The function to call instead of the program's start.
+    pub function: Option<String>,
     /// The folder that becomes `/`.
     pub tree: Option<PathBuf>,
 }
@@ -51,6 +53,10 @@ pub fn job_bundle(job: &Job) -> Result<Vec<u8>> {
         .flat_map(|a| [a.as_bytes(), &[0]].concat())
         .collect();
     add(&mut builder, "/arguments", arguments, 0, false)?;
+    if let Some(function) = &job.function {
+        let name = function.clone().into_bytes();
+        add(&mut builder, "/function", name, 0, false)?;
+    }
     if let Some(tree) = &job.tree {
         add_tree(&mut builder, tree, "/tree")?;
     }

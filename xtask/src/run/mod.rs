@@ -6,7 +6,7 @@ mod options;
 mod terminal;
 
 pub use interactive::PROMPT;
-pub use options::{Options, Recording};
+pub use options::{Compiler, Options, Recording};
 
 use std::process::ExitCode;
 

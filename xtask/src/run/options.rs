@@ -23,6 +23,10 @@ pub struct Options {
     pub stdin: Option<PathBuf>,
     /// The kernel compiles the program.
     pub jit: bool,
+    /// The kernel compiles it, by this compiler and no other.
+    pub compiler: Option<Compiler>,
+    /// The function of a core module to call.
+    pub invoke: Option<String>,
     /// Which kernel boots.
     pub variant: Variant,
     /// What to record while the program runs, and where to.
@@ -31,6 +35,35 @@ pub struct Options {
     pub gdb: bool,
     /// The component to run and its arguments; without it, a prompt.
     pub program: Option<(PathBuf, Vec<String>)>,
+}
+
+/// One of the kernel's compilers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiler {
+    /// Winch, which is quick.
+    Baseline,
+    /// Cranelift, whose code is quick.
+    Cranelift,
+}
+
+impl Compiler {
+    fn of(word: Option<String>) -> Result<Self> {
+        match word.as_deref() {
+            Some("baseline") => Ok(Self::Baseline),
+            Some("cranelift") => Ok(Self::Cranelift),
+            _ => Err(Failure::Usage(
+                "--compiler needs `baseline` or `cranelift`".into(),
+            )),
+        }
+    }
+
+    /// The word of the command line by which the kernel is asked for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Baseline => "compiler=baseline",
+            Self::Cranelift => "compiler=cranelift",
+        }
+    }
 }
 
 /// What is recorded of a program's run.
@@ -93,6 +126,8 @@ impl Default for Options {
             tree_out: None,
             stdin: None,
             jit: false,
+            compiler: None,
+            invoke: None,
             recording: None,
             variant: Variant::Plain,
             gdb: false,
@@ -121,6 +156,8 @@ impl Options {
             match word.as_str() {
                 "--headless" => options.headless = true,
                 "--jit" => options.jit = true,
+                "--compiler" => options.compiler = Some(Compiler::of(words.next())?),
+                "--invoke" => options.invoke = Some(text(&word, words.next())?),
                 "--checks" => options.variant = Variant::Checks,
                 "--gdb" => options.gdb = true,
                 "--cpus" => options.cpus = number(&word, words.next())?,
@@ -179,10 +216,13 @@ impl Options {
             || self.tree_out.is_some()
             || self.stdin.is_some()
             || self.jit
+            || self.compiler.is_some()
+            || self.invoke.is_some()
             || self.recording.is_some();
         if for_programs && self.program.is_none() {
             return Err(Failure::Usage(
-                "--dir, --out, --stdin, --jit, --trace and --profile are for a program, `-- PROGRAM.wasm ARG…`".into(),
+                "--dir, --out, --stdin, --jit, --compiler, --invoke, --trace and --profile are for a program, `-- PROGRAM.wasm ARG…`"
+                    .into(),
             ));
         }
         Ok(self)
@@ -197,6 +237,10 @@ fn program(words: &mut impl Iterator<Item = String>) -> Option<(PathBuf, Vec<Str
 fn path(option: &str, word: Option<String>) -> Result<PathBuf> {
     word.map(PathBuf::from)
         .ok_or_else(|| Failure::Usage(format!("{option} needs a path")))
+}
+
+fn text(option: &str, word: Option<String>) -> Result<String> {
+    word.ok_or_else(|| Failure::Usage(format!("{option} needs a name")))
 }
 
 fn number<N: FromStr>(option: &str, word: Option<String>) -> Result<N> {
@@ -235,6 +279,9 @@ mod tests {
             ("--cpus", "--cpus"),
             ("a.wasm", "a.wasm"),
             ("--jit", "--jit"),
+            ("--compiler gcc -- a.wasm", "--compiler"),
+            ("--invoke", "--invoke"),
+            ("--invoke add", "--invoke"),
             ("--trace t.json", "--trace"),
             ("--trace", "--trace"),
             ("--events switch", "--events"),

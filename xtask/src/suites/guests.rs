@@ -1,5 +1,5 @@
-//! Programs for tests: those of `test/guest/hostile`, built for the guest and for this machine, and hostile
-//! components that no compiler makes, written here as text or as bytes.
+//! Programs for tests: those of `test/guest/hostile`, built for the guest and for this machine, and
+//! components and modules, most of them hostile, that no compiler makes, written here as text or as bytes.
 //!
 //! Law: the same names give the same bytes every time.
 
@@ -76,7 +76,13 @@ macro_rules! written {
 pub const WRITTEN: &[Written] = written! {
     "garbage": Ok(noise(5_000));
     "truncated": doing("nop").map(|wasm| wasm[..wasm.len() / 2].to_vec());
-    "core-module": Ok(b"\0asm\x01\0\0\0".to_vec());
+    "core-module": text(CORE_MODULE);
+    "old-program": old_program(r#"(if (i32.eqz (call $read)) (then (call $exit (i32.const 77)))) (call $print)"#);
+    "old-library": old_module(r#"(func (export "_initialize") call $print)"#);
+    "old-with-other-imports": old_module(r#"(import "env" "frobnicate" (func)) (func (export "_start"))"#);
+    "old-trap": old_program("(call $print) (call $culprit)");
+    "baseline-stack-bomb": Ok(core_in_component(&one_function(&deep_operands(20_000))));
+    "baseline-locals-bomb": Ok(core_in_component(&many_locals(2_000)));
     "imports-nothing-known": importing();
     "exports-nothing": text("(component)");
     "declares-4-gib": with_items("(memory 65536)", "nop");
@@ -112,6 +118,41 @@ pub const WRITTEN: &[Written] = written! {
     "bad-result-pointer": writing("(call $write (call $get) (i32.const 0) (i32.const 1) (i32.const -4))");
     "long-list": writing("(call $write (call $get) (i32.const 0) (i32.const 6000000) (i32.const 64))");
 };
+
+/// What can be called in a core module that imports nothing.
+const CORE_MODULE: &str = r#"(module
+    (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+    (func (export "swap") (param f64 i64) (result i64 f64) (local.get 1) (local.get 0))
+    (func $culprit unreachable) (func $caller call $culprit) (func (export "trap") call $caller)
+    (func (export "loop") (loop (br 0))))"#;
+
+/// A command of WASI 0.1 that does `start`.
+fn old_program(start: &str) -> Result<Vec<u8>> {
+    old_module(&format!(r#"(func (export "_start") {start})"#))
+}
+
+/// A module of WASI 0.1 with `$read`, which answers how many bytes of input it has read (64 at most), `$print`, which prints them or
+/// else a word, `$exit`, and `$culprit`. A section of its own tells lies about components.
+fn old_module(items: &str) -> Result<Vec<u8>> {
+    text(&format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_read" (func $fd-read (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_write" (func $fd-write (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            {items}
+            (memory (export "memory") 1)
+            (data (i32.const 0) "\40\00\00\00\40\00\00\00\06") (data (i32.const 64) "hello\n")
+            (func $culprit unreachable)
+            (func $read (result i32)
+                (if (call $fd-read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable))
+                (i32.store (i32.const 4) (i32.load (i32.const 8)))
+                (i32.load (i32.const 8)))
+            (func $print
+                (i32.store (i32.const 4) (i32.load (i32.const 8)))
+                (if (call $fd-write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)) (then unreachable)))
+            (@custom "component-type:lies" "\ff\ff\ff\ff"))"#
+    ))
+}
 
 /// A command that does `body` and succeeds.
 fn doing(body: &str) -> Result<Vec<u8>> {
@@ -227,6 +268,29 @@ fn nested_blocks(depth: usize) -> Vec<u8> {
     let mut body = [0x02, 0x40].repeat(depth);
     body.extend(vec![0x0b; depth]);
     body
+}
+
+/// A value below a great many blocks, again and again: each block makes the baseline compiler look at all of them.
+fn deep_operands(count: usize) -> Vec<u8> {
+    let mut body = [0x41, 0x07].repeat(count);
+    body.extend([0x02, 0x40, 0x0b].repeat(count));
+    body.push(0x00);
+    body
+}
+
+/// So many functions with 50,000 local variables each, of which none is used.
+fn many_locals(count: usize) -> Vec<u8> {
+    let mut body = vec![1];
+    body.extend(leb128(50_000));
+    body.extend([0x7e, 0x0b]);
+    let mut functions = leb128(count);
+    functions.extend(vec![0; count]);
+    let mut code = leb128(count);
+    (0..count).for_each(|_| {
+        code.extend(leb128(body.len()));
+        code.extend(&body);
+    });
+    core_module(&functions, &code)
 }
 
 /// Module with sections 1 (one type without parameters and results), 3 and 10 (core specification, 5.5).

@@ -31,6 +31,9 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         trapping: guests::written(paths, "traps-unreachable")?,
         failing: guests::written(paths, "fails")?,
         importing: guests::written(paths, "imports-nothing-known")?,
+        module: guests::written(paths, "core-module")?,
+        old: guests::written(paths, "old-program")?,
+        old_trap: guests::written(paths, "old-trap")?,
         scratch: paths.out().join("jobs-suite"),
     };
     report.test("output-and-success", || jobs.output_and_success());
@@ -48,7 +51,17 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     report.test("an-answer-of-failure", || jobs.run_fails());
     report.test("trap", || jobs.trap(&[]));
     report.test("trap-compiled-by-the-kernel", || jobs.trap(&["--jit"]));
-    for name in ["truncated", "core-module", "many-functions"] {
+    for (name, options) in HOW_COMPILED {
+        report.test(&format!("a-program-of-wasi-0.1-{name}"), || {
+            jobs.old_program(options)
+        });
+        report.test(&format!("a-function-of-a-module-{name}"), || {
+            jobs.function(options)
+        });
+    }
+    report.test("no-such-function", || jobs.no_such_function());
+    report.test("both-compilers-and-this-machine", || jobs.compilers());
+    for name in ["truncated", "many-functions"] {
         let program = guests::written(paths, name)?;
         report.test(&format!("{name}-is-refused"), || {
             refused(&[], &program, name)
@@ -71,6 +84,12 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// Where a program's code comes from, and the options that say so.
+const HOW_COMPILED: [(&str, &[&str]); 2] = [
+    ("compiled-here", &[]),
+    ("compiled-by-the-kernel", &["--jit"]),
+];
+
 /// The component that holds all of coreutils; its second argument says which.
 fn utilities(paths: &Paths) -> Result<PathBuf> {
     let system = System::load(paths, "base")?;
@@ -92,6 +111,10 @@ struct Jobs {
     trapping: PathBuf,
     failing: PathBuf,
     importing: PathBuf,
+    module: PathBuf,
+    /// A program of WASI 0.1 that copies a little of its input, and one that traps.
+    old: PathBuf,
+    old_trap: PathBuf,
     /// Files of the host that tests make.
     scratch: PathBuf,
 }
@@ -225,6 +248,55 @@ impl Jobs {
             if complaint.matches(name).count() != 1 {
                 return Err(unmet(format!("`{name}` is not there once:\n{complaint}")));
             }
+        }
+        Ok(())
+    }
+
+    fn old_program(&self, options: &[&str]) -> Result<()> {
+        let input = self.file("old-stdin", b"some words\n")?;
+        let options = [options, &["--stdin", text(&input)]].concat();
+        let output = xtask_run(&options, &self.old, &[], Stdio::null())?;
+        check(&output, 0, "some words\n", "")?;
+        let empty = self.file("empty-stdin", b"")?;
+        let options = [&options[..options.len() - 1], &[text(&empty)]].concat();
+        let output = xtask_run(&options, &self.old, &[], Stdio::null())?;
+        check(&output, 77, "", "")
+    }
+
+    fn function(&self, options: &[&str]) -> Result<()> {
+        let invoke = |function| [options, &["--invoke", function]].concat();
+        let words = ["0.5", "-7"];
+        let output = xtask_run(&invoke("swap"), &self.module, &words, Stdio::null())?;
+        check(&output, 0, "-7\n0.5\n", "")?;
+        let output = xtask_run(&invoke("trap"), &self.module, &[], Stdio::null())?;
+        check(&output, 134, "", "culprit")
+    }
+
+    fn no_such_function(&self) -> Result<()> {
+        for (options, words, why) in [
+            (["--invoke", "sub"], &[][..], "exports no function `sub`"),
+            (["--invoke", "add"], &["1"][..], "takes 2 arguments"),
+        ] {
+            let output = xtask_run(&options, &self.module, words, Stdio::null())?;
+            check(&output, 126, "", why)?;
+        }
+        Ok(())
+    }
+
+    /// Each compiler alone, on programs that do much and on one that traps.
+    fn compilers(&self) -> Result<()> {
+        let (input, words) = (self.file("compilers-stdin", &[7; 100_000])?, ["sha512sum"]);
+        let stdin = ["--stdin", text(&input)];
+        let expected = xtask_run(&stdin, &self.utilities, &words, Stdio::null())?;
+        let expected_trap = xtask_run(&[], &self.old_trap, &[], Stdio::null())?;
+        check(&expected_trap, 134, "hello\n", "culprit")?;
+        for compiler in ["baseline", "cranelift"] {
+            let options = ["--compiler", compiler];
+            let with_input = [&options[..], &stdin].concat();
+            let output = xtask_run(&with_input, &self.utilities, &words, Stdio::null())?;
+            same_output(&expected, &output)?;
+            let output = xtask_run(&options, &self.old_trap, &[], Stdio::null())?;
+            same_output(&expected_trap, &output)?;
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ use runtime_host::tmpfs::{Timestamp, Tmpfs};
 use runtime_host::{Budget, BudgetCharge, Discard, FileTree, NoInput};
 use runtime_platform::code_memory;
 use runtime_supervisor::{
-    Exit, Files, Launch, LaunchError, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
-    SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Launch, LaunchError, Process, ProcessLimits, ProgramImage, Rights,
+    Supervisor, SupervisorOptions, WasmBytes,
 };
 
 use crate::Storm;
@@ -109,7 +109,8 @@ impl Processes {
             files: Files::whole(self.root.clone(), Rights::ReadWrite),
             may_spawn: false,
             limits: ProcessLimits::with_memory(self.supervisor.budget().limit_bytes()),
-            jit: false,
+            code: CodeSource::Precompiled,
+            call: None,
         })
     }
 

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{NEEDS, Options, Recording, interactive, terminal};
+use super::{Compiler, NEEDS, Options, Recording, interactive, terminal};
 use crate::build;
 use crate::failure::{Failure, Result};
 use crate::image::{self, Job, Parts};
@@ -75,6 +75,7 @@ fn run_program(
         wasm: program.into(),
         compiled,
         arguments: named(program, arguments),
+        function: options.invoke.clone(),
         tree: options.tree_in.clone(),
     };
     let image = JobImage::write(paths, options, &job)?;
@@ -89,7 +90,7 @@ fn run_program(
 }
 
 fn precompiled(paths: &Paths, options: &Options, program: &Path) -> Result<Option<PathBuf>> {
-    if options.jit {
+    if options.jit || options.compiler.is_some() {
         return Ok(None);
     }
     programs::precompile(paths, program).map(Some)
@@ -134,8 +135,9 @@ impl JobImage {
             .recording
             .as_ref()
             .map_or(String::new(), Recording::word);
+        let compiler = options.compiler.map_or("", Compiler::word);
         parts.command_line = format!(
-            "{} {WORD_EXIT} {WORD_JOB} {tree} {recording}",
+            "{} {WORD_EXIT} {WORD_JOB} {tree} {compiler} {recording}",
             parts.command_line
         )
         .trim()
