@@ -167,6 +167,13 @@ impl Reservation {
         &self.budget
     }
 
+    /// Gives `bytes` of it back.
+    pub fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.budget.release(bytes);
+        self.bytes -= bytes;
+    }
+
     /// What is reserved.
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -7,7 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lib_tmpfs::{Error, Timestamp};
 
-use crate::{ByteSink, ByteSource, Clock, Notifier, PinnedNode, Read, StreamFailure, SystemClock};
+use crate::{
+    ByteSink, ByteSource, Notifier, PinnedNode, Read, StreamFailure, SystemClock, file_time,
+};
 
 /// The most that one write moves to a file.
 const WRITE_MAX_BYTES: usize = 1024 * 1024;
@@ -51,6 +53,12 @@ impl ByteSource for FileSource {
             .read(self.node.id(), *offset, buffer)
             .map_err(failure)?;
         *offset += count as u64;
+        let access_is_due = read.access_is_due(self.node.id()).map_err(failure)?;
+        drop(read);
+        if access_is_due {
+            let noted = self.node.note_access(&SystemClock::new());
+            noted.map_err(failure)?;
+        }
         Ok(match count {
             0 if !buffer.is_empty() => Read::End,
             count => Read::Bytes(count),
@@ -113,11 +121,7 @@ fn failure(error: Error) -> StreamFailure {
 }
 
 fn now() -> Timestamp {
-    let wall = SystemClock::new().wall();
-    Timestamp {
-        seconds: wall.as_secs(),
-        nanoseconds: wall.subsec_nanos(),
-    }
+    file_time(&SystemClock::new())
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub use clock::{Clock, SystemClock};
 pub use ending::ProcessExit;
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use file_stream::{FilePlace, FileSink, FileSource};
-pub use file_tree::{BudgetCharge, FileTree, PinnedNode};
+pub use file_tree::{BudgetCharge, FileTree, PinnedNode, file_time};
 pub use meter::{MeteredSink, OnExcess, OutputExceeded};
 pub use notify::{Awaited, Notifier, Subscribers};
 pub use pipe::{PIPE_DEFAULT_BYTES, PipeError, PipeReader, PipeWriter, pipe};

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use runtime_host::{
     Budget, ByteSink, ByteSource, Cancellation, Clock, Discard, Entropy, FileTree, NoInput,
-    Notifier, OverBudget, Reservation, StandardStream, SystemClock, SystemEntropy, Terminal, tmpfs,
-    wait_until,
+    Notifier, OverBudget, Reservation, StandardStream, SystemClock, SystemEntropy, Terminal,
+    file_time, tmpfs, wait_until,
 };
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceTableError};
 
 use crate::bindings::{Command, LinkOptions};
 use crate::filesystem::{Files, Folder, Rights};
+use crate::http::bindings::wasi::http;
 
 /// How many handles a process may hold at once, unless it is told otherwise.
 pub const HANDLES_DEFAULT: u32 = 4096;
@@ -84,6 +85,8 @@ pub struct WasiContext {
     pub(crate) stderr: Arc<dyn ByteSink>,
     pub(crate) terminal: Option<Arc<dyn Terminal>>,
     pub(crate) files: Files,
+    /// What `insecure-seed` answers, made at its first call.
+    pub(crate) insecure_seed: Option<(u64, u64)>,
     /// Pays for the strings.
     _strings: Reservation,
 }
@@ -137,11 +140,16 @@ impl HasData for HasWasi {
     type Data<'a> = &'a mut WasiContext;
 }
 
-/// Adds all imports of the world `wasi:cli/command` to a linker, those behind a feature gate included.
+/// Adds all imports of the worlds `wasi:cli/command` and `wasi:http/imports` to a linker, those behind a feature gate
+/// included.
 pub fn add_to_linker<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut options = LinkOptions::default();
     options.clocks_timezone(true).network_error_code(true);
-    Command::add_to_linker::<T, HasWasi>(linker, &options, T::wasi)
+    Command::add_to_linker::<T, HasWasi>(linker, &options, T::wasi)?;
+    let mut options = http::types::LinkOptions::default();
+    options.informational_outbound_responses(true);
+    http::types::add_to_linker::<T, HasWasi>(linker, &options, T::wasi)?;
+    http::outgoing_handler::add_to_linker::<T, HasWasi>(linker, T::wasi)
 }
 
 impl WasiContext {
@@ -193,6 +201,14 @@ impl WasiContext {
         handle: &Resource<T>,
     ) -> Result<&mut T, ResourceTableError> {
         self.table.get_mut(handle)
+    }
+
+    /// As [`Self::get_mut`], with the process's clock.
+    pub(crate) fn get_mut_with_clock<T: 'static>(
+        &mut self,
+        handle: &Resource<T>,
+    ) -> Result<(&mut T, &dyn Clock), ResourceTableError> {
+        Ok((self.table.get_mut(handle)?, self.clock.as_ref()))
     }
 
     /// Takes a handle back.
@@ -254,11 +270,7 @@ impl WasiContext {
 
     /// The wall clock's time as files carry it.
     pub(crate) fn file_time(&self) -> tmpfs::Timestamp {
-        let wall = self.clock.wall();
-        tmpfs::Timestamp {
-            seconds: wall.as_secs(),
-            nanoseconds: wall.subsec_nanos(),
-        }
+        file_time(self.clock.as_ref())
     }
 }
 
@@ -395,6 +407,7 @@ impl WasiContextBuilder {
             stderr: self.stderr,
             terminal: self.terminal,
             files: self.files,
+            insecure_seed: None,
             _strings: strings,
         })
     }

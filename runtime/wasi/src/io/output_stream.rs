@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use runtime_host::{ByteSink, FilePlace, FileSink, PinnedNode, tmpfs};
 
-use super::{Pollable, READ_MAX_BYTES, StreamError, WRITE_MAX_BYTES};
+use super::error::check_stream_position;
+use super::not_opened::NotOpened;
+use super::{IoError, Pollable, READ_MAX_BYTES, StreamError, WRITE_MAX_BYTES};
 
 /// An output stream. After a failure it is closed for good.
 pub struct OutputStream {
@@ -20,7 +22,12 @@ pub struct OutputStream {
 
 enum Target {
     Sink(Arc<dyn ByteSink>),
-    File { node: PinnedNode, place: FilePlace },
+    File {
+        node: PinnedNode,
+        place: FilePlace,
+    },
+    /// A file that was not opened for writing.
+    Unwritable,
 }
 
 impl OutputStream {
@@ -31,6 +38,11 @@ impl OutputStream {
 
     pub(crate) fn to_file(node: PinnedNode, place: FilePlace) -> Self {
         Self::to(Target::File { node, place })
+    }
+
+    /// A stream whose first write fails.
+    pub(crate) fn unwritable() -> Self {
+        Self::to(Target::Unwritable)
     }
 
     fn to(target: Target) -> Self {
@@ -60,6 +72,7 @@ impl OutputStream {
         let sink: Arc<dyn ByteSink> = match &self.target {
             Target::Sink(sink) => Arc::clone(sink),
             Target::File { node, place } => Arc::new(FileSink::new(node.again()?, *place)),
+            Target::Unwritable => Arc::new(NotOpened),
         };
         self.target = Target::Sink(Arc::clone(&sink));
         Ok(sink)
@@ -69,7 +82,7 @@ impl OutputStream {
     pub(crate) fn check_write(&mut self) -> Result<usize, StreamError> {
         let room = self.guarded(|target| match target {
             Target::Sink(sink) => Ok(sink.room_bytes()?.min(READ_MAX_BYTES)),
-            Target::File { .. } => Ok(WRITE_MAX_BYTES),
+            Target::File { .. } | Target::Unwritable => Ok(WRITE_MAX_BYTES),
         })?;
         self.permit_bytes = room;
         Ok(room)
@@ -100,6 +113,7 @@ impl OutputStream {
                 write_file(node, place, bytes, now)?;
                 Ok(bytes.len())
             }
+            Target::Unwritable => Err(StreamError::Failed(IoError::not_opened_for("writing"))),
         })
     }
 
@@ -116,7 +130,7 @@ impl OutputStream {
     pub(crate) fn pollable(&self) -> Pollable {
         match &self.target {
             Target::Sink(sink) if !self.closed => Pollable::Sink(Arc::clone(sink)),
-            Target::Sink(_) | Target::File { .. } => Pollable::Ready,
+            Target::Sink(_) | Target::File { .. } | Target::Unwritable => Pollable::Ready,
         }
     }
 
@@ -138,7 +152,10 @@ fn write_file(
     place: &mut FilePlace,
     mut bytes: &[u8],
     now: tmpfs::Timestamp,
-) -> Result<(), tmpfs::Error> {
+) -> Result<(), StreamError> {
+    if let FilePlace::Offset(offset) = place {
+        check_stream_position(*offset)?;
+    }
     let mut tree = node.tree().write();
     while !bytes.is_empty() {
         let taken = match place {
