@@ -73,30 +73,31 @@ def compile_program(wasm, code):
 
 
 def run_case(engine, program, case):
+    store = wasmtime.Store(engine)
+    store.set_wasi(configuration(case))
     try:
-        return ended(call_run(engine, program, case))
+        run = link(engine, store, program)
+    except wasmtime.WasmtimeError as error:
+        return ended(UNUSABLE, str(error))
+    try:
+        return ended(0 if run(store).tag == "ok" else 1)
     except wasmtime.ExitTrap as exit_trap:
         return ended(exit_trap.code)
     except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
-        trapped = "wasm trap: " in str(error)
-        return ended(TRAPPED if trapped else UNUSABLE, str(error))
+        return ended(TRAPPED, str(error))
 
 
 def ended(code, message=""):
     return {"code": code, "message": message}
 
 
-def call_run(engine, program, case):
-    """Calls `run`, and gives the exit code that its answer means."""
+def link(engine, store, program):
+    """The program's `run`."""
     linker = component.Linker(engine)
     linker.add_wasip2()
-    store = wasmtime.Store(engine)
-    store.set_wasi(configuration(case))
     instance = linker.instantiate(store, program)
     interface = instance.get_export_index(store, RUN_INTERFACE)
-    run = instance.get_func(store, instance.get_export_index(store, "run", interface))
-    answer = run(store)
-    return 0 if answer.tag == "ok" else 1
+    return instance.get_func(store, instance.get_export_index(store, "run", interface))
 
 
 def configuration(case):

@@ -137,7 +137,7 @@ impl<'a> Stage<'a> {
         for (defect, sign) in DEFECTS {
             let (kpio, reference) = (outcomes.next(), reference[0].clone());
             report.test(&format!("{defect}-is-noticed"), || {
-                notices(kpio.unwrap_or_default(), reference, sign)
+                notices(victim, kpio.unwrap_or_default(), reference, sign)
             });
         }
         Ok(())
@@ -145,7 +145,7 @@ impl<'a> Stage<'a> {
 }
 
 fn is_same(case: &Case, kpio: Outcome, reference: Outcome) -> Result<()> {
-    let found = differences(&normalised(kpio), &normalised(reference));
+    let found = differences(&normalised(case, kpio), &normalised(case, reference));
     if found.is_empty() {
         return Ok(());
     }
@@ -153,8 +153,8 @@ fn is_same(case: &Case, kpio: Outcome, reference: Outcome) -> Result<()> {
 }
 
 /// There is one difference, and it is of this kind.
-fn notices(kpio: Outcome, reference: Outcome, sign: &str) -> Result<()> {
-    let found = differences(&normalised(kpio), &normalised(reference));
+fn notices(case: &Case, kpio: Outcome, reference: Outcome, sign: &str) -> Result<()> {
+    let found = differences(&normalised(case, kpio), &normalised(case, reference));
     match found.as_slice() {
         [one] if one.contains(sign) => Ok(()),
         _ => Err(unmet(format!(
