@@ -75,6 +75,7 @@ def compile_program(wasm, code):
 def run_case(engine, program, case):
     store = wasmtime.Store(engine)
     store.set_wasi(configuration(case))
+    store.set_wasi_http()
     try:
         run = link(engine, store, program)
     except wasmtime.WasmtimeError as error:
@@ -95,6 +96,7 @@ def link(engine, store, program):
     """The program's `run`."""
     linker = component.Linker(engine)
     linker.add_wasip2()
+    linker.add_wasi_http()
     instance = linker.instantiate(store, program)
     interface = instance.get_export_index(store, RUN_INTERFACE)
     return instance.get_func(store, instance.get_export_index(store, "run", interface))

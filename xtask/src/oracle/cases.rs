@@ -44,6 +44,19 @@ pub struct Case {
 }
 
 impl Case {
+    /// A case with nothing but arguments.
+    fn of(name: String, run: Vec<String>) -> Self {
+        Self {
+            name,
+            run,
+            tree: None,
+            stdin: String::new(),
+            environment: BTreeMap::new(),
+            read_only: false,
+            excluded: None,
+        }
+    }
+
     /// The name of its program.
     pub fn program(&self) -> &str {
         self.run.first().map_or("", String::as_str)
@@ -58,11 +71,46 @@ impl Case {
     }
 }
 
+/// One case for each line that a program prints: the line is that case's argument.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Each {
+    /// What the names of its cases begin with.
+    pub name: String,
+    /// What prints the lines, under the reference.
+    pub list: Vec<String>,
+    /// Lines of which there is no case, with the reason.
+    #[serde(default)]
+    pub excluded: BTreeMap<String, String>,
+}
+
+impl Each {
+    /// The case that prints the lines.
+    pub fn listing(&self) -> Case {
+        Case::of(format!("{}-list", self.name), self.list.clone())
+    }
+
+    /// The cases for these lines.
+    pub fn cases(&self, lines: &str) -> Vec<Case> {
+        let program = self.list.first().cloned().unwrap_or_default();
+        let case = |line: &str| Case {
+            excluded: self.excluded.get(line).cloned(),
+            ..Case::of(
+                format!("{}-{line}", self.name),
+                vec![program.clone(), line.to_owned()],
+            )
+        };
+        lines.lines().map(case).collect()
+    }
+}
+
 /// All cases and the trees that they name.
 #[derive(Debug)]
 pub struct Cases {
     /// In the order of files and of what is in them.
     pub all: Vec<Case>,
+    /// What is to become more of them.
+    pub each: Vec<Each>,
     trees: BTreeMap<String, Tree>,
     empty: Tree,
 }
@@ -70,18 +118,24 @@ pub struct Cases {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CaseFile {
+    #[serde(default)]
     case: Vec<Case>,
+    #[serde(default)]
+    each: Vec<Each>,
 }
 
 impl Cases {
     /// Reads all files.
     pub fn load(paths: &Paths) -> Result<Self> {
-        let mut all = Vec::new();
+        let (mut all, mut each) = (Vec::new(), Vec::new());
         for file in files(paths)? {
-            all.extend(parse::<CaseFile>(&file)?.case);
+            let file: CaseFile = parse(&file)?;
+            all.extend(file.case);
+            each.extend(file.each);
         }
         let cases = Self {
             all,
+            each,
             trees: parse(&paths.source(TREES))?,
             empty: Tree::default(),
         };
@@ -149,9 +203,22 @@ mod tests {
     }
 
     #[test]
+    fn each_line_becomes_a_case_or_is_excluded() {
+        let each: Each =
+            toml::from_str("name='f'\nlist=['p', 'list']\nexcluded={ b='why' }").unwrap();
+        let cases = each.cases("a\nb\n");
+        assert_eq!(cases[0].name, "f-a");
+        assert_eq!(cases[0].run, ["p", "a"]);
+        assert_eq!(cases[0].excluded, None);
+        assert_eq!(cases[1].excluded.as_deref(), Some("why"));
+        assert_eq!(each.listing().run, ["p", "list"]);
+    }
+
+    #[test]
     fn names_are_unique_and_trees_are_there() {
         let cases = |all| Cases {
             all,
+            each: Vec::new(),
             trees: BTreeMap::new(),
             empty: Tree::default(),
         };

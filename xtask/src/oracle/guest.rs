@@ -16,11 +16,12 @@ use lib_host_link::{DecodeError, Decoder, Message, TreeEntry, TreeKind};
 
 use super::outcome::Outcome;
 use super::tree::{Entry, Kind, Tree};
-use super::{Case, Cases, Programs};
+use super::{Case, Cases, Count, Programs};
 use crate::failure::{Failure, Result};
 use crate::image::Parts;
 use crate::paths::{self, Paths};
 use crate::programs;
+use crate::progress;
 use crate::qemu::accelerator::Accelerator;
 use crate::qemu::{self, Ending, Machine};
 
@@ -63,9 +64,13 @@ impl Guest {
         parts.job = Some(bundle(paths, cases, chosen, programs)?);
         parts.write_disk(&self.image)?;
         let machine = Machine::new(self.accelerator, self.image.clone());
-        let (guest, link) = qemu::Guest::boot_linked(&machine, log)?;
         let mut told = Told::default();
-        let failure = told.listen(guest, link, chosen.len()).err();
+        let what = format!("Running {} on KPIO", Count(chosen.len()));
+        let failure = progress::step(&what, || {
+            let (guest, link) = qemu::Guest::boot_linked(&machine, log)?;
+            told.listen(guest, link, chosen.len())
+        });
+        let failure = failure.err();
         Ok(Received {
             outcomes: told.outcomes,
             failure,
@@ -78,7 +83,7 @@ fn bundle(paths: &Paths, cases: &Cases, chosen: &[&Case], programs: &Programs) -
     let mut builder = BundleBuilder::new();
     let names: BTreeSet<&str> = chosen.iter().map(|case| case.program()).collect();
     for name in names {
-        if let Some(wasm) = programs.guest(name) {
+        if let Some(wasm) = programs.added(name) {
             let compiled = programs::precompile(paths, wasm)?;
             add_program(
                 &mut builder,

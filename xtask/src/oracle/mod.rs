@@ -20,3 +20,17 @@ pub use normalise::normalised;
 pub use outcome::{Outcome, differences};
 pub use programs::Programs;
 pub use reference::Reference;
+
+use std::fmt;
+
+/// A number of cases, in words.
+struct Count(usize);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("one case"),
+            count => write!(f, "{count} cases"),
+        }
+    }
+}

@@ -17,7 +17,7 @@ struct Normalisation {
     apply: fn(&Case, &mut Outcome),
 }
 
-const NORMALISATIONS: [Normalisation; 4] = [
+const NORMALISATIONS: [Normalisation; 5] = [
     Normalisation {
         reason: "What a program changes without naming a time is changed now, and now is another time on each side. Cases \
                  name no time of these years, so whatever lies in them is one and the same.",
@@ -29,10 +29,14 @@ const NORMALISATIONS: [Normalisation; 4] = [
         apply: eight_bits,
     },
     Normalisation {
-        reason: "Each side tells of a trap in a sentence of its own: what stays is the engine's words and the functions. KPIO's \
-                 image has no table of offsets, so only the reference shows them, and each shows so many functions. Where it was a host that refused a call, \
-                 each host has its own words.",
+        reason: "Each side tells of a trap in a sentence of its own: what stays is the engine's words and the first functions. \
+                 KPIO's image has no table of offsets, so only the reference shows them, and the address of a fault. Where it \
+                 was a host that refused a call, each host has its own words.",
         apply: words_of_a_trap,
+    },
+    Normalisation {
+        reason: "Why a program cannot be run at all, each side says in its own words; that it cannot stays, as its exit code.",
+        apply: words_of_the_unusable,
     },
     Normalisation {
         reason: "For a change in a tree that may not be changed, WASI's documentation asks for the error `read-only`, and KPIO gives \
@@ -78,6 +82,8 @@ const TRAPS: [&str; 9] = [
     "wasm `unreachable` instruction executed",
 ];
 
+/// What comes after the reference's backtrace.
+const BEHIND_BACKTRACE: &str = "Caused by:";
 /// As many functions as both sides show.
 const FUNCTIONS_MAX: usize = 20;
 
@@ -87,8 +93,8 @@ fn words_of_a_trap(_: &Case, outcome: &mut Outcome) {
         return;
     }
     let trap = TRAPS.iter().find(|trap| message.contains(**trap));
-    let functions = message.lines().filter_map(function);
-    let functions = functions.take(FUNCTIONS_MAX);
+    let backtrace = message.split(BEHIND_BACKTRACE).next().unwrap_or_default();
+    let functions = backtrace.lines().filter_map(function).take(FUNCTIONS_MAX);
     let lines: Vec<&str> = std::iter::once(*trap.unwrap_or(&"refused by the host"))
         .chain(functions)
         .collect();
@@ -101,6 +107,15 @@ fn function(line: &str) -> Option<&str> {
     number.parse::<u32>().ok()?;
     let behind_offset = rest.split_once(" - ");
     Some(behind_offset.map_or(rest, |(_, function)| function).trim())
+}
+
+/// Exit code of a program that cannot be run, as shells have it.
+const UNUSABLE: i32 = 126;
+
+fn words_of_the_unusable(_: &Case, outcome: &mut Outcome) {
+    if outcome.code == UNUSABLE {
+        outcome.message.clear();
+    }
 }
 
 const READ_ONLY: &str = "Read-only file system";
@@ -174,7 +189,7 @@ mod tests {
         };
         let here = said("p trapped: integer divide by zero\n  0: m!f\n  1: m!g");
         let there = said(
-            "error while executing at wasm backtrace:\n    0: 0x56 - m!f\n    1: 0x78 - m!g\n\nCaused by:\n    wasm trap: integer divide by zero",
+            "error while executing at wasm backtrace:\n    0: 0x56 - m!f\n    1: 0x78 - m!g\n\nCaused by:\n    0: wasm trap: integer divide by zero",
         );
         assert_eq!(here, "integer divide by zero\nm!f\nm!g");
         assert_eq!(there, here);

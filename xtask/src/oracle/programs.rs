@@ -1,11 +1,12 @@
-//! The programs of the cases: those of the image `oracle`, and those of `test/guest`.
+//! The programs of the cases: those of the image `oracle`, those of `test/guest`, and hostile components that the suites write.
 //!
 //! Law: both sides get the same bytes. A program of several names is found by each.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use serde::Deserialize;
 
 use crate::command;
 use crate::failure::{Failure, Result};
@@ -13,6 +14,7 @@ use crate::paths::Paths;
 use crate::programs;
 use crate::progress;
 use crate::setup::targets;
+use crate::suites::guests;
 use crate::system::System;
 
 /// Workspaces of programs for tests, from the repository's root, and what their programs are made in, below `target/kpio`.
@@ -26,6 +28,7 @@ const GUESTS: [(&str, &str); 2] = [
 pub struct Programs {
     registry: BTreeMap<String, PathBuf>,
     guests: BTreeMap<String, PathBuf>,
+    written: BTreeMap<String, PathBuf>,
 }
 
 impl Programs {
@@ -44,22 +47,32 @@ impl Programs {
                 Ok(())
             })
         })?;
-        Ok(Self { registry, guests })
+        let mut written = BTreeMap::new();
+        for component in guests::WRITTEN {
+            written.insert(component.name.to_owned(), component.write(paths)?);
+        }
+        Ok(Self {
+            registry,
+            guests,
+            written,
+        })
     }
 
     /// The component that is run under this name.
     pub fn wasm(&self, name: &str) -> Result<&Path> {
-        let found = self.registry.get(name).or_else(|| self.guests.get(name));
-        found.map(PathBuf::as_path).ok_or_else(|| {
+        let registered = self.registry.get(name).map(PathBuf::as_path);
+        registered.or_else(|| self.added(name)).ok_or_else(|| {
             Failure::input("test/oracle/cases", format!("there is no program `{name}`"))
         })
     }
 
-    /// The same if it is one of `test/guest`, which the image does not have.
-    pub fn guest(&self, name: &str) -> Option<&Path> {
-        let registry = self.registry.contains_key(name);
-        let guest = self.guests.get(name).filter(|_| !registry);
-        guest.map(PathBuf::as_path)
+    /// The same if the image does not have it.
+    pub fn added(&self, name: &str) -> Option<&Path> {
+        if self.registry.contains_key(name) {
+            return None;
+        }
+        let found = self.guests.get(name).or_else(|| self.written.get(name));
+        found.map(PathBuf::as_path)
     }
 
     /// The names of those of `test/guest`.
@@ -68,28 +81,33 @@ impl Programs {
     }
 }
 
-fn build_guests(paths: &Paths, sources: &str, target: &str) -> Result<Vec<(String, PathBuf)>> {
-    let wasm = targets::ensure(paths, targets::WASM)?;
-    let folder = paths.out().join(target);
-    let sources = paths.source(sources);
-    let mut cargo = Command::new("cargo");
-    cargo
-        .current_dir(&sources)
-        .args(["build", "--quiet", "--release", "--locked"])
-        .env("CARGO_TARGET_DIR", &folder);
-    wasm.apply(&mut cargo);
-    command::run(&mut cargo)?;
-    let built = folder.join(targets::WASM).join("release");
-    let binaries = sources.join("src/bin");
-    let entries = fs::read_dir(&binaries).map_err(|e| Failure::io("read", &binaries, e))?;
-    let names = entries.flatten().filter_map(|entry| name_of(&entry.path()));
-    Ok(names
-        .map(|name| (name.clone(), built.join(format!("{name}.wasm"))))
-        .collect())
+/// What cargo says of something that it built.
+#[derive(Deserialize)]
+struct Artifact {
+    target: ArtifactTarget,
+    executable: PathBuf,
 }
 
-fn name_of(source: &Path) -> Option<String> {
-    source
-        .file_stem()
-        .map(|name| name.to_string_lossy().into_owned())
+#[derive(Deserialize)]
+struct ArtifactTarget {
+    name: String,
+}
+
+fn build_guests(paths: &Paths, sources: &str, target: &str) -> Result<Vec<(String, PathBuf)>> {
+    let wasm = targets::ensure(paths, targets::WASM)?;
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(paths.source(sources))
+        .args(["build", "--workspace", "--quiet", "--release", "--locked"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .env("CARGO_TARGET_DIR", paths.out().join(target));
+    wasm.apply(&mut cargo);
+    let said = command::capture(&mut cargo)?;
+    // Lines that say something else have no executable.
+    let artifacts = said
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    Ok(artifacts
+        .map(|built: Artifact| (built.target.name, built.executable))
+        .collect())
 }

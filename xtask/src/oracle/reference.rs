@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::outcome::Outcome;
-use super::{Case, Cases, Programs, tree};
+use super::{Case, Cases, Count, Programs, tree};
 use crate::command;
 use crate::digest;
 use crate::failure::{Failure, Result};
@@ -92,7 +92,9 @@ impl Reference {
             wanted.push(place.wanted(case));
         }
         let programs = self.programs(chosen, programs)?;
-        let ended = self.drive(&json!({ "programs": programs, "cases": wanted }))?;
+        let what = format!("Running {} under the reference", Count(chosen.len()));
+        let wanted = json!({ "programs": programs, "cases": wanted });
+        let ended = progress::step(&what, || self.drive(&wanted))?;
         if ended.len() != chosen.len() {
             let problem = format!("it told of {} cases of {}", ended.len(), chosen.len());
             return Err(Failure::input(DRIVER, problem));

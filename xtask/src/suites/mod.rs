@@ -11,7 +11,7 @@ mod checks;
 mod console;
 mod damage;
 mod faults;
-mod guests;
+pub mod guests;
 mod host;
 mod hostile;
 mod interrupts;

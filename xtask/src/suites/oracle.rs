@@ -74,11 +74,13 @@ impl<'a> Stage<'a> {
         build::build_kernel_of(paths, KERNEL, Variant::Plain)?;
         build::build_loader(paths)?;
         let system = System::load(paths, SYSTEM)?;
+        let programs = Programs::build(paths, &system)?;
+        let reference = Reference::install(paths)?;
         Ok(Self {
             paths,
-            cases: Cases::load(paths)?,
-            programs: Programs::build(paths, &system)?,
-            reference: Reference::install(paths)?,
+            cases: all_cases(paths, &reference, &programs)?,
+            programs,
+            reference,
             guest: Guest {
                 parts: Parts::of(paths, &system, Variant::Plain)?,
                 image: paths.out().join(format!("{SYSTEM}.img")),
@@ -110,7 +112,7 @@ impl<'a> Stage<'a> {
 
     /// Every program of `test/guest` has a case, and there are as many cases as there must be.
     fn is_complete(&self, chosen: &[&Case]) -> Result<()> {
-        let is_run = |name: &str| self.cases.all.iter().any(|case| case.program() == name);
+        let is_run = |name: &str| chosen.iter().any(|case| case.program() == name);
         if let Some(name) = self.programs.guest_names().find(|name| !is_run(name)) {
             return Err(unmet(format!("no case runs `{name}` of test/guest")));
         }
@@ -142,6 +144,21 @@ impl<'a> Stage<'a> {
         }
         Ok(())
     }
+}
+
+/// The cases that are written down, and those that programs name.
+fn all_cases(paths: &Paths, reference: &Reference, programs: &Programs) -> Result<Cases> {
+    let mut cases = Cases::load(paths)?;
+    for each in cases.each.clone() {
+        let listing = each.listing();
+        let lines = reference.run(&cases, &[&listing], programs)?.remove(0);
+        let named = each.cases(&String::from_utf8_lossy(&lines.stdout));
+        if named.is_empty() {
+            return Err(unmet(format!("{:?} lists nothing", each.list)));
+        }
+        cases.all.extend(named);
+    }
+    Ok(cases)
 }
 
 fn is_same(case: &Case, kpio: Outcome, reference: Outcome) -> Result<()> {
