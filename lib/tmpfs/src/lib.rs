@@ -14,8 +14,11 @@
 //! Errors are values for whatever a caller passes: names, paths, offsets and ids are hostile input.
 //! What a file grows by is asked of [`Charge`] first and then of the allocator, fallibly.
 //!
-//! Not kept: access times on reading (every read would need the tree exclusively), owners and modes
-//! (authority lies in what a program holds, not in what a file says).
+//! Access times move on reading only when they lie no later than the last change ([`Tmpfs::access_is_due`]): that tells
+//! whether something was read since it changed, and readers need the tree exclusively once per change, not once per
+//! read. Linux' `relatime` also moves them once a day, which would cost each read a look at the clock.
+//!
+//! Not kept: owners and modes (authority lies in what a program holds, not in what a file says).
 #![no_std]
 
 extern crate alloc;
@@ -39,7 +42,7 @@ pub use tree::{DirectoryEntry, Tmpfs};
 
 /// The longest name of a directory entry.
 pub const NAME_MAX_BYTES: usize = 255;
-/// The longest path, and the longest target of a symbolic link.
-pub const PATH_MAX_BYTES: usize = 4096;
+/// The longest path, and the longest target of a symbolic link: POSIX' 4096 with the zero byte that ends it there.
+pub const PATH_MAX_BYTES: usize = 4095;
 /// The largest size of a file: offsets stay representable as signed 64-bit numbers.
 pub const FILE_MAX_BYTES: u64 = i64::MAX as u64;

@@ -18,7 +18,7 @@ pub struct Timestamp {
 /// A node's times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
-    /// Last access, as set by the owner; reading does not move it.
+    /// The first reading since the last change, or what was set.
     pub accessed: Timestamp,
     /// Last change of the contents.
     pub modified: Timestamp,
@@ -100,6 +100,11 @@ impl Node {
             },
             times: self.times,
         }
+    }
+
+    /// Whether a reading now would be the first since the last change.
+    pub(crate) fn access_is_due(&self) -> bool {
+        self.times.accessed <= self.times.modified.max(self.times.changed)
     }
 
     /// Notes a change of the contents.

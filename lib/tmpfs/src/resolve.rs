@@ -77,6 +77,9 @@ fn check_path(path: &str) -> Result<(), Error> {
     if path.is_empty() {
         return Err(Error::NotFound);
     }
+    if path.contains('\0') {
+        return Err(Error::InvalidName);
+    }
     if path.len() > PATH_MAX_BYTES {
         return Err(Error::NameTooLong);
     }

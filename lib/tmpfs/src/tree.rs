@@ -161,6 +161,9 @@ impl Tmpfs {
         if target.is_empty() {
             return Err(Error::NotFound);
         }
+        if target.contains('\0') {
+            return Err(Error::InvalidName);
+        }
         if target.len() > PATH_MAX_BYTES {
             return Err(Error::NameTooLong);
         }
@@ -364,6 +367,18 @@ impl Tmpfs {
         times.accessed = accessed.unwrap_or(times.accessed);
         times.modified = modified.unwrap_or(times.modified);
         times.changed = now;
+        Ok(())
+    }
+
+    /// Whether reading the node now should be noted by [`Tmpfs::accessed`].
+    pub fn access_is_due(&self, node: NodeId) -> Result<bool, Error> {
+        Ok(!self.read_only && self.node(node)?.access_is_due())
+    }
+
+    /// Notes that a node was read at `now`, which is no change of it.
+    pub fn accessed(&mut self, node: NodeId, now: Timestamp) -> Result<(), Error> {
+        self.check_writable()?;
+        self.node_mut(node)?.times.accessed = now;
         Ok(())
     }
 

@@ -162,6 +162,13 @@ impl Reservation {
         Ok(())
     }
 
+    /// Gives `bytes` of it back.
+    pub fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.budget.release(bytes);
+        self.bytes -= bytes;
+    }
+
     /// What is reserved.
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use lib_tmpfs::{Charge, Error, NodeId, Refused, Tmpfs};
+use lib_tmpfs::{Charge, Error, NodeId, Refused, Timestamp, Tmpfs};
 
-use crate::Budget;
+use crate::{Budget, Clock};
 
 /// A tree behind its lock; cloning shares it. Readers run side by side. The lock is held for one
 /// operation on memory, never while waiting.
@@ -35,6 +35,15 @@ impl FileTree {
     /// A number that no other living tree has.
     pub fn identity(&self) -> u64 {
         Arc::as_ptr(&self.0).addr() as u64
+    }
+}
+
+/// The wall clock's time as files carry it.
+pub fn file_time(clock: &dyn Clock) -> Timestamp {
+    let wall = clock.wall();
+    Timestamp {
+        seconds: wall.as_secs(),
+        nanoseconds: wall.subsec_nanos(),
     }
 }
 
@@ -69,6 +78,13 @@ impl PinnedNode {
     /// The node's name in its tree.
     pub fn id(&self) -> NodeId {
         self.node
+    }
+
+    /// Notes that the node was read now. It takes the tree exclusively, so readers ask first whether that is
+    /// due ([`Tmpfs::access_is_due`]), which it is at most once for each change.
+    pub fn note_access(&self, clock: &dyn Clock) -> Result<(), Error> {
+        let now = file_time(clock);
+        self.tree.write().accessed(self.node, now)
     }
 
     /// One more pin on the same node.

@@ -32,7 +32,7 @@ pub use cancellation::{Cancellation, Cancelled};
 pub use clock::{Clock, SystemClock};
 pub use ending::ProcessExit;
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
-pub use file_tree::{BudgetCharge, FileTree, PinnedNode};
+pub use file_tree::{BudgetCharge, FileTree, PinnedNode, file_time};
 pub use notify::{Notifier, Subscribers};
 pub use pipe::{PIPE_DEFAULT_BYTES, PipeError, PipeReader, PipeWriter, pipe};
 pub use stream::{

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use runtime_host::{
     Budget, ByteSink, ByteSource, Cancellation, Clock, Discard, Entropy, FileTree, NoInput,
-    Notifier, OverBudget, Reservation, StandardStream, SystemClock, SystemEntropy, Terminal, tmpfs,
-    wait_until,
+    Notifier, OverBudget, Reservation, StandardStream, SystemClock, SystemEntropy, Terminal,
+    file_time, tmpfs, wait_until,
 };
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceTableError};
 
 use crate::bindings::{Command, LinkOptions};
 use crate::filesystem::{Descriptor, Preopen, Rights};
+use crate::http::bindings::wasi::http;
 
 /// How many handles a process may hold at once, unless it is told otherwise.
 pub const HANDLES_DEFAULT: u32 = 4096;
@@ -84,6 +85,8 @@ pub struct WasiContext {
     pub(crate) stderr: Arc<dyn ByteSink>,
     pub(crate) terminal: Option<Arc<dyn Terminal>>,
     pub(crate) preopens: Vec<Preopen>,
+    /// What `insecure-seed` answers, made at its first call.
+    pub(crate) insecure_seed: Option<(u64, u64)>,
     /// Pays for the strings.
     _strings: Reservation,
 }
@@ -132,11 +135,16 @@ impl HasData for HasWasi {
     type Data<'a> = &'a mut WasiContext;
 }
 
-/// Adds all imports of the world `wasi:cli/command` to a linker, those behind a feature gate included.
+/// Adds all imports of the worlds `wasi:cli/command` and `wasi:http/imports` to a linker, those behind a feature gate
+/// included.
 pub fn add_to_linker<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut options = LinkOptions::default();
     options.clocks_timezone(true).network_error_code(true);
-    Command::add_to_linker::<T, HasWasi>(linker, &options, T::wasi)
+    Command::add_to_linker::<T, HasWasi>(linker, &options, T::wasi)?;
+    let mut options = http::types::LinkOptions::default();
+    options.informational_outbound_responses(true);
+    http::types::add_to_linker::<T, HasWasi>(linker, &options, T::wasi)?;
+    http::outgoing_handler::add_to_linker::<T, HasWasi>(linker, T::wasi)
 }
 
 impl WasiContext {
@@ -222,11 +230,7 @@ impl WasiContext {
 
     /// The wall clock's time as files carry it.
     pub(crate) fn file_time(&self) -> tmpfs::Timestamp {
-        let wall = self.clock.wall();
-        tmpfs::Timestamp {
-            seconds: wall.as_secs(),
-            nanoseconds: wall.subsec_nanos(),
-        }
+        file_time(self.clock.as_ref())
     }
 }
 
@@ -346,6 +350,7 @@ impl WasiContextBuilder {
             stderr: self.stderr,
             terminal: self.terminal,
             preopens: self.preopens,
+            insecure_seed: None,
             _strings: strings,
         })
     }

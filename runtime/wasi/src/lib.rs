@@ -1,4 +1,5 @@
-//! WASI 0.2 for processes: the host's side of the world `wasi:cli/command`, one file per interface.
+//! WASI 0.2 for processes: the host's side of the worlds `wasi:cli/command` and `wasi:http/imports`, one file per
+//! interface.
 //!
 //! The WIT is the law; each file here carries its interface's name and implements its trait over the
 //! types of `runtime/host`. What a process was not granted links all the same and answers with its
@@ -25,6 +26,7 @@ pub mod clocks;
 mod context;
 pub mod filesystem;
 mod host_call;
+pub mod http;
 pub mod io;
 pub mod random;
 pub mod sockets;

@@ -133,6 +133,7 @@ fn nothing_above_the_granted_directory_is_reached() {
 fn interfaces_keep_their_word() {
     for case in [
         "absurd-lengths",
+        "access-times",
         "descriptors",
         "directory-entries",
         "open-flags",
@@ -334,13 +335,32 @@ const ODD_IMPORTS: &str = r#"
   (alias export $clock "datetime" (type $datetime))
   (import "wasi:clocks/timezone@0.2.0" (instance $zone
     (export "datetime" (type $when (eq $datetime)))
+    (type $display' (record (field "utc-offset" s32) (field "name" string) (field "in-daylight-saving-time" bool)))
+    (export "timezone-display" (type $display (eq $display')))
+    (export "display" (func (param "when" $when) (result $display)))
     (export "utc-offset" (func (param "when" $when) (result s32)))))
+  (core module $memory
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64)))
+  (core instance $mem (instantiate $memory))
   (core func $offset (canon lower (func $zone "utc-offset")))
+  (core func $display (canon lower (func $zone "display")
+    (memory $mem "memory") (realloc (func $mem "realloc"))))
   (core module $m
+    (import "zone" "memory" (memory 1))
     (import "zone" "offset" (func $offset (param i64 i32) (result i32)))
-    (func (export "offset") (result i32) (call $offset (i64.const 5) (i32.const 6))))
-  (core instance $i (instantiate $m (with "zone" (instance (export "offset" (func $offset))))))
-  (func (export "offset") (result s32) (canon lift (core func $i "offset"))))
+    (import "zone" "display" (func $display (param i64 i32 i32)))
+    (func (export "offset") (result i32) (call $offset (i64.const 5) (i32.const 6)))
+    ;; The first three letters of the name, which says where it is at 4 and how long it is at 8.
+    (func (export "name") (result i32)
+      (call $display (i64.const 5) (i32.const 6) (i32.const 0))
+      (i32.add (i32.shl (i32.load (i32.const 8)) (i32.const 24))
+        (i32.and (i32.load (i32.load (i32.const 4))) (i32.const 0xff_ffff)))))
+  (core instance $i (instantiate $m (with "zone" (instance
+    (export "memory" (memory $mem "memory"))
+    (export "offset" (func $offset)) (export "display" (func $display))))))
+  (func (export "offset") (result s32) (canon lift (core func $i "offset")))
+  (func (export "name") (result u32) (canon lift (core func $i "name"))))
 "#;
 
 #[test]
@@ -358,4 +378,21 @@ fn gated_interfaces_link_at_the_oldest_version() {
         .get_typed_func::<(), (i32,)>(&mut store, "offset")
         .unwrap();
     assert_eq!(offset.call(&mut store, ()).unwrap(), (0,));
+    let name = instance
+        .get_typed_func::<(), (u32,)>(&mut store, "name")
+        .unwrap();
+    let utc = u32::from_le_bytes(*b"UTC\x03");
+    assert_eq!(name.call(&mut store, ()).unwrap(), (utc,));
+}
+
+#[test]
+fn http_requests_are_denied_and_their_bodies_keep_the_rules() {
+    run(Guest::HttpProbe, "denied", &[]).expect_success();
+    run(Guest::HttpProbe, "lengths", &[]).expect_success();
+    let outcome = run(Guest::HttpProbe, "finish-before-stream", &[]);
+    assert!(format!("{:?}", outcome.ending).contains("before its output-stream"));
+    let outcome = run(Guest::HttpProbe, "hoard-fields", &[]);
+    let LimitReached::Budget(_) = outcome.expect_error() else {
+        panic!("another limit: {:?}", outcome.ending);
+    };
 }

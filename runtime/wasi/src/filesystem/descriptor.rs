@@ -20,6 +20,8 @@ pub struct Descriptor {
     pub(super) node: PinnedNode,
     pub(super) kind: Kind,
     pub(super) flags: DescriptorFlags,
+    /// Those of the preopen that this was reached from.
+    rights: Rights,
 }
 
 /// The end of a path that must name an entry: where it is, what it is called, what is there.
@@ -46,7 +48,12 @@ impl Descriptor {
             Rights::ReadOnly => DescriptorFlags::READ,
             Rights::ReadWrite => DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY,
         };
-        Ok(Self { node, kind, flags })
+        Ok(Self {
+            node,
+            kind,
+            flags,
+            rights,
+        })
     }
 
     /// `open-at`.
@@ -59,8 +66,11 @@ impl Descriptor {
         now: tmpfs::Timestamp,
     ) -> Result<Self, FilesystemError> {
         self.check_directory()?;
-        let changes = DescriptorFlags::WRITE | DescriptorFlags::MUTATE_DIRECTORY;
-        if flags.intersects(changes) || open.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE) {
+        check_open_flags(open)?;
+        let access = access(open, flags);
+        if access.contains(DescriptorFlags::WRITE)
+            || flags.contains(DescriptorFlags::MUTATE_DIRECTORY)
+        {
             self.check_mutable()?;
         }
         let exclusive = open.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE);
@@ -70,32 +80,27 @@ impl Descriptor {
         let node = match resolved.node() {
             Ok(_) if exclusive => return Err(ErrorCode::Exist.into()),
             Ok(node) => node,
-            Err(_) if open.contains(OpenFlags::CREATE) => {
-                create_file(&mut tree, resolved, open, now)?
-            }
+            Err(_) if open.contains(OpenFlags::CREATE) => create_file(&mut tree, resolved, now)?,
             Err(error) => return Err(error.into()),
         };
         let kind = tree.stat(node)?.kind;
-        check_openable(kind, open, flags)?;
+        check_openable(kind, open, access)?;
         if open.contains(OpenFlags::TRUNCATE) {
             tree.set_len(node, 0, now)?;
         }
         Ok(Self {
             node: self.node.tree().pin_within(&mut tree, node)?,
             kind,
-            flags: self.flags_of_opened(kind, flags),
+            flags: self.flags_of_opened(kind, access),
+            rights: self.rights,
         })
     }
 
     /// Only directories carry `mutate-directory`, and they do whenever this one does.
-    fn flags_of_opened(&self, kind: Kind, asked: DescriptorFlags) -> DescriptorFlags {
-        let of_file = DescriptorFlags::READ | DescriptorFlags::WRITE | sync_flags();
+    fn flags_of_opened(&self, kind: Kind, access: DescriptorFlags) -> DescriptorFlags {
         match kind {
-            Kind::Directory => {
-                let inherited = self.flags & DescriptorFlags::MUTATE_DIRECTORY;
-                (asked & (DescriptorFlags::READ | sync_flags())) | inherited
-            }
-            Kind::File | Kind::Symlink => asked & of_file,
+            Kind::Directory => access | (self.flags & DescriptorFlags::MUTATE_DIRECTORY),
+            Kind::File | Kind::Symlink => access,
         }
     }
 
@@ -116,33 +121,39 @@ impl Descriptor {
         Err(ErrorCode::ReadOnly.into())
     }
 
+    /// This is a file.
+    pub(super) fn check_file(&self) -> Result<(), FilesystemError> {
+        match self.kind {
+            Kind::Directory => Err(ErrorCode::BadDescriptor.into()),
+            Kind::File | Kind::Symlink => Ok(()),
+        }
+    }
+
     /// This is a file opened for reading.
     pub(super) fn check_readable_file(&self) -> Result<(), FilesystemError> {
-        self.check_file(DescriptorFlags::READ)
+        self.check_file()?;
+        self.check_opened_for(DescriptorFlags::READ)
     }
 
     /// This is a file opened for writing.
     pub(super) fn check_writable_file(&self) -> Result<(), FilesystemError> {
-        self.check_file(DescriptorFlags::WRITE)
+        self.check_file()?;
+        self.check_opened_for(DescriptorFlags::WRITE)
     }
 
-    fn check_file(&self, needed: DescriptorFlags) -> Result<(), FilesystemError> {
-        if self.kind == Kind::Directory {
-            return Err(ErrorCode::IsDirectory.into());
-        }
+    fn check_opened_for(&self, needed: DescriptorFlags) -> Result<(), FilesystemError> {
         if self.flags.contains(needed) {
             return Ok(());
         }
         Err(ErrorCode::BadDescriptor.into())
     }
 
-    /// What describes this node may be changed through this descriptor.
+    /// What describes this node may be changed, for which POSIX does not ask how it was opened.
     pub(super) fn check_metadata_mutable(&self) -> Result<(), FilesystemError> {
-        let change = DescriptorFlags::WRITE | DescriptorFlags::MUTATE_DIRECTORY;
-        if self.flags.intersects(change) {
-            return Ok(());
+        match self.rights {
+            Rights::ReadWrite => Ok(()),
+            Rights::ReadOnly => Err(ErrorCode::ReadOnly.into()),
         }
-        Err(ErrorCode::ReadOnly.into())
     }
 
     /// The node that `path` leads to.
@@ -157,10 +168,19 @@ impl Descriptor {
         Ok(tree.resolve(self.node.id(), path, follow)?.node()?)
     }
 
-    /// The entry that `path` names; a link at its end is the entry itself.
-    pub(super) fn find_entry(&self, tree: &Tmpfs, path: &str) -> Result<Named, FilesystemError> {
+    /// The entry that `path` names; a link at its end is the entry itself. `unnamed` is the answer to a path
+    /// that ends in no name, such as `.`.
+    pub(super) fn find_entry(
+        &self,
+        tree: &Tmpfs,
+        path: &str,
+        unnamed: ErrorCode,
+    ) -> Result<Named, FilesystemError> {
         self.check_directory()?;
-        named(tree.resolve(self.node.id(), path, Follow::AllButLast)?)
+        named(
+            tree.resolve(self.node.id(), path, Follow::AllButLast)?,
+            unnamed,
+        )
     }
 
     /// Where a new entry called `path` would go; a slash at its end is for directories only.
@@ -175,7 +195,7 @@ impl Descriptor {
         if resolved.node().is_ok() {
             return Err(ErrorCode::Exist.into());
         }
-        let entry = named(resolved)?;
+        let entry = named(resolved, ErrorCode::Exist)?;
         if entry.directory_required && kind != Kind::Directory {
             return Err(ErrorCode::NoEntry.into());
         }
@@ -191,9 +211,9 @@ fn follow(path_flags: PathFlags, exclusive: bool) -> Follow {
     }
 }
 
-fn named(resolved: Resolved) -> Result<Named, FilesystemError> {
+fn named(resolved: Resolved, unnamed: ErrorCode) -> Result<Named, FilesystemError> {
     match resolved {
-        Resolved::Unnamed(_) => Err(ErrorCode::Invalid.into()),
+        Resolved::Unnamed(_) => Err(unnamed.into()),
         Resolved::Entry {
             parent,
             name,
@@ -208,16 +228,34 @@ fn named(resolved: Resolved) -> Result<Named, FilesystemError> {
     }
 }
 
+/// A directory can be asked for, but not made or cut off on the way.
+fn check_open_flags(open: OpenFlags) -> Result<(), FilesystemError> {
+    let of_files = OpenFlags::CREATE | OpenFlags::EXCLUSIVE | OpenFlags::TRUNCATE;
+    if open.contains(OpenFlags::DIRECTORY) && open.intersects(of_files) {
+        return Err(ErrorCode::Invalid.into());
+    }
+    Ok(())
+}
+
+/// What is opened for: to create and to cut off is to write, and what is not opened for writing is for reading.
+fn access(open: OpenFlags, flags: DescriptorFlags) -> DescriptorFlags {
+    let kept = DescriptorFlags::READ | DescriptorFlags::WRITE | sync_flags();
+    let mut access = flags & kept;
+    if !flags.contains(DescriptorFlags::WRITE) {
+        access |= DescriptorFlags::READ;
+    }
+    if open.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE) {
+        access |= DescriptorFlags::WRITE;
+    }
+    access
+}
+
 fn create_file(
     tree: &mut Tmpfs,
     resolved: Resolved,
-    open: OpenFlags,
     now: tmpfs::Timestamp,
 ) -> Result<NodeId, FilesystemError> {
-    let entry = named(resolved)?;
-    if open.contains(OpenFlags::DIRECTORY) {
-        return Err(ErrorCode::Invalid.into());
-    }
+    let entry = named(resolved, ErrorCode::IsDirectory)?;
     if entry.directory_required {
         return Err(ErrorCode::IsDirectory.into());
     }
@@ -227,14 +265,14 @@ fn create_file(
 fn check_openable(
     kind: Kind,
     open: OpenFlags,
-    flags: DescriptorFlags,
+    access: DescriptorFlags,
 ) -> Result<(), FilesystemError> {
-    let changes = open.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE)
-        || flags.contains(DescriptorFlags::WRITE);
     match kind {
-        Kind::Directory if changes => Err(ErrorCode::IsDirectory.into()),
+        Kind::Directory if access.contains(DescriptorFlags::WRITE) => {
+            Err(ErrorCode::IsDirectory.into())
+        }
         Kind::Directory => Ok(()),
-        _ if open.contains(OpenFlags::DIRECTORY) => Err(ErrorCode::NotDirectory.into()),
+        Kind::File if open.contains(OpenFlags::DIRECTORY) => Err(ErrorCode::NotDirectory.into()),
         Kind::File => Ok(()),
         // Reached only when links are not followed.
         Kind::Symlink => Err(ErrorCode::Loop.into()),

@@ -15,9 +15,13 @@ use crate::bindings::wasi::filesystem::types::{
     Host, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags,
     PathFlags,
 };
-use crate::io::{InputStream, IoError, OutputStream, Place, READ_MAX_BYTES, read_file};
+use crate::io::{
+    InputStream, IoError, OutputStream, Place, READ_MAX_BYTES, check_position, read_file,
+};
 
 type Answer<T> = Result<T, FilesystemError>;
+
+const NANOSECONDS_PER_SECOND: u32 = 1_000_000_000;
 
 impl Host for WasiContext {
     fn filesystem_error_code(
@@ -44,8 +48,13 @@ impl HostDescriptor for WasiContext {
         offset: Filesize,
     ) -> Answer<Resource<InputStream>> {
         let file = self.get(&this)?;
-        file.check_readable_file()?;
-        let stream = InputStream::from_file(file.node.again()?, offset);
+        if file.kind == Kind::Directory {
+            return Err(ErrorCode::IsDirectory.into());
+        }
+        let stream = match file.check_readable_file() {
+            Ok(()) => InputStream::from_file(file.node.again()?, offset),
+            Err(_) => InputStream::unreadable(),
+        };
         Ok(self.push(stream)?)
     }
 
@@ -69,10 +78,11 @@ impl HostDescriptor for WasiContext {
     ) -> Answer<(Vec<u8>, bool)> {
         let file = self.get(&this)?;
         file.check_readable_file()?;
+        check_position(offset)?;
         let want = length.min(READ_MAX_BYTES as u64) as usize;
-        let bytes = read_file(&file.node, offset, want)?;
-        let len_bytes = file.node.tree().read().stat(file.node.id())?.len_bytes;
-        let ended = offset.saturating_add(bytes.len() as u64) >= len_bytes;
+        let bytes = read_file(&file.node, offset, want, self.clock.as_ref())?;
+        // The end is reached when nothing was found, not already with the last byte.
+        let ended = bytes.is_empty() && length > 0;
         Ok((bytes, ended))
     }
 
@@ -85,6 +95,7 @@ impl HostDescriptor for WasiContext {
         let now = self.file_time();
         let file = self.get(&this)?;
         file.check_writable_file()?;
+        check_position(offset)?;
         let mut tree = file.node.tree().write();
         Ok(tree.write(file.node.id(), offset, &buffer, now)? as u64)
     }
@@ -92,12 +103,12 @@ impl HostDescriptor for WasiContext {
     fn set_size(&mut self, this: Resource<Descriptor>, size: Filesize) -> Answer<()> {
         let now = self.file_time();
         let file = self.get(&this)?;
-        file.check_writable_file()?;
-        Ok(file
-            .node
-            .tree()
-            .write()
-            .set_len(file.node.id(), size, now)?)
+        file.check_file()?;
+        check_position(size)?;
+        // What POSIX answers to `ftruncate` of a file that is open for reading.
+        file.check_writable_file().map_err(|_| ErrorCode::Invalid)?;
+        let mut tree = file.node.tree().write();
+        Ok(tree.set_len(file.node.id(), size, now)?)
     }
 
     /// Advice changes nothing for files in memory.
@@ -108,10 +119,7 @@ impl HostDescriptor for WasiContext {
         _length: Filesize,
         _advice: Advice,
     ) -> Answer<()> {
-        match self.get(&this)?.kind {
-            Kind::Directory => Err(ErrorCode::BadDescriptor.into()),
-            Kind::File | Kind::Symlink => Ok(()),
-        }
+        self.get(&this)?.check_file()
     }
 
     /// Files in memory are as synchronized as they can be at all times.
@@ -231,6 +239,14 @@ impl HostDescriptor for WasiContext {
     ) -> Answer<Resource<DirectoryEntryStream>> {
         let directory = self.get(&this)?;
         directory.check_directory()?;
+        if directory
+            .node
+            .tree()
+            .read()
+            .access_is_due(directory.node.id())?
+        {
+            directory.node.note_access(self.clock.as_ref())?;
+        }
         let stream = DirectoryEntryStream::new(directory.node.again()?);
         Ok(self.push(stream)?)
     }
@@ -251,11 +267,12 @@ impl HostDescriptor for WasiContext {
         old_path: String,
         new_path: String,
     ) -> Answer<()> {
+        let now = self.file_time();
+        let base = self.get(&this)?;
+        base.check_directory()?;
         if old_path.starts_with('/') {
             return Err(ErrorCode::NotPermitted.into());
         }
-        let now = self.file_time();
-        let base = self.get(&this)?;
         let mut tree = base.node.tree().write();
         let entry = base.find_vacant(&tree, &new_path, Kind::Symlink)?;
         base.check_mutable()?;
@@ -286,10 +303,10 @@ impl HostDescriptor for WasiContext {
         let (old_base, new_base) = self.same_tree(&this, &new_descriptor)?;
         let mut tree = old_base.node.tree().write();
         let node = old_base.find(&tree, old_path_flags, &old_path)?;
-        if tree.stat(node)?.kind != Kind::File {
+        let entry = new_base.find_vacant(&tree, &new_path, Kind::File)?;
+        if tree.stat(node)?.kind == Kind::Directory {
             return Err(ErrorCode::NotPermitted.into());
         }
-        let entry = new_base.find_vacant(&tree, &new_path, Kind::File)?;
         // A further name is a way to change the file, so both sides must allow changes.
         old_base.check_mutable()?;
         new_base.check_mutable()?;
@@ -300,7 +317,7 @@ impl HostDescriptor for WasiContext {
         let now = self.file_time();
         let base = self.get(&this)?;
         let mut tree = base.node.tree().write();
-        let entry = base.find_entry(&tree, &path)?;
+        let entry = base.find_entry(&tree, &path, ErrorCode::IsDirectory)?;
         base.check_mutable()?;
         Ok(tree.unlink(entry.parent, &entry.name, now)?)
     }
@@ -309,7 +326,7 @@ impl HostDescriptor for WasiContext {
         let now = self.file_time();
         let base = self.get(&this)?;
         let mut tree = base.node.tree().write();
-        let entry = base.find_entry(&tree, &path)?;
+        let entry = base.find_entry(&tree, &path, ErrorCode::Invalid)?;
         base.check_mutable()?;
         Ok(tree.remove_directory(entry.parent, &entry.name, now)?)
     }
@@ -324,8 +341,8 @@ impl HostDescriptor for WasiContext {
         let now = self.file_time();
         let (old_base, new_base) = self.same_tree(&this, &new_descriptor)?;
         let mut tree = old_base.node.tree().write();
-        let old = old_base.find_entry(&tree, &old_path)?;
-        let new = new_base.find_entry(&tree, &new_path)?;
+        let old = old_base.find_entry(&tree, &old_path, ErrorCode::Busy)?;
+        let new = new_base.find_entry(&tree, &new_path, ErrorCode::Busy)?;
         old_base.check_mutable()?;
         new_base.check_mutable()?;
         let moved = old.node.ok_or(ErrorCode::NoEntry)?;
@@ -362,8 +379,11 @@ impl WasiContext {
         place: Place,
     ) -> Answer<Resource<OutputStream>> {
         let file = self.get(this)?;
-        file.check_writable_file()?;
-        let stream = OutputStream::to_file(file.node.again()?, place);
+        file.check_file()?;
+        let stream = match file.check_writable_file() {
+            Ok(()) => OutputStream::to_file(file.node.again()?, place),
+            Err(_) => OutputStream::unwritable(),
+        };
         Ok(self.push(stream)?)
     }
 
@@ -407,19 +427,26 @@ fn datetime(time: Timestamp) -> Datetime {
     }
 }
 
-/// The time to set, or none to leave it; more nanoseconds than a second has are refused.
+/// The time to set, or none to leave it.
 fn new_time(new: NewTimestamp, now: Timestamp) -> Answer<Option<Timestamp>> {
     match new {
         NewTimestamp::NoChange => Ok(None),
         NewTimestamp::Now => Ok(Some(now)),
-        NewTimestamp::Timestamp(time) if time.nanoseconds >= 1_000_000_000 => {
-            Err(ErrorCode::Invalid.into())
-        }
-        NewTimestamp::Timestamp(time) => Ok(Some(Timestamp {
-            seconds: time.seconds,
-            nanoseconds: time.nanoseconds,
-        })),
+        NewTimestamp::Timestamp(time) => Ok(Some(timestamp(time)?)),
     }
+}
+
+/// More nanoseconds than a second has count as seconds; seconds fit into 63 bits, as everywhere else.
+fn timestamp(time: Datetime) -> Answer<Timestamp> {
+    let seconds = time
+        .seconds
+        .checked_add(u64::from(time.nanoseconds / NANOSECONDS_PER_SECOND))
+        .filter(|seconds| i64::try_from(*seconds).is_ok())
+        .ok_or(ErrorCode::Overflow)?;
+    Ok(Timestamp {
+        seconds,
+        nanoseconds: time.nanoseconds % NANOSECONDS_PER_SECOND,
+    })
 }
 
 /// Keyed anew at each start, so that a hash tells nothing about what it was made from.

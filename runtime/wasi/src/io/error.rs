@@ -15,6 +15,36 @@ pub struct IoError {
     pub(crate) code: Option<ErrorCode>,
 }
 
+impl IoError {
+    /// What a file's stream says when the descriptor that it was made from does not allow the operation.
+    pub(crate) fn not_opened_for(operation: &str) -> Self {
+        Self {
+            message: format!("the file was not opened for {operation}"),
+            code: Some(ErrorCode::BadDescriptor),
+        }
+    }
+
+    fn beyond_all_files() -> Self {
+        Self {
+            message: "the place lies beyond the end of the largest file".into(),
+            code: Some(ErrorCode::Invalid),
+        }
+    }
+}
+
+/// A place in a file fits into 63 bits.
+pub(crate) fn check_position(offset: u64) -> Result<(), ErrorCode> {
+    if offset > tmpfs::FILE_MAX_BYTES {
+        return Err(ErrorCode::Invalid);
+    }
+    Ok(())
+}
+
+/// As [`check_position`], for a stream.
+pub(crate) fn check_stream_position(offset: u64) -> Result<(), StreamError> {
+    check_position(offset).map_err(|_| StreamError::Failed(IoError::beyond_all_files()))
+}
+
 /// How a stream's operation ends without success.
 pub enum StreamError {
     /// The stream is closed.

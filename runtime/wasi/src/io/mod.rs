@@ -6,6 +6,7 @@ mod output_stream;
 mod poll;
 mod streams;
 
+pub(crate) use error::check_position;
 pub use error::{IoError, StreamError};
 pub use input_stream::InputStream;
 pub(crate) use input_stream::read_file;

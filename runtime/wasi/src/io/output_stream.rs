@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use runtime_host::{ByteSink, PinnedNode, tmpfs};
 
-use super::{Pollable, READ_MAX_BYTES, StreamError, WRITE_MAX_BYTES};
+use super::error::check_stream_position;
+use super::{IoError, Pollable, READ_MAX_BYTES, StreamError, WRITE_MAX_BYTES};
 
 /// An output stream. After a failure it is closed for good.
 pub struct OutputStream {
@@ -19,7 +20,12 @@ pub struct OutputStream {
 
 enum Target {
     Sink(Arc<dyn ByteSink>),
-    File { node: PinnedNode, place: Place },
+    File {
+        node: PinnedNode,
+        place: Place,
+    },
+    /// A file that was not opened for writing.
+    Unwritable,
 }
 
 /// Where in a file the next byte goes.
@@ -38,6 +44,11 @@ impl OutputStream {
         Self::to(Target::File { node, place })
     }
 
+    /// A stream whose first write fails.
+    pub(crate) fn unwritable() -> Self {
+        Self::to(Target::Unwritable)
+    }
+
     fn to(target: Target) -> Self {
         Self {
             target,
@@ -50,7 +61,7 @@ impl OutputStream {
     pub(crate) fn check_write(&mut self) -> Result<usize, StreamError> {
         let room = self.guarded(|target| match target {
             Target::Sink(sink) => Ok(sink.room_bytes()?.min(READ_MAX_BYTES)),
-            Target::File { .. } => Ok(WRITE_MAX_BYTES),
+            Target::File { .. } | Target::Unwritable => Ok(WRITE_MAX_BYTES),
         })?;
         self.permit_bytes = room;
         Ok(room)
@@ -81,6 +92,7 @@ impl OutputStream {
                 write_file(node, place, bytes, now)?;
                 Ok(bytes.len())
             }
+            Target::Unwritable => Err(StreamError::Failed(IoError::not_opened_for("writing"))),
         })
     }
 
@@ -97,7 +109,7 @@ impl OutputStream {
     pub(crate) fn pollable(&self) -> Pollable {
         match &self.target {
             Target::Sink(sink) if !self.closed => Pollable::Sink(Arc::clone(sink)),
-            Target::Sink(_) | Target::File { .. } => Pollable::Ready,
+            Target::Sink(_) | Target::File { .. } | Target::Unwritable => Pollable::Ready,
         }
     }
 
@@ -119,7 +131,10 @@ fn write_file(
     place: &mut Place,
     mut bytes: &[u8],
     now: tmpfs::Timestamp,
-) -> Result<(), tmpfs::Error> {
+) -> Result<(), StreamError> {
+    if let Place::Offset(offset) = place {
+        check_stream_position(*offset)?;
+    }
     let mut tree = node.tree().write();
     while !bytes.is_empty() {
         let taken = match place {

@@ -1,5 +1,7 @@
 //! `wasi:io/streams`.
 
+use std::sync::Arc;
+
 use runtime_host::Notifier;
 use wasmtime::component::Resource;
 
@@ -28,7 +30,7 @@ impl Host for WasiContext {
 
 impl HostInputStream for WasiContext {
     fn read(&mut self, stream: Resource<InputStream>, len: u64) -> Result<Vec<u8>, StreamError> {
-        Ok(self.get_mut(&stream)?.read(len)?.unwrap_or_default())
+        Ok(self.read_now(&stream, len)?.unwrap_or_default())
     }
 
     fn blocking_read(
@@ -36,12 +38,7 @@ impl HostInputStream for WasiContext {
         stream: Resource<InputStream>,
         len: u64,
     ) -> Result<Vec<u8>, StreamError> {
-        loop {
-            if let Some(bytes) = self.get_mut(&stream)?.read(len)? {
-                return Ok(bytes);
-            }
-            self.wait_readable(&stream)?;
-        }
+        self.read_when_ready(&stream, len)
     }
 
     fn skip(&mut self, stream: Resource<InputStream>, len: u64) -> Result<u64, StreamError> {
@@ -132,13 +129,12 @@ impl HostOutputStream for WasiContext {
         len: u64,
     ) -> Result<u64, StreamError> {
         let room = self.get_mut(&stream)?.check_write()? as u64;
-        if room == 0 {
+        let want = len.min(room);
+        if want == 0 {
             return Ok(0);
         }
-        let bytes = HostInputStream::read(self, source, len.min(room))?;
-        self.get_mut(&stream)?.spend_permit(bytes.len() as u64)?;
-        self.write_all(&stream, &bytes)?;
-        Ok(bytes.len() as u64)
+        let bytes = self.read_now(&source, want)?.unwrap_or_default();
+        self.pass_on(&stream, &bytes)
     }
 
     fn blocking_splice(
@@ -147,9 +143,12 @@ impl HostOutputStream for WasiContext {
         source: Resource<InputStream>,
         len: u64,
     ) -> Result<u64, StreamError> {
-        self.wait_writable(&stream)?;
-        self.wait_readable(&source)?;
-        self.splice(stream, source, len)
+        let want = len.min(self.room_when_ready(&stream)?);
+        if want == 0 {
+            return Ok(0);
+        }
+        let bytes = self.read_when_ready(&source, want)?;
+        self.pass_on(&stream, &bytes)
     }
 
     fn drop(&mut self, stream: Resource<OutputStream>) -> wasmtime::Result<()> {
@@ -159,6 +158,49 @@ impl HostOutputStream for WasiContext {
 }
 
 impl WasiContext {
+    fn read_now(
+        &mut self,
+        stream: &Resource<InputStream>,
+        len: u64,
+    ) -> Result<Option<Vec<u8>>, StreamError> {
+        let clock = Arc::clone(&self.clock);
+        self.get_mut(stream)?.read(len, clock.as_ref())
+    }
+
+    fn read_when_ready(
+        &mut self,
+        stream: &Resource<InputStream>,
+        len: u64,
+    ) -> Result<Vec<u8>, StreamError> {
+        loop {
+            if let Some(bytes) = self.read_now(stream, len)? {
+                return Ok(bytes);
+            }
+            self.wait_readable(stream)?;
+        }
+    }
+
+    /// How many bytes the stream permits, once that is not none.
+    fn room_when_ready(&mut self, stream: &Resource<OutputStream>) -> Result<u64, StreamError> {
+        loop {
+            match self.get_mut(stream)?.check_write()? {
+                0 => self.wait_writable(stream)?,
+                room => return Ok(room as u64),
+            }
+        }
+    }
+
+    /// Writes what was read within a permit, and says how much it was.
+    fn pass_on(
+        &mut self,
+        stream: &Resource<OutputStream>,
+        bytes: &[u8],
+    ) -> Result<u64, StreamError> {
+        self.get_mut(stream)?.spend_permit(bytes.len() as u64)?;
+        self.write_all(stream, bytes)?;
+        Ok(bytes.len() as u64)
+    }
+
     fn write_all(
         &mut self,
         stream: &Resource<OutputStream>,

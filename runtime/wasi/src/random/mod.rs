@@ -13,7 +13,7 @@ use crate::{LimitReached, WasiContext};
 
 /// How many bytes one call gives at most. The interface has no error, and no shorter answer either, so a
 /// longer request ends the process.
-pub const RANDOM_MAX_BYTES: u64 = 16 * 1024 * 1024;
+pub const RANDOM_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 impl WasiContext {
     fn random_bytes(&self, len_bytes: u64) -> wasmtime::Result<Vec<u8>> {

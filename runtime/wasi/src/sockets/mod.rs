@@ -18,7 +18,7 @@ pub use network::Network;
 macro_rules! methods_of_none {
     ($resource:ty: $(fn $name:ident($($argument:ty),*) -> $answer:ty;)*) => {
         $(fn $name(&mut self, this: Resource<$resource>, $(_: $argument),*) -> wasmtime::Result<$answer> {
-            match *self.get(&this)? {}
+            match *$crate::WasiContext::get(self, &this)? {}
         })*
 
         fn drop(&mut self, this: Resource<$resource>) -> wasmtime::Result<()> {

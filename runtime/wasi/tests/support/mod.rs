@@ -19,6 +19,12 @@ pub enum Guest {
     Std,
     /// Through the interfaces.
     Wasi,
+    /// Through `wasi:http`, which not every program has.
+    HttpProbe,
+    /// Each function of `wasi:cli/command`.
+    Functions,
+    /// Each function of `wasi:http`.
+    Http,
 }
 
 impl Guest {
@@ -26,6 +32,9 @@ impl Guest {
         match self {
             Self::Std => &STD_PROBE,
             Self::Wasi => &WASI_PROBE,
+            Self::HttpProbe => &HTTP_PROBE,
+            Self::Functions => &WASI_FUNCTIONS,
+            Self::Http => &HTTP_FUNCTIONS,
         }
     }
 }
@@ -34,6 +43,9 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::default);
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(guests_folder);
 static STD_PROBE: LazyLock<Component> = LazyLock::new(|| load("std-probe"));
 static WASI_PROBE: LazyLock<Component> = LazyLock::new(|| load("wasi-probe"));
+static HTTP_PROBE: LazyLock<Component> = LazyLock::new(|| load("http-probe"));
+static WASI_FUNCTIONS: LazyLock<Component> = LazyLock::new(|| load("wasi-functions"));
+static HTTP_FUNCTIONS: LazyLock<Component> = LazyLock::new(|| load("http-functions"));
 
 /// The folder with the guests: the one that KPIO_GUESTS names, or where they are built now.
 fn guests_folder() -> PathBuf {
@@ -43,7 +55,8 @@ fn guests_folder() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest");
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/guest/Cargo.toml");
     let status = HostCommand::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
+        .args(["build", "--quiet", "--release", "--workspace"])
+        .args(["--target", "wasm32-wasip2"])
         .arg("--manifest-path")
         .arg(manifest)
         .arg("--target-dir")
