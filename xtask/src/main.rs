@@ -11,6 +11,7 @@ mod command;
 mod digest;
 mod failure;
 mod image;
+mod oracle;
 mod paths;
 mod programs;
 mod progress;

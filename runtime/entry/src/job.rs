@@ -4,7 +4,7 @@
 //! exit code is the last frame. Whatever goes wrong ends as a message and a code: there is always a last frame.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use contract_boot::BootInfo;
@@ -12,21 +12,18 @@ use contract_host_link::VERSION;
 use kernel_core::console::{self, Line};
 use kernel_core::power;
 use lib_bundle::Bundle;
-use lib_host_link::{Decoder, Message, Stream, TreeEntry, TreeKind, encode_bytes};
-use lib_tmpfs::{Kind, NodeId};
+use lib_host_link::{Decoder, Message, Stream};
+use runtime_exchange::{Link, TreeSender, image};
 use runtime_host::{
-    ByteSink, ByteSource, FileTree, Notifier, PipeReader, PipeWriter, Read, StreamFailure, pipe,
+    ByteSink, ByteSource, Notifier, PipeReader, PipeWriter, Read, StreamFailure, pipe,
 };
 use runtime_supervisor::{Exit, Files, Launch, Process, ProgramImage, Rights, WasmBytes};
 
-use crate::image;
 use crate::system::{RunningSystem, tree_budget};
 use crate::{Options, tracing};
 
 /// Standard input that the host may send ahead, in bytes.
 const CREDIT_BYTES: usize = 64 << 10;
-/// Program output sent as one frame, at most.
-const FRAME_BYTES_MAX: usize = 8 << 10;
 /// Exit code for a program that cannot be run, as shells have it.
 const UNUSABLE: i32 = 126;
 const RECEIVER_STACK_BYTES: usize = 128 * 1024;
@@ -135,69 +132,6 @@ fn program(bundle: Bundle<'static>, name: &str) -> Result<ProgramImage, String> 
         wasm: wasm.map(WasmBytes::Static),
         precompiled,
     })
-}
-
-/// The line to the host; frames are sent whole.
-#[derive(Default)]
-struct Link {
-    frames: Mutex<Vec<u8>>,
-}
-
-impl Link {
-    fn send(&self, message: &Message<'_>) {
-        self.send_frames(|frames| {
-            // A message that does not fit its frame would be a bug of this module's.
-            let encoded = message.encode(frames);
-            debug_assert!(encoded.is_ok());
-        });
-    }
-
-    fn send_text(&self, text: &str) {
-        let limit = text.floor_char_boundary(contract_host_link::PAYLOAD_LEN_BYTES_MAX);
-        self.send(&Message::Text(&text[..limit]));
-    }
-
-    fn send_frames(&self, encode: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        frames.clear();
-        encode(&mut frames);
-        console::write(Line::HostLink, &frames)
-    }
-
-    fn output(self: &Arc<Self>, stream: Stream) -> LinkOutput {
-        LinkOutput {
-            link: Arc::clone(self),
-            stream,
-        }
-    }
-}
-
-/// One of the program's output streams.
-struct LinkOutput {
-    link: Arc<Link>,
-    stream: Stream,
-}
-
-impl ByteSink for LinkOutput {
-    fn room_bytes(&self) -> Result<usize, StreamFailure> {
-        Ok(FRAME_BYTES_MAX)
-    }
-
-    fn write(&self, bytes: &[u8]) -> Result<usize, StreamFailure> {
-        let part = &bytes[..bytes.len().min(FRAME_BYTES_MAX)];
-        if self
-            .link
-            .send_frames(|frames| encode_bytes(self.stream, part, frames))
-        {
-            Ok(part.len())
-        } else {
-            Err(StreamFailure::Closed)
-        }
-    }
-
-    fn subscribe(&self, _notifier: &Notifier) {
-        // There is always room: a write waits for the line by itself.
-    }
 }
 
 /// The program's standard input: what it has read, the host may send again.
@@ -328,93 +262,5 @@ impl fmt::Write for Recording<'_> {
             self.flush();
         }
         Ok(())
-    }
-}
-
-/// Sends a tree, parents before children.
-struct TreeSender<'a> {
-    link: &'a Link,
-    tree: &'a FileTree,
-    entries: u32,
-}
-
-impl<'a> TreeSender<'a> {
-    fn new(link: &'a Link, tree: &'a FileTree) -> Self {
-        Self {
-            link,
-            tree,
-            entries: 0,
-        }
-    }
-
-    fn send(mut self) {
-        let root = self.tree.read().root();
-        if let Err(error) = self.send_children(root, "") {
-            self.link
-                .send_text(&format!("the tree is not complete: {error}"));
-        }
-        self.link.send(&Message::TreeEnd {
-            entries: self.entries,
-        });
-    }
-
-    fn send_children(&mut self, directory: NodeId, path: &str) -> Result<(), lib_tmpfs::Error> {
-        let mut last: Option<String> = None;
-        loop {
-            let next = self
-                .tree
-                .read()
-                .entry_after(directory, last.as_deref())?
-                .map(|entry| (entry.name.to_owned(), entry.node, entry.kind));
-            let Some((name, node, kind)) = next else {
-                return Ok(());
-            };
-            let child = format!("{path}/{name}");
-            self.send_entry(node, kind, &child)?;
-            if kind == Kind::Directory {
-                self.send_children(node, &child)?;
-            }
-            last = Some(name);
-        }
-    }
-
-    fn send_entry(&mut self, node: NodeId, kind: Kind, path: &str) -> Result<(), lib_tmpfs::Error> {
-        let stat = self.tree.read().stat(node)?;
-        let target = match kind {
-            Kind::Symlink => self.tree.read().read_link(node)?.to_owned(),
-            Kind::Directory | Kind::File => String::new(),
-        };
-        let modified = stat.times.modified;
-        self.entries += 1;
-        self.link.send(&Message::TreeEntry(TreeEntry {
-            path,
-            modified_ns: modified.seconds * 1_000_000_000 + u64::from(modified.nanoseconds),
-            kind: match kind {
-                Kind::Directory => TreeKind::Directory,
-                Kind::Symlink => TreeKind::SymbolicLink { target: &target },
-                Kind::File => TreeKind::File {
-                    len_bytes: stat.len_bytes,
-                    executable: false,
-                },
-            },
-        }));
-        if kind == Kind::File {
-            self.send_contents(node)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn send_contents(&self, file: NodeId) -> Result<(), lib_tmpfs::Error> {
-        let mut buffer = vec![0; contract_host_link::PAYLOAD_LEN_BYTES_MAX];
-        let mut offset = 0;
-        loop {
-            let count = self.tree.read().read(file, offset, &mut buffer)?;
-            if count == 0 {
-                return Ok(());
-            }
-            self.link.send(&Message::TreeData(&buffer[..count]));
-            offset += count as u64;
-        }
     }
 }

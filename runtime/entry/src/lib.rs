@@ -1,12 +1,11 @@
 //! The top of the kernel: links every layer into one image and starts it.
 //!
-//! Law: nothing imports this crate. It says what the image holds ([`image`]), which drivers there are ([`drivers`]), which
+//! Law: nothing imports this crate. It says which drivers there are ([`drivers`]), which
 //! lines lead where ([`lines`]), and what is done at the end of the start: one job for the host ([`job`]), or the prompt
 //! ([`terminal`]). Test images can also be made to fail ([`crash`]).
 
 mod crash;
 mod drivers;
-mod image;
 mod job;
 mod lines;
 mod log_view;

@@ -11,6 +11,7 @@ use kernel_core::thread::{self, Class, Share, ThreadRow};
 use kernel_machine::memory::PAGE_BYTES;
 use kernel_machine::memory::frame::{FrameOwner, OWNERS};
 use runtime_engine::{Engine, EngineOptions};
+use runtime_exchange::image::{self, Programs};
 use runtime_host::{AttachedTerminal, Budget, ByteSource, FileTree, Notifier, TerminalDevice};
 use runtime_platform::code_memory;
 use runtime_prompt::{Job, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
@@ -21,7 +22,7 @@ use runtime_supervisor::{
 
 use crate::crash::{self, CrashCommand, Request, Saying};
 use crate::drivers;
-use crate::image::{self, Programs};
+
 use crate::log_view;
 use crate::tracing;
 

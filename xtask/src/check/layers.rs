@@ -84,6 +84,17 @@ const LAYERS: &[(&str, &[&str])] = &[
             "lib",
         ],
     ),
+    (
+        "runtime/exchange",
+        &[
+            "runtime/engine",
+            "runtime/host",
+            "runtime/supervisor",
+            "kernel/core",
+            "contract",
+            "lib",
+        ],
+    ),
     ("runtime/entry", &["runtime", "kernel", "contract", "lib"]),
     ("test", &["test", "runtime", "kernel", "contract", "lib"]),
     ("xtask/compiler", &["runtime/engine", "contract", "lib"]),

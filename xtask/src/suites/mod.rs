@@ -11,12 +11,13 @@ mod checks;
 mod console;
 mod damage;
 mod faults;
-mod guests;
+pub mod guests;
 mod host;
 mod hostile;
 mod interrupts;
 mod jobs;
 mod loader;
+mod oracle;
 mod report;
 mod screen;
 mod spec;
@@ -117,6 +118,11 @@ pub const SUITES: &[Suite] = &[
         name: "budgets",
         about: "no operation takes more instructions than bench/budgets.toml allows",
         run: budgets::run,
+    },
+    Suite {
+        name: "oracle",
+        about: "programs do here what they do under Wasmtime on this machine, byte for byte",
+        run: oracle::run,
     },
     Suite {
         name: "spec",
