@@ -126,7 +126,7 @@ pub const SUITES: &[Suite] = &[
     },
     Suite {
         name: "spec",
-        about: "WebAssembly's own tests of version 1.0 inside the kernel",
+        about: "WebAssembly's own tests with every proposal's, and those of components, inside the kernel",
         run: spec::run,
     },
 ];
