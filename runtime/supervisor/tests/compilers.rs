@@ -10,8 +10,8 @@ use runtime_host::{
     Budget, BudgetCharge, ByteSource, Discard, FileTree, NoInput, PIPE_DEFAULT_BYTES, Read, pipe,
 };
 use runtime_supervisor::{
-    CodeSource, Exit, Launch, Phase, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
-    SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Launch, Phase, Process, ProcessLimits, ProgramImage, Rights,
+    Supervisor, SupervisorOptions, WasmBytes,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -33,6 +33,7 @@ fn supervisor() -> Supervisor {
         processes_max: 16,
         interfaces: Vec::new(),
         cpu_clock: None,
+        programs: None,
     };
     Supervisor::new(engine.unwrap(), options).unwrap()
 }
@@ -59,8 +60,11 @@ fn launch(wasm: &[u8], code: CodeSource) -> Launch {
         stdout: Arc::new(Discard),
         stderr: Arc::new(Discard),
         terminal: None,
-        root: FileTree::new(Tmpfs::new(budget, now).unwrap()),
-        root_rights: Rights::ReadWrite,
+        files: Files::whole(
+            FileTree::new(Tmpfs::new(budget, now).unwrap()),
+            Rights::ReadWrite,
+        ),
+        may_spawn: false,
         limits: ProcessLimits::with_memory(512 * MIB),
         code,
         call: None,
@@ -443,6 +447,7 @@ fn without_a_cache_cranelift_compiles() {
         processes_max: 1,
         interfaces: Vec::new(),
         cpu_clock: None,
+        programs: None,
     };
     let engine = Engine::new(EngineOptions::default()).unwrap();
     let supervisor = Supervisor::new(engine, options).unwrap();

@@ -22,7 +22,7 @@ use kernel_machine::cpu::entry::HandOver;
 use lib_host_link::{Message, Stream};
 use runtime_exchange::{Link, TreeSender, image};
 use runtime_platform::failure;
-use runtime_supervisor::{Exit, Launch};
+use runtime_supervisor::{CodeSource, Exit, Files, Launch};
 
 use case::Case;
 use defect::Defect;
@@ -91,10 +91,11 @@ fn run(
             stdout: output(Stream::Stdout),
             stderr: output(Stream::Stderr),
             terminal: None,
-            root: tree.clone(),
-            root_rights: case.rights,
+            files: Files::whole(tree.clone(), case.rights),
+            may_spawn: false,
             limits: system.limits(),
-            jit: false,
+            code: CodeSource::Precompiled,
+            call: None,
         })
         .map_err(|error| format!("{}: {error}", case.name))?;
     let exit = process.wait();

@@ -9,7 +9,9 @@ use runtime_engine::{Engine, EngineOptions};
 use runtime_exchange::image::Programs;
 use runtime_host::Budget;
 use runtime_platform::code_memory;
-use runtime_supervisor::{ProcessLimits, ProgramImage, Supervisor, SupervisorOptions};
+use runtime_supervisor::{
+    ProcessLimits, ProgramFinder, ProgramImage, Supervisor, SupervisorOptions,
+};
 
 /// Processes at a time: a case's, and the one before it while its thread goes.
 const PROCESSES_MAX: usize = 4;
@@ -39,6 +41,7 @@ impl System {
             processes_max: PROCESSES_MAX,
             interfaces: Vec::new(),
             cpu_clock: None,
+            programs: None,
         };
         let supervisor =
             Supervisor::new(engine, options).map_err(|error| format!("supervisor: {error}"))?;
