@@ -9,6 +9,8 @@ pub(crate) enum BuiltIn {
     Help,
     Invoke,
     Keyboard,
+    Kill,
+    Limit,
     Log,
     PowerOff,
     Ps,
@@ -18,7 +20,7 @@ pub(crate) enum BuiltIn {
 }
 
 /// Every built-in: its name, and what it does in a few words.
-pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 12] = [
+pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 14] = [
     (BuiltIn::Clear, "clear", "clear the screen"),
     (
         BuiltIn::Dmesg,
@@ -36,6 +38,16 @@ pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 12] = [
         BuiltIn::Keyboard,
         "keyboard",
         "show or choose the layout: keyboard [LAYOUT]",
+    ),
+    (
+        BuiltIn::Kill,
+        "kill",
+        "end a process and all that it started: kill ID…",
+    ),
+    (
+        BuiltIn::Limit,
+        "limit",
+        "run a program that may use so much: limit [memory=64M] [cpu=50] … PROGRAM",
     ),
     (
         BuiltIn::Log,
@@ -84,6 +96,8 @@ pub(crate) fn parse(words: Vec<String>) -> Result<Command, String> {
             built_in @ (BuiltIn::Dmesg
             | BuiltIn::Invoke
             | BuiltIn::Keyboard
+            | BuiltIn::Kill
+            | BuiltIn::Limit
             | BuiltIn::Log
             | BuiltIn::Trace),
             ..,

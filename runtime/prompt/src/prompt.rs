@@ -8,9 +8,10 @@ use runtime_host::{Budget, ByteSource, Cancellation, Read, TerminalDevice, read_
 
 use crate::command::{BuiltIn, Command, parse};
 use crate::foreground::{Stdin, serve};
+use crate::limits;
 use crate::output::TerminalOutput;
 use crate::report;
-use crate::system::{Job, StartError, System};
+use crate::system::{Job, Limits, StartError, System};
 use crate::words::split;
 
 const PROMPT: &str = "kpio> ";
@@ -182,7 +183,9 @@ impl<S: System> Prompt<S> {
                 built_in,
                 arguments,
             }) => self.run_worded(built_in, &arguments),
-            Ok(Command::Program { name, arguments }) => self.run_program(&name, &arguments),
+            Ok(Command::Program { name, arguments }) => {
+                self.run_program(&name, &arguments, &Limits::default());
+            }
             Err(sentence) => self.output.say(&format!("{sentence}\n")),
         }
         None
@@ -199,6 +202,8 @@ impl<S: System> Prompt<S> {
             | BuiltIn::Dmesg
             | BuiltIn::Invoke
             | BuiltIn::Keyboard
+            | BuiltIn::Kill
+            | BuiltIn::Limit
             | BuiltIn::Log
             | BuiltIn::PowerOff
             | BuiltIn::Reboot
@@ -216,6 +221,8 @@ impl<S: System> Prompt<S> {
                 });
             }
             (BuiltIn::Invoke, _) => Err("'invoke' needs a program and a function.".to_owned()),
+            (BuiltIn::Limit, _) => return self.run_limited(arguments),
+            (BuiltIn::Kill, _) => self.kill(arguments),
             (BuiltIn::Dmesg, _) => self.system.log(arguments),
             (BuiltIn::Log, _) => self.system.log_levels(arguments),
             (BuiltIn::Keyboard, _) => self.system.keyboard(arguments),
@@ -239,9 +246,34 @@ impl<S: System> Prompt<S> {
         }
     }
 
+    /// Runs a program with less than everything.
+    fn run_limited(&mut self, words: &[String]) {
+        match limits::parse(words) {
+            Ok((limits, [name, arguments @ ..])) => self.run_program(name, arguments, &limits),
+            Ok((_, [])) => {}
+            Err(sentence) => self.output.say(&format!("{sentence}\n")),
+        }
+    }
+
+    /// Ends the processes of these numbers.
+    fn kill(&self, words: &[String]) -> Result<String, String> {
+        if words.is_empty() {
+            return Err("Say which processes: kill ID…".to_owned());
+        }
+        for word in words {
+            let id = word.parse();
+            let word = report::printable(word);
+            let id = id.map_err(|_| format!("'{word}' is no number of a process."))?;
+            self.system.kill(id)?;
+        }
+        Ok(String::new())
+    }
+
     /// Runs a program in the foreground until it ends.
-    fn run_program(&mut self, name: &str, arguments: &[String]) {
-        self.run_in_foreground(name, |system, stdin| system.start(name, arguments, stdin));
+    fn run_program(&mut self, name: &str, arguments: &[String], limits: &Limits) {
+        self.run_in_foreground(name, |system, stdin| {
+            system.start(name, arguments, stdin, limits)
+        });
     }
 
     /// Runs what `start` starts of a program in the foreground until it ends.

@@ -45,22 +45,41 @@ pub(crate) fn processes(rows: &[ProcessRow]) -> String {
         return "No process runs.\n".into();
     }
     let mut text = format!(
-        "{:>6}  {:<8}{:>12}{:>12}  {:>10}  {:<15} NAME\n",
-        "ID", "STATE", "MEMORY KiB", "CPU ms", "AGE", "CLASS"
+        "{:>6}  {:<9}{:>11}{:>9}{:>8}{:>8}  {:>8}  {:<15} NAME\n",
+        "ID", "STATE", "MEMORY KiB", "CPU ms", "THREADS", "HANDLES", "AGE", "CLASS"
     );
-    for row in rows {
+    for (depth, row) in as_tree(rows) {
         text += &format!(
-            "{:>6}  {:<8}{:>12}{:>12}  {:>10}  {:<15} {}\n",
+            "{:>6}  {:<9}{:>11}{:>9}{:>8}{:>8}  {:>8}  {:<15} {:indent$}{}\n",
             row.id,
             printable(&row.state),
             or_dash(row.memory_bytes.map(|bytes| bytes.div_ceil(1024))),
             or_dash(row.cpu_time.map(|time| time.as_millis())),
+            or_dash(row.threads),
+            or_dash(row.handles),
             or_dash(row.age.map(age)),
             or_dash(row.class.as_deref().map(printable)),
+            "",
             printable(&row.name),
+            indent = 2 * depth,
         );
     }
     text
+}
+
+/// The rows with how deep each stands in the tree, children behind their parents.
+fn as_tree(rows: &[ProcessRow]) -> Vec<(usize, &ProcessRow)> {
+    let has_row = |id| rows.iter().any(|row| row.threads.is_some() && row.id == id);
+    let roots = rows.iter().filter(|row| !row.parent.is_some_and(has_row));
+    let mut found = Vec::new();
+    let mut waiting: Vec<_> = roots.map(|row| (0, row)).rev().collect();
+    while let Some((depth, row)) = waiting.pop() {
+        found.push((depth, row));
+        let is_child = |other: &&ProcessRow| row.threads.is_some() && other.parent == Some(row.id);
+        let children = rows.iter().filter(is_child);
+        waiting.extend(children.map(|child| (depth + 1, child)).rev());
+    }
+    found
 }
 
 /// What nobody knows is a dash.
