@@ -198,6 +198,14 @@ impl WasiContext {
         self.table.get_mut(handle)
     }
 
+    /// As [`Self::get_mut`], with the process's clock.
+    pub(crate) fn get_mut_with_clock<T: 'static>(
+        &mut self,
+        handle: &Resource<T>,
+    ) -> Result<(&mut T, &dyn Clock), ResourceTableError> {
+        Ok((self.table.get_mut(handle)?, self.clock.as_ref()))
+    }
+
     /// Takes a handle back.
     pub(crate) fn delete<T: 'static>(
         &mut self,

@@ -244,6 +244,19 @@ fn poll_wakes_for_the_first_of_many() {
 }
 
 #[test]
+fn poll_takes_ten_thousand_from_those_who_may_hold_them() {
+    let (stdin, _feeder) = free_pipe(64);
+    let process = |handles| {
+        let stdin = Arc::new(stdin.clone());
+        Process::new(Guest::Wasi, "poll-crowd", &[])
+            .with(|context| context.stdin(stdin).handle_limit(handles))
+    };
+    process(10_100).run().expect_success();
+    let refused = process(10_000).run().expect_error();
+    assert_eq!(refused, LimitReached::Handles { limit: 10_000 });
+}
+
+#[test]
 fn a_cancelled_process_does_not_stay_blocked() {
     let (_silent, full) = free_pipe(64);
     let (stdin, _feeder) = free_pipe(64);

@@ -15,13 +15,10 @@ use std::path::PathBuf;
 
 use wit_parser::{Interface, Resolve, Stability, WorldId, WorldItem};
 
-/// The functions that are generated, by the world that imports them: the name of the list, the world, and the
-/// package of interest, which no other list has.
-const LISTS: [(&str, &str, fn(&str) -> bool); 2] = [
-    ("command", "wasi:cli/command", |_| true),
-    ("http", "wasi:http/proxy", |interface| {
-        interface.starts_with("wasi:http/")
-    }),
+/// A list that is generated: its name, the world, and what begins the names of its interfaces.
+const LISTS: [[&str; 3]; 2] = [
+    ["command", "wasi:cli/command", "wasi:"],
+    ["http", "wasi:http/proxy", "wasi:http/"],
 ];
 
 /// The functions of one interface.
@@ -42,9 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (package, _) = resolve.push_dir(&wit)?;
     let mut source = String::new();
     let mut gated = Vec::new();
-    for (list, world, wanted) in LISTS {
+    for [list, world, prefix] in LISTS {
         let world = resolve.select_world(&[package], Some(world))?;
-        let interfaces = imports(&resolve, world, wanted);
+        let interfaces = imports(&resolve, world, prefix);
         write_traits(&mut source, &interfaces)?;
         write_list(&mut source, list, &interfaces)?;
         gated.extend(
@@ -66,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn imports(resolve: &Resolve, world: WorldId, wanted: fn(&str) -> bool) -> Vec<Functions> {
+fn imports(resolve: &Resolve, world: WorldId, prefix: &str) -> Vec<Functions> {
     resolve.worlds[world]
         .imports
         .values()
@@ -74,7 +71,9 @@ fn imports(resolve: &Resolve, world: WorldId, wanted: fn(&str) -> bool) -> Vec<F
             WorldItem::Interface { id, .. } => {
                 let path = resolve.id_of(*id)?;
                 let interface = path.split('@').next()?.to_owned();
-                wanted(&interface).then(|| Functions::of(&resolve.interfaces[*id], interface))
+                interface
+                    .starts_with(prefix)
+                    .then(|| Functions::of(&resolve.interfaces[*id], interface))
             }
             WorldItem::Function(_) | WorldItem::Type { .. } => None,
         })

@@ -1,7 +1,5 @@
 //! `wasi:io/streams`.
 
-use std::sync::Arc;
-
 use runtime_host::Notifier;
 use wasmtime::component::Resource;
 
@@ -163,8 +161,8 @@ impl WasiContext {
         stream: &Resource<InputStream>,
         len: u64,
     ) -> Result<Option<Vec<u8>>, StreamError> {
-        let clock = Arc::clone(&self.clock);
-        self.get_mut(stream)?.read(len, clock.as_ref())
+        let (stream, clock) = self.get_mut_with_clock(stream)?;
+        stream.read(len, clock)
     }
 
     fn read_when_ready(

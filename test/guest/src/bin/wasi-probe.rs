@@ -25,6 +25,7 @@ fn main() {
         "hoard" => hoard(),
         "open-flags" => open_flags(),
         "poll" => poll_many(),
+        "poll-crowd" => poll_crowd(),
         "poll-nothing" => drop(poll::poll(&[])),
         "random" => random_bytes(),
         "random-too-much" => drop(random::get_random_bytes(u64::MAX)),
@@ -266,6 +267,20 @@ fn poll_many() {
     assert_eq!(input.read(10).expect("read"), b"?");
     let writable = stdout::get_stdout().subscribe();
     assert_eq!(poll::poll(&[&later, &never, &writable]), [0, 2]);
+}
+
+/// Ten thousand pollables of three kinds, of which the last is ready, each twice in the list.
+fn poll_crowd() {
+    let input = stdin::get_stdin();
+    let mut crowd: Vec<_> = (0..5_000)
+        .flat_map(|_| {
+            let never = monotonic_clock::subscribe_instant(u64::MAX);
+            [never, input.subscribe()]
+        })
+        .collect();
+    crowd.push(monotonic_clock::subscribe_duration(1_000_000));
+    let twice: Vec<_> = crowd.iter().chain(&crowd).collect();
+    assert_eq!(poll::poll(&twice), [10_000, 20_001]);
 }
 
 fn random_bytes() {
