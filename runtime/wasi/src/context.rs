@@ -215,8 +215,11 @@ impl WasiContext {
     pub(crate) fn get_mut_with_clock<T: 'static>(
         &mut self,
         handle: &Resource<T>,
-    ) -> Result<(&mut T, &dyn Clock), ResourceTableError> {
-        Ok((self.table.get_mut(handle)?, self.clock.as_ref()))
+    ) -> Result<(&mut T, &dyn Clock), HandleError> {
+        let handle = Handle::from_u32(handle.rep());
+        let held = self.table.get_mut(handle, HandleRights::ALL)?;
+        let entry = held.downcast_mut().ok_or(HandleError::Closed(handle))?;
+        Ok((entry, self.clock.as_ref()))
     }
 
     /// Takes a handle back.

@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
+use lib_handle_table::HandleError;
 use runtime_host::{Budget, OverBudget, Reservation};
-use wasmtime::component::{Resource, ResourceTableError};
+use wasmtime::component::Resource;
 
 use super::bindings::wasi::http::types::{HeaderError, HostFields};
 use super::syntax::{content_length, is_field_value, is_token};
@@ -175,7 +176,7 @@ fn is_value_of(name: &str, value: &[u8]) -> bool {
 }
 
 impl WasiContext {
-    fn field_list(&self, fields: &Resource<Fields>) -> Result<&FieldList, ResourceTableError> {
+    fn field_list(&self, fields: &Resource<Fields>) -> Result<&FieldList, HandleError> {
         Ok(self.get(fields)?.list())
     }
 }
