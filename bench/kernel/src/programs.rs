@@ -13,8 +13,8 @@ use runtime_host::{
 };
 use runtime_platform::code_memory;
 use runtime_supervisor::{
-    CodeSource,
-    Launch, ProcessLimits, ProgramImage, Rights, Supervisor, SupervisorOptions, WasmBytes,
+    CodeSource, Launch, ProcessLimits, ProgramImage, Rights, Supervisor, SupervisorOptions,
+    WasmBytes,
 };
 
 use crate::bundle::Files;

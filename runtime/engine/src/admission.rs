@@ -238,7 +238,11 @@ fn check_limits(survey: &Survey) -> Result<(), LoadProblem> {
             MERGES_MAX,
         ),
         ("functions", survey.functions, FUNCTIONS_MAX),
-        ("local variables of all functions", survey.locals, LOCALS_MAX),
+        (
+            "local variables of all functions",
+            survey.locals,
+            LOCALS_MAX,
+        ),
         ("core modules", survey.core_modules, CORE_MODULES_MAX),
         ("types", survey.types, TYPES_MAX),
         (

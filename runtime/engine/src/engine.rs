@@ -217,9 +217,8 @@ impl Engine {
             Tier::Baseline => self.compile_baseline(admitted),
             Tier::Optimized => self.compile_optimized(admitted),
         };
-        let code = code.map_err(|error| {
-            LoadProblem::Compile(format!("{error:#}")).of(admitted.program())
-        })?;
+        let code = code
+            .map_err(|error| LoadProblem::Compile(format!("{error:#}")).of(admitted.program()))?;
         let counter = self.inner.compilations.of(tier);
         counter.fetch_add(1, Ordering::Relaxed);
         Ok(Program::surveyed(code, tier, admitted.survey()))
@@ -383,9 +382,7 @@ impl Inner {
 fn compile_in(engine: &wasmtime::Engine, wasm: &[u8], form: Form) -> wasmtime::Result<Code> {
     match form {
         Form::Module => Module::from_binary(engine, wasm).map(Code::Module),
-        Form::Component | Form::Wasi01 => {
-            Component::from_binary(engine, wasm).map(Code::Component)
-        }
+        Form::Component | Form::Wasi01 => Component::from_binary(engine, wasm).map(Code::Component),
     }
 }
 

@@ -19,8 +19,9 @@ use std::fmt;
 use std::ops::Range;
 use wasmparser::{
     BrTable, Catch, CompositeInnerType, Encoding, FuncToValidate, FuncValidator,
-    FuncValidatorAllocations, FunctionBody, ImportSectionReader, Instance, InstanceSectionReader, ModuleArity, Operator,
-    Parser, Payload, TableSectionReader, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    FuncValidatorAllocations, FunctionBody, ImportSectionReader, Instance, InstanceSectionReader,
+    ModuleArity, Operator, Parser, Payload, TableSectionReader, ValidPayload, Validator,
+    ValidatorResources, WasmFeatures,
 };
 
 /// Modules and components inside one another, at most.

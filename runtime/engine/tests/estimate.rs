@@ -385,7 +385,12 @@ fn compiling_stays_below_the_estimate() {
 fn old_program() -> Vec<u8> {
     let mut items = String::new();
     for index in 0..3_000 {
-        write!(items, "(func (export \"f{index}\") (param {}))", repeat(index % 20, "i64 ")).unwrap();
+        write!(
+            items,
+            "(func (export \"f{index}\") (param {}))",
+            repeat(index % 20, "i64 ")
+        )
+        .unwrap();
     }
     let text = format!(
         r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
@@ -414,7 +419,10 @@ fn measure(engine: &Engine, name: &str, wasm: &[u8]) -> Vec<String> {
         .admit_for(name, wasm, &mut paid_bytes)
         .unwrap_or_else(|error| panic!("{error}"));
     let admission = PEAK_BYTES.load(Ordering::Relaxed) - before;
-    print(&format!("{name}: admission takes {admission} of {}", paid_bytes.0));
+    print(&format!(
+        "{name}: admission takes {admission} of {}",
+        paid_bytes.0
+    ));
     let mut low = Vec::new();
     if paid_bytes.0 > 0 && paid_bytes.0 < admission {
         low.push(format!("admission of {name}"));

@@ -221,8 +221,14 @@ fn modules_that_the_adapter_has_no_use_for_are_values() {
     let engine = engine();
     for (items, named) in [
         (r#"(import "env" "f" (func))"#, "env::f"),
-        (r#"(import "wasi_snapshot_preview1" "no_such" (func))"#, "no_such"),
-        (r#"(import "wasi_snapshot_preview1" "memory" (memory 1))"#, "memory"),
+        (
+            r#"(import "wasi_snapshot_preview1" "no_such" (func))"#,
+            "no_such",
+        ),
+        (
+            r#"(import "wasi_snapshot_preview1" "memory" (memory 1))"#,
+            "memory",
+        ),
         (
             r#"(import "wasi_snapshot_preview1" "fd_write" (func (param f64)))"#,
             "fd_write",
@@ -345,7 +351,9 @@ fn locals_of_many_functions_are_over_the_limit() {
     assert!(wasm.len() < 10_000);
     let error = engine().admit("bomb", &wasm, u64::MAX).unwrap_err();
     assert!(
-        error.to_string().contains("local variables of all functions"),
+        error
+            .to_string()
+            .contains("local variables of all functions"),
         "{error}"
     );
 }

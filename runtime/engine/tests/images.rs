@@ -174,7 +174,12 @@ fn a_wrong_digest_is_refused() {
 #[test]
 fn what_is_not_precompiled_is_refused() {
     let engine = Engine::new(EngineOptions::default()).unwrap();
-    for bytes in [&b"\0asm\x01\0\0\0"[..], b"\0asm\x0d\0\x01\0", b"", b"\x7fELF"] {
+    for bytes in [
+        &b"\0asm\x01\0\0\0"[..],
+        b"\0asm\x0d\0\x01\0",
+        b"",
+        b"\x7fELF",
+    ] {
         let refused = engine
             .load_precompiled("answer", placed(bytes, 0))
             .err()

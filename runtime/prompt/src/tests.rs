@@ -280,7 +280,10 @@ fn built_in_commands_answer() {
             .contains("poweroff  switch the machine off\r\n")
     );
     assert_eq!(person.asks("keyboard de"), "keyboard [\"de\"]\r\n");
-    assert_eq!(person.asks("invoke echo add 1 2"), "[\"add\", \"1\", \"2\"]\r\n");
+    assert_eq!(
+        person.asks("invoke echo add 1 2"),
+        "[\"add\", \"1\", \"2\"]\r\n"
+    );
     assert_eq!(
         person.asks("invoke echo"),
         "'invoke' needs a program and a function.\r\n"

@@ -13,9 +13,7 @@
 use crate::optimizer::{Optimizer, Wanted};
 use crate::process::Shared;
 use crate::{CodeSource, Exit, Launch, ProgramImage, WasmBytes};
-use runtime_engine::{
-    Admitted, CacheKey, Engine, LoadError, LoadProblem, Program, Purse, Tier,
-};
+use runtime_engine::{Admitted, CacheKey, Engine, LoadError, LoadProblem, Program, Purse, Tier};
 use runtime_host::{Budget, Cancellation, Cancelled, Notifier, Reservation, Subscribers};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -164,7 +162,7 @@ impl Loader {
         if tier.is_none() && self.engine.has_cache() && admitted.suits_baseline() {
             match self.compile_by(Tier::Baseline, &admitted, &mut purse) {
                 Ok(program) => return Ok(program),
-                Err(error) => log::info!("not by the baseline compiler: {error}"),
+                Err(error) => log::debug!("not by the baseline compiler: {error}"),
             }
         }
         let tier = tier.unwrap_or(Tier::Optimized);
@@ -287,8 +285,10 @@ fn report(name: &str, program: &Program) {
         Tier::Optimized => "Cranelift",
     };
     let name = name.escape_debug();
-    let kib = program.image_bytes() >> 10;
-    log::info!("compiled {name} by {compiler}: {kib} KiB");
+    log::debug!(
+        "compiled {name} by {compiler}: {} bytes",
+        program.image_bytes()
+    );
 }
 
 fn refused(error: LoadError) -> Exit {

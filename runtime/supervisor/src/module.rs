@@ -110,7 +110,9 @@ pub(crate) fn run(
     };
     let ty = function.ty(&*store);
     let types: Vec<ValType> = ty.params().collect();
-    let arguments = call.arguments(&types).map_err(|why| unusable(program, format!("cannot be called so: {why}")))?;
+    let arguments = call
+        .arguments(&types)
+        .map_err(|why| unusable(program, format!("cannot be called so: {why}")))?;
     let mut results = vec![Val::I32(0); ty.results().len()];
     function
         .call(&mut *store, &arguments, &mut results)
@@ -130,10 +132,16 @@ fn argument(ty: &ValType, word: &str) -> Result<Val, String> {
     let value = match ty {
         ValType::I32 => integer(word, i32::from_str_radix).map(Val::I32),
         ValType::I64 => integer(word, i64::from_str_radix).map(Val::I64),
-        ValType::F32 => f32::from_str(word).ok().map(|value| Val::F32(value.to_bits())),
-        ValType::F64 => f64::from_str(word).ok().map(|value| Val::F64(value.to_bits())),
+        ValType::F32 => f32::from_str(word)
+            .ok()
+            .map(|value| Val::F32(value.to_bits())),
+        ValType::F64 => f64::from_str(word)
+            .ok()
+            .map(|value| Val::F64(value.to_bits())),
         ValType::V128 | ValType::Ref(_) => {
-            return Err(format!("it takes a {ty}, which cannot be written as a word"));
+            return Err(format!(
+                "it takes a {ty}, which cannot be written as a word"
+            ));
         }
     };
     value.ok_or_else(|| format!("`{}` is no {ty}", word.escape_debug()))

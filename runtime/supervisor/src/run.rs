@@ -216,7 +216,9 @@ impl Linked {
     ) -> Result<Option<Run>, Exit> {
         let result = self.component.instantiate(&mut *store);
         let instance = result.map_err(|error| cannot_start(name, &error, store))?;
-        let run = self.run.map(|run| instance.get_typed_func(&mut *store, run));
+        let run = self
+            .run
+            .map(|run| instance.get_typed_func(&mut *store, run));
         run.transpose()
             .map_err(|error| unusable(name, format!("is no command: {error:#}")))
     }
@@ -253,9 +255,13 @@ fn find_run(component: &Component) -> Option<ComponentExportIndex> {
 /// Which import nobody provides. Wasmtime's error names it in backquotes.
 pub(crate) fn unlinkable(name: &str, error: &wasmtime::Error) -> Exit {
     let text = format!("{error:#}");
-    let missing = ["not found in the linker", "was not defined", "has not been defined"]
-        .iter()
-        .any(|words| text.contains(words));
+    let missing = [
+        "not found in the linker",
+        "was not defined",
+        "has not been defined",
+    ]
+    .iter()
+    .any(|words| text.contains(words));
     match text.split('`').nth(1) {
         Some(import) if missing => unusable(
             name,

@@ -223,8 +223,7 @@ fn precompiled_modules_do_the_same() {
         text(r#"(module (func (export "_start") unreachable))"#),
         text("(module)"),
     ] {
-        let mut launches =
-            [(); 2].map(|()| launch(&wasm, CodeSource::CompiledBy(Tier::Optimized)));
+        let mut launches = [(); 2].map(|()| launch(&wasm, CodeSource::CompiledBy(Tier::Optimized)));
         let admitted = supervisor.engine().admit("program", &wasm, u64::MAX);
         let image = supervisor.engine().precompile(&admitted.unwrap()).unwrap();
         let digest: [u8; 32] = Sha256::digest(&image).into();
@@ -285,7 +284,11 @@ fn what_cannot_be_called_is_a_sentence() {
         ("sub", &[][..], "exports no function `sub`"),
         ("global", &[], "exports no function `global`"),
         ("add", &["1"], "takes 2 arguments, and 1 were given"),
-        ("add", &["1", "2", "3"], "takes 2 arguments, and 3 were given"),
+        (
+            "add",
+            &["1", "2", "3"],
+            "takes 2 arguments, and 3 were given",
+        ),
         ("add", &["1", "two"], "`two` is no i32"),
         ("takes-a-reference", &["x"], "cannot be written as a word"),
     ] {
@@ -296,7 +299,10 @@ fn what_cannot_be_called_is_a_sentence() {
     let mut launch = launch(&command("i32.const 0"), CodeSource::Precompiled);
     launch.call = Some("run".to_owned());
     let (exit, _) = run(&supervisor, launch);
-    assert!(sentence(&exit).starts_with("program is a component"), "{exit}");
+    assert!(
+        sentence(&exit).starts_with("program is a component"),
+        "{exit}"
+    );
 }
 
 #[test]
@@ -307,7 +313,10 @@ fn modules_without_imports_run_as_processes_do() {
         ("(module)", 0),
         (r#"(module (func (export "_start")))"#, 0),
         (r#"(module (func (export "_start") unreachable))"#, 134),
-        (r#"(module (func (export "") unreachable) (func (export "_start")))"#, 134),
+        (
+            r#"(module (func (export "") unreachable) (func (export "_start")))"#,
+            134,
+        ),
         (r#"(module (func (export "_initialize") unreachable))"#, 134),
         (r#"(module (func $f (call $f)) (start $f))"#, 134),
         (r#"(module (import "env" "f" (func)))"#, 126),
@@ -349,7 +358,10 @@ fn code_of_both_compilers_is_killed() {
 #[test]
 fn what_runs_again_is_not_compiled_again() {
     let supervisor = supervisor();
-    for (wasm, code) in [(exiting(4), 4), (old_program("(call $exit (i32.const 5))"), 5)] {
+    for (wasm, code) in [
+        (exiting(4), 4),
+        (old_program("(call $exit (i32.const 5))"), 5),
+    ] {
         let before = compilations(&supervisor);
         for _ in 0..3 {
             let (exit, _) = run(&supervisor, launch(&wasm, CodeSource::Compiled));
@@ -366,7 +378,11 @@ fn what_runs_again_is_not_compiled_again() {
 fn starts_at_the_same_time_compile_once() {
     let supervisor = supervisor();
     let source = CodeSource::CompiledBy(Tier::Optimized);
-    let starts = [(); 6].map(|()| supervisor.spawn(launch(&slow_to_compile(), source)).unwrap());
+    let starts = [(); 6].map(|()| {
+        supervisor
+            .spawn(launch(&slow_to_compile(), source))
+            .unwrap()
+    });
     for process in starts {
         assert_eq!(process.wait(), Exit::Code(0));
     }
@@ -413,7 +429,10 @@ fn what_the_baseline_compiler_refuses_is_compiled_by_cranelift_at_once() {
     let (exit, _) = run(&supervisor, launch(&wasm, CodeSource::Compiled));
     assert_eq!((exit, compilations(&supervisor)), (Exit::Code(0), (0, 1)));
     let (exit, _) = run(&supervisor, launch(&wasm, BOTH[0]));
-    assert!(sentence(&exit).starts_with("program could not be compiled"), "{exit}");
+    assert!(
+        sentence(&exit).starts_with("program could not be compiled"),
+        "{exit}"
+    );
 }
 
 /// There is no next start without a cache, so nothing is compiled twice.

@@ -9,8 +9,8 @@ use runtime_host::{
     Budget, BudgetCharge, ByteSink, Discard, FileTree, NoInput, Notifier, PIPE_DEFAULT_BYTES, pipe,
 };
 use runtime_supervisor::{
-    CodeSource, Exit, Launch, Phase, Process, ProcessLimits, ProcessState, ProgramImage, Rights, Supervisor,
-    SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Launch, Phase, Process, ProcessLimits, ProcessState, ProgramImage, Rights,
+    Supervisor, SupervisorOptions, WasmBytes,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;

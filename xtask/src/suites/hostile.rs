@@ -77,6 +77,8 @@ enum Keys {
 
 use Keys::{After, Early, Late, Nothing};
 
+/// A program that none of the cases runs.
+const NEW_PROGRAM: &str = "new";
 const INTERRUPT: &str = "\x03";
 
 const fn case(line: &'static str, keys: Keys, says: &'static str) -> Case {
@@ -90,15 +92,23 @@ const CASES: &[Case] = &[
     case("invoke core-module add 40 0x2", Nothing, "42"),
     case("invoke core-module sub", Nothing, "no function `sub`"),
     case("invoke core-module trap", Nothing, "culprit"),
-    case("invoke core-module loop", Late(INTERRUPT), "was told to end"),
+    case(
+        "invoke core-module loop",
+        Late(INTERRUPT),
+        "was told to end",
+    ),
     case("invoke loops run", Nothing, "is a component"),
-    case("old-program", Early("abc\r\x04"), "abc\r\nabc"),
+    case("old-program", Early("abc\r\x04"), "abc\r\n"),
     case("old-program", Late(INTERRUPT), "was told to end"),
     case("old-library", Nothing, "hello"),
     case("old-trap", Nothing, "culprit"),
     case("old-with-other-imports", Nothing, "env::frobnicate"),
     case("baseline-stack-bomb", Nothing, "is no command"),
-    case("baseline-locals-bomb", Nothing, "local variables of all functions"),
+    case(
+        "baseline-locals-bomb",
+        Nothing,
+        "local variables of all functions",
+    ),
     case("imports-nothing-known", Nothing, "kpio:nowhere/nothing"),
     case("exports-nothing", Nothing, "is no command"),
     case("declares-4-gib", Nothing, "more memory"),
@@ -358,6 +368,9 @@ impl Session {
         });
         report.test(&format!("{name}-noise-on-the-line"), || self.noise(seed));
         report.test(&format!("{name}-{RUNS}-runs"), || self.many(seed));
+        report.test(&format!("{name}-nothing-is-compiled-twice"), || {
+            self.compile_once()
+        });
         report.test(&format!("{name}-no-memory-ends-the-process"), || {
             self.exhaust()
         });
@@ -400,6 +413,24 @@ impl Session {
         } else {
             Err(unmet(lost.join("\n")))
         }
+    }
+
+    /// A program that is new is compiled twice, by each compiler once, however often it runs; so it is noticed that it is.
+    fn compile_once(&mut self) -> Result<()> {
+        console::command(&mut self.guest, "log supervisor=debug")?;
+        for _ in 0..3 {
+            self.perform(&case(NEW_PROGRAM, Nothing, ""))?;
+            self.settle()?;
+        }
+        let log = console::command(&mut self.guest, "dmesg supervisor=debug")?;
+        console::command(&mut self.guest, "log supervisor=info")?;
+        let of = |compiler| format!("compiled {NEW_PROGRAM} by {compiler}: ");
+        for compiler in ["the baseline compiler", "Cranelift"] {
+            if log.matches(&of(compiler)).count() != 1 {
+                return Err(unmet(format!("{compiler} was not used once:\n{log}")));
+            }
+        }
+        Ok(())
     }
 
     fn many(&mut self, seed: u64) -> Result<()> {

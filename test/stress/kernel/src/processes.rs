@@ -11,9 +11,8 @@ use runtime_host::tmpfs::{Timestamp, Tmpfs};
 use runtime_host::{Budget, BudgetCharge, Discard, FileTree, NoInput};
 use runtime_platform::code_memory;
 use runtime_supervisor::{
-    CodeSource,
-    Exit, Launch, LaunchError, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
-    SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Launch, LaunchError, Process, ProcessLimits, ProgramImage, Rights,
+    Supervisor, SupervisorOptions, WasmBytes,
 };
 
 use crate::Storm;
