@@ -162,7 +162,7 @@ impl Loader {
         if tier.is_none() && self.engine.has_cache() && admitted.suits_baseline() {
             match self.compile_by(Tier::Baseline, &admitted, &mut purse) {
                 Ok(program) => return Ok(program),
-                Err(error) => log::info!("not by the baseline compiler: {error}"),
+                Err(error) => log::debug!("not by the baseline compiler: {error}"),
             }
         }
         let tier = tier.unwrap_or(Tier::Optimized);
@@ -285,8 +285,10 @@ fn report(name: &str, program: &Program) {
         Tier::Optimized => "Cranelift",
     };
     let name = name.escape_debug();
-    let kib = program.image_bytes() >> 10;
-    log::info!("compiled {name} by {compiler}: {kib} KiB");
+    log::debug!(
+        "compiled {name} by {compiler}: {} bytes",
+        program.image_bytes()
+    );
 }
 
 fn refused(error: LoadError) -> Exit {

@@ -90,7 +90,7 @@ impl Optimizer {
                 Ok(()) => queue.has_thread = true,
                 Err(why) => {
                     queue.waiting.clear();
-                    log::info!("nothing is optimized: {why}");
+                    log::debug!("nothing is optimized: {why}");
                 }
             }
         }
@@ -118,7 +118,7 @@ impl Optimizer {
             let result = catch_unwind(AssertUnwindSafe(|| loader.optimize(&wanted, &self.budget)));
             match result {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => log::info!("not optimized: {error}"),
+                Ok(Err(error)) => log::debug!("not optimized: {error}"),
                 Err(_panic) => leave(&wanted.name, "the compiler gave up"),
             }
         }
@@ -150,5 +150,5 @@ impl Queue {
 }
 
 fn leave(name: &str, why: &str) {
-    log::info!("{} is not optimized: {why}", name.escape_debug());
+    log::debug!("{} is not optimized: {why}", name.escape_debug());
 }

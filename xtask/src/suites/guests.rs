@@ -78,6 +78,7 @@ pub const WRITTEN: &[Written] = written! {
     "truncated": doing("nop").map(|wasm| wasm[..wasm.len() / 2].to_vec());
     "core-module": text(CORE_MODULE);
     "old-program": old_program(r#"(if (i32.eqz (call $read)) (then (call $exit (i32.const 77)))) (call $print)"#);
+    "new": doing("nop");
     "old-library": old_module(r#"(func (export "_initialize") call $print)"#);
     "old-with-other-imports": old_module(r#"(import "env" "frobnicate" (func)) (func (export "_start"))"#);
     "old-trap": old_program("(call $print) (call $culprit)");

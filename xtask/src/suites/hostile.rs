@@ -77,6 +77,8 @@ enum Keys {
 
 use Keys::{After, Early, Late, Nothing};
 
+/// A program that none of the cases runs.
+const NEW_PROGRAM: &str = "new";
 const INTERRUPT: &str = "\x03";
 
 const fn case(line: &'static str, keys: Keys, says: &'static str) -> Case {
@@ -96,7 +98,7 @@ const CASES: &[Case] = &[
         "was told to end",
     ),
     case("invoke loops run", Nothing, "is a component"),
-    case("old-program", Early("abc\r\x04"), "abc\r\nabc"),
+    case("old-program", Early("abc\r\x04"), "abc\r\n"),
     case("old-program", Late(INTERRUPT), "was told to end"),
     case("old-library", Nothing, "hello"),
     case("old-trap", Nothing, "culprit"),
@@ -366,6 +368,9 @@ impl Session {
         });
         report.test(&format!("{name}-noise-on-the-line"), || self.noise(seed));
         report.test(&format!("{name}-{RUNS}-runs"), || self.many(seed));
+        report.test(&format!("{name}-nothing-is-compiled-twice"), || {
+            self.compile_once()
+        });
         report.test(&format!("{name}-no-memory-ends-the-process"), || {
             self.exhaust()
         });
@@ -408,6 +413,24 @@ impl Session {
         } else {
             Err(unmet(lost.join("\n")))
         }
+    }
+
+    /// A program that is new is compiled twice, by each compiler once, however often it runs; so it is noticed that it is.
+    fn compile_once(&mut self) -> Result<()> {
+        console::command(&mut self.guest, "log supervisor=debug")?;
+        for _ in 0..3 {
+            self.perform(&case(NEW_PROGRAM, Nothing, ""))?;
+            self.settle()?;
+        }
+        let log = console::command(&mut self.guest, "dmesg supervisor=debug")?;
+        console::command(&mut self.guest, "log supervisor=info")?;
+        let of = |compiler| format!("compiled {NEW_PROGRAM} by {compiler}: ");
+        for compiler in ["the baseline compiler", "Cranelift"] {
+            if log.matches(&of(compiler)).count() != 1 {
+                return Err(unmet(format!("{compiler} was not used once:\n{log}")));
+            }
+        }
+        Ok(())
     }
 
     fn many(&mut self, seed: u64) -> Result<()> {
