@@ -163,21 +163,50 @@ mod tests {
 
     #[test]
     fn names_cannot_command_the_terminal() {
-        let row = ProcessRow {
-            id: 7,
-            state: "running".into(),
-            memory_bytes: Some(1),
-            cpu_time: None,
-            age: Some(Duration::ZERO),
-            class: Some("batch -3".into()),
-            name: "evil\x1b[2J\nx".into(),
-        };
-        let text = processes(&[row]);
+        let text = processes(&[row(7, None, "evil\x1b[2J\nx")]);
         assert!(
             text.ends_with("0:00  batch -3        evil?[2J?x\n"),
             "{text}"
         );
         assert_eq!(processes(&[]), "No process runs.\n");
+    }
+
+    fn row(id: u64, parent: Option<u64>, name: &str) -> ProcessRow {
+        ProcessRow {
+            id,
+            parent,
+            state: "running".into(),
+            memory_bytes: Some(1),
+            cpu_time: None,
+            threads: Some(1),
+            handles: Some(0),
+            age: Some(Duration::ZERO),
+            class: Some("batch -3".into()),
+            name: name.into(),
+        }
+    }
+
+    #[test]
+    fn children_stand_behind_their_parents() {
+        let rows = [
+            row(1, None, "shell"),
+            row(2, None, "other"),
+            row(3, Some(1), "child"),
+            row(4, Some(3), "grandchild"),
+            row(5, Some(1), "sibling"),
+            row(6, Some(99), "of one who is gone"),
+        ];
+        let text = processes(&rows);
+        let names: Vec<&str> = text.lines().skip(1).map(|line| &line[91..]).collect();
+        let tree = [
+            "shell",
+            "  child",
+            "    grandchild",
+            "  sibling",
+            "other",
+            "of one who is gone",
+        ];
+        assert_eq!(names, tree, "{text}");
     }
 
     #[test]
@@ -186,6 +215,6 @@ mod tests {
         let text = help(&programs);
         assert!(programs.iter().all(|program| text.contains(program)));
         assert!(BUILT_INS.iter().all(|(_, name, _)| text.contains(name)));
-        assert!(text.lines().skip(15).all(|line| line.len() <= LIST_COLUMNS));
+        assert!(text.lines().skip(17).all(|line| line.len() <= LIST_COLUMNS));
     }
 }

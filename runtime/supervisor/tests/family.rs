@@ -371,7 +371,7 @@ fn limits_hold_for_all_that_a_child_starts() {
         .next()
         .and_then(|line| line.parse().ok())
         .expect(&text);
-    assert!((10..20).contains(&held), "{text}");
+    assert!((10..=20).contains(&held), "{text}");
 }
 
 #[test]

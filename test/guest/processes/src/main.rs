@@ -1,4 +1,4 @@
-//! What programs do that start programs: itself, under the name `family-probe`. The first argument names the case; a case
+//! What programs do that start programs: themselves. The first argument names the case; a case
 //! that finds something wrong panics, which the host sees as a trap.
 
 use std::io::{self, Read, Write};
@@ -52,11 +52,20 @@ fn number(word: &str) -> u64 {
     word.parse().expect("a number")
 }
 
+/// This program: the file at the top, where there is one, or the system's of this name.
+fn program() -> String {
+    let file = format!("/{SELF}.wasm");
+    match std::fs::metadata(&file) {
+        Ok(_) => file,
+        Err(_) => SELF.to_owned(),
+    }
+}
+
 /// This program with these words, and with everything that this process has.
 fn launch(words: &[&str]) -> Launch<'static> {
     let words = [SELF].into_iter().chain(words.iter().copied());
     Launch {
-        program: SELF.to_owned(),
+        program: program(),
         arguments: words.map(str::to_owned).collect(),
         environment: Vec::new(),
         stdin: Input::Inherit,
