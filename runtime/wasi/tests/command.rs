@@ -1,5 +1,6 @@
 //! Programs under the host: what they see, how they end, and what stops them.
 
+mod functions;
 mod support;
 
 use std::sync::Arc;
@@ -252,7 +253,7 @@ fn poll_takes_ten_thousand_from_those_who_may_hold_them() {
             .with(|context| context.stdin(stdin).handle_limit(handles))
     };
     process(10_100).run().expect_success();
-    let refused = process(10_000).run().expect_error();
+    let refused: LimitReached = process(10_000).run().expect_error();
     assert_eq!(refused, LimitReached::Handles { limit: 10_000 });
 }
 
@@ -358,7 +359,7 @@ const ODD_IMPORTS: &str = r#"
   (core instance $mem (instantiate $memory))
   (core func $offset (canon lower (func $zone "utc-offset")))
   (core func $display (canon lower (func $zone "display")
-    (memory $mem "memory") (realloc (func $mem "realloc"))))
+    (memory (core memory $mem "memory")) (realloc (core func $mem "realloc"))))
   (core module $m
     (import "zone" "memory" (memory 1))
     (import "zone" "offset" (func $offset (param i64 i32) (result i32)))

@@ -77,6 +77,9 @@ impl Descriptor {
         let follow = follow(path_flags, exclusive);
         let mut tree = self.node.tree().write();
         let resolved = tree.resolve(self.node.id(), path, follow)?;
+        if open.contains(OpenFlags::CREATE) && ends_in_slash(&resolved) {
+            return Err(ErrorCode::IsDirectory.into());
+        }
         let node = match resolved.node() {
             Ok(_) if exclusive => return Err(ErrorCode::Exist.into()),
             Ok(node) => node,
@@ -183,6 +186,29 @@ impl Descriptor {
         )
     }
 
+    /// As [`Self::find_entry`], for those to whom a slash at the end means a directory of that name, and never what a
+    /// link of that name leads to.
+    pub(super) fn find_name(
+        &self,
+        tree: &Tmpfs,
+        path: &str,
+        unnamed: ErrorCode,
+    ) -> Result<Named, FilesystemError> {
+        let name = match path.trim_end_matches('/') {
+            // It is all slashes, and leads out.
+            "" => path,
+            name => name,
+        };
+        let mut entry = self.find_entry(tree, name, unnamed)?;
+        entry.directory_required = name != path;
+        if let (true, Some(node)) = (entry.directory_required, entry.node)
+            && tree.stat(node)?.kind != Kind::Directory
+        {
+            return Err(ErrorCode::NotDirectory.into());
+        }
+        Ok(entry)
+    }
+
     /// Where a new entry called `path` would go; a slash at its end is for directories only.
     pub(super) fn find_vacant(
         &self,
@@ -209,6 +235,16 @@ fn follow(path_flags: PathFlags, exclusive: bool) -> Follow {
     } else {
         Follow::AllButLast
     }
+}
+
+fn ends_in_slash(resolved: &Resolved) -> bool {
+    matches!(
+        resolved,
+        Resolved::Entry {
+            directory_required: true,
+            ..
+        }
+    )
 }
 
 fn named(resolved: Resolved, unnamed: ErrorCode) -> Result<Named, FilesystemError> {
@@ -256,9 +292,6 @@ fn create_file(
     now: tmpfs::Timestamp,
 ) -> Result<NodeId, FilesystemError> {
     let entry = named(resolved, ErrorCode::IsDirectory)?;
-    if entry.directory_required {
-        return Err(ErrorCode::IsDirectory.into());
-    }
     Ok(tree.create_file(entry.parent, &entry.name, now)?)
 }
 

@@ -326,7 +326,7 @@ impl HostDescriptor for WasiContext {
         let now = self.file_time();
         let base = self.get(&this)?;
         let mut tree = base.node.tree().write();
-        let entry = base.find_entry(&tree, &path, ErrorCode::Invalid)?;
+        let entry = base.find_name(&tree, &path, ErrorCode::Invalid)?;
         base.check_mutable()?;
         Ok(tree.remove_directory(entry.parent, &entry.name, now)?)
     }
@@ -341,8 +341,8 @@ impl HostDescriptor for WasiContext {
         let now = self.file_time();
         let (old_base, new_base) = self.same_tree(&this, &new_descriptor)?;
         let mut tree = old_base.node.tree().write();
-        let old = old_base.find_entry(&tree, &old_path, ErrorCode::Busy)?;
-        let new = new_base.find_entry(&tree, &new_path, ErrorCode::Busy)?;
+        let old = old_base.find_name(&tree, &old_path, ErrorCode::Busy)?;
+        let new = new_base.find_name(&tree, &new_path, ErrorCode::Busy)?;
         old_base.check_mutable()?;
         new_base.check_mutable()?;
         let moved = old.node.ok_or(ErrorCode::NoEntry)?;

@@ -91,7 +91,7 @@ impl SocketsIpNameLookup for Cases {
     fn resolve_addresses() {
         let network = instance_network();
         for name in ["localhost", "127.0.0.1"] {
-            say!(name, told(resolve_addresses(&network, name).map(drop)));
+            say!(name, resolve_addresses(&network, name).is_ok());
         }
     }
 

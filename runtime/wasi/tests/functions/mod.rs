@@ -4,16 +4,14 @@
 //! What Wasmtime 48.0.0 (the PyPI package) prints lies beside the cases. It was made with an empty folder as `/`,
 //! no environment, and the line "standard input" as stdin; so are the processes here.
 
-mod support;
-
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::{env, fs};
 
+use crate::support::{Guest, Outcome, Process, tree};
 use runtime_host::{Cancellation, pipe, write_all_blocking};
 use runtime_wasi::Rights;
-use support::{Guest, Outcome, Process, tree};
 
 fn run(guest: Guest, arguments: &[&str]) -> Outcome {
     let (tree, root) = tree(64 << 20);
