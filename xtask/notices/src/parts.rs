@@ -29,6 +29,8 @@ pub struct Part {
 /// A file of `system/`, as far as it matters here; `xtask/src/system.rs` has the whole of it.
 #[derive(Deserialize)]
 struct System {
+    /// The package at the top of its kernel, where that is not the product's.
+    kernel: Option<String>,
     #[serde(default, rename = "program")]
     programs: Vec<Program>,
 }
@@ -67,6 +69,7 @@ pub fn parts(root: &Path) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
+/// The programs of all images with the product's kernel. Others are made to test and to measure, and are given to nobody.
 fn programs(root: &Path) -> Result<BTreeMap<String, Program>> {
     let folder = root.join("system");
     let entries = fs::read_dir(&folder).map_err(|e| Failure::io("read", &folder, e))?;
@@ -76,7 +79,8 @@ fn programs(root: &Path) -> Result<BTreeMap<String, Program>> {
             let text = fs::read_to_string(&file).map_err(|e| Failure::io("read", &file, e))?;
             let system: System =
                 toml::from_str(&text).map_err(|e| Failure::input(file.display(), e))?;
-            let named = system.programs.into_iter();
+            let is_given = system.kernel.is_none();
+            let named = system.programs.into_iter().filter(|_| is_given);
             programs.extend(named.map(|program| (program.package.clone(), program)));
         }
     }

@@ -79,6 +79,9 @@ pub struct Each {
     pub name: String,
     /// What prints the lines, under the reference.
     pub list: Vec<String>,
+    /// Standard input of all of them.
+    #[serde(default)]
+    stdin: String,
     /// Lines of which there is no case, with the reason.
     #[serde(default)]
     pub excluded: BTreeMap<String, String>,
@@ -95,6 +98,7 @@ impl Each {
         let program = self.list.first().cloned().unwrap_or_default();
         let case = |line: &str| Case {
             excluded: self.excluded.get(line).cloned(),
+            stdin: self.stdin.clone(),
             ..Case::of(
                 format!("{}-{line}", self.name),
                 vec![program.clone(), line.to_owned()],

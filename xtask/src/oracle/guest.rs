@@ -274,3 +274,59 @@ fn wrong(what: &str) -> Failure {
         "the guest did not tell what came of its cases: {what}"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(len_bytes: u64) -> Message<'static> {
+        Message::TreeEntry(TreeEntry {
+            path: "/d/f",
+            modified_ns: 5,
+            kind: TreeKind::File {
+                len_bytes,
+                executable: false,
+            },
+        })
+    }
+
+    #[test]
+    fn a_conversation_becomes_an_outcome() {
+        let mut told = Told::default();
+        let said = [
+            Message::Hello { version: VERSION },
+            Message::Stdout(b"a"),
+            Message::Stderr(b"b"),
+            Message::Stdout(b"c"),
+            Message::Text("p trapped"),
+            file(2),
+            Message::TreeData(b"xy"),
+            Message::TreeEnd { entries: 1 },
+            Message::Exit { code: 134 },
+        ];
+        for message in said {
+            told.take(Ok(message)).unwrap();
+        }
+        let outcome = &told.outcomes[0];
+        assert_eq!(outcome.stdout, b"ac");
+        assert_eq!(outcome.stderr, b"b");
+        assert_eq!((outcome.code, outcome.message.as_str()), (134, "p trapped"));
+        assert_eq!(outcome.tree["d/f"].kind, Kind::File(b"xy".to_vec()));
+        assert_eq!(told.current, Outcome::default());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let refused = |messages: &[Message<'_>]| {
+            let mut told = Told::default();
+            messages
+                .iter()
+                .any(|message| told.take(Ok(*message)).is_err())
+        };
+        assert!(refused(&[Message::TreeData(b"x")]));
+        assert!(refused(&[file(0), Message::TreeEnd { entries: 2 }]));
+        assert!(refused(&[Message::Hello { version: !VERSION }]));
+        assert!(refused(&[Message::StdinEnd]));
+        assert!(!refused(&[file(1), Message::TreeData(b"x")]));
+    }
+}
