@@ -135,7 +135,7 @@ impl<S: System> Prompt<S> {
                         return parting;
                     }
                 }
-                Some(Event::Interrupt) => {}
+                Some(Event::Interrupt | Event::Complete) => {}
                 Some(Event::EndOfInput) => {
                     self.output.say("'poweroff' switches the machine off.\n")
                 }
