@@ -1,5 +1,6 @@
 # The shell's language, feature by feature. What this writes is compared with what bash writes.
 cd "$WORK"
+shopt -s extglob expand_aliases
 echo '== quoting'
 echo a   b 'c   d' "e   f" g\ \ h $'i\tj'
 x='two  words'; echo $x "$x" '$x' "\$x" "${x}s"
@@ -52,7 +53,7 @@ case x in x) echo one;& y) echo two;; z) echo no;; esac
 case "$(echo q)" in [p-r]) echo range;;& q) echo again;; esac
 true && echo and || echo or; false && echo and || echo or; ! false; echo $?
 { echo group; echo of; } | tr a-z A-Z
-( x=inner; cd g; echo "$x"; pwd | sed 's|.*/||' 2>/dev/null || true ) | head -1; echo "$x"
+( x=inner; cd g; echo "$x ${PWD##*/}" ); echo "$x ${PWD##*/}" | wc -w | tr -d ' '
 echo '== functions'
 f() { local x=local; echo "f $x $1 $#"; g=global; return 3; }
 f a b; echo "$? $x $g"
@@ -114,7 +115,8 @@ echo 'x y z' | (read a b; echo "$b"); IFS=, read a b c <<< '1,2,3'; echo $a$b$c
 eval 'echo eval "$x"'; printf 'sourced=yes\nreturn 6\necho no\n' > s.sh; . ./s.sh; echo "$? $sourced"
 while getopts ab:c o -a -b val -c rest; do echo "$o $OPTARG"; done; echo $OPTIND
 command -v cd echo; type -t if f cat cd; cd g; cd - > /dev/null; cd ./g/../g/sub; echo "${PWD##*/}"; cd ../..
-printf '#!/bin/sh\necho script "$0" "$1"\n' > script.sh; sh script.sh arg | sed 's|.*/||' 2>/dev/null || true
+printf '#!/bin/sh\necho script "$0" "$1"\n' > script.sh; sh script.sh arg; ./script.sh direct 2>/dev/null | wc -w | tr -d ' '
 mapfile -t lines < out; echo ${#lines[@]}; set -- $(echo a b c); echo $#
-diff <(echo same) <(echo same) > /dev/null 2>&1 || cat <(echo process substitution)
-alias hey='echo aliased'; unalias hey; echo "$-" | tr -dc e; : ignored; true; echo end
+cat <(echo process) <(echo substitution)
+alias hey='echo aliased'
+hey you; unalias hey; echo "$-" | tr -dc e; : ignored; true; echo end

@@ -53,6 +53,7 @@ impl Programs {
             processes_max: PROCESSES_MAX,
             interfaces: Vec::new(),
             cpu_clock: None,
+            programs: None,
         };
         let supervisor = Supervisor::new(engine, options).map_err(|error| format!("{error:#}"))?;
         let charge = Arc::new(BudgetCharge(budget.clone()));
@@ -89,8 +90,8 @@ impl Programs {
             stdout: Arc::clone(&stdout),
             stderr: stdout,
             terminal: None,
-            root: self.root.clone(),
-            root_rights: Rights::ReadWrite,
+            files: runtime_supervisor::Files::whole(self.root.clone(), Rights::ReadWrite),
+            may_spawn: false,
             limits: ProcessLimits::with_memory(self.budget.limit_bytes()),
             jit: false,
         };

@@ -13,6 +13,7 @@ use crate::{BELL, LINE_LEN_BYTES_MAX};
 const INTERRUPT: u8 = 0x03;
 const END_OF_INPUT: u8 = 0x04;
 const BACKSPACE: u8 = 0x08;
+const SUSPEND: u8 = 0x1A;
 const KILL_LINE: u8 = 0x15;
 const ERASE_WORD: u8 = 0x17;
 const DELETE: u8 = 0x7F;
@@ -24,6 +25,8 @@ pub enum CookedEvent {
     Bytes(Vec<u8>),
     /// Ctrl-C. What was typed of the line is dropped.
     Interrupt,
+    /// Ctrl-Z. What was typed of the line is dropped.
+    Suspend,
     /// Ctrl-D at the start of a line.
     EndOfInput,
 }
@@ -40,6 +43,11 @@ impl CookedInput {
         Self::default()
     }
 
+    /// What was typed of a line, for whoever takes keys as they come from now on.
+    pub fn take_line(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.line)
+    }
+
     /// Takes one byte from the terminal and appends what the terminal is to be sent for it to `echo`.
     pub fn feed(&mut self, byte: u8, echo: &mut Vec<u8>) -> Option<CookedEvent> {
         match byte {
@@ -52,6 +60,11 @@ impl CookedInput {
                 echo.extend_from_slice(b"^C\r\n");
                 self.line.clear();
                 Some(CookedEvent::Interrupt)
+            }
+            SUSPEND => {
+                echo.extend_from_slice(b"^Z\r\n");
+                self.line.clear();
+                Some(CookedEvent::Suspend)
             }
             END_OF_INPUT if self.line.is_empty() => Some(CookedEvent::EndOfInput),
             END_OF_INPUT => Some(CookedEvent::Bytes(core::mem::take(&mut self.line))),

@@ -3,7 +3,8 @@
 //! A path is relative to a base directory. `..` goes up, but not above the base; an absolute path, or a
 //! symbolic link whose target is absolute, would leave it and fails with [`Error::Escapes`]. The walk
 //! takes place under one borrow of the tree, so nothing moves meanwhile: counting how deep below the
-//! base it stands is enough. At most [`SYMLINKS_MAX`] links are followed.
+//! base it stands is enough. Who was granted more than the base may be let climb above it, up to a ceiling and no
+//! further; where the base lies is looked up then, since it may have been moved. At most [`SYMLINKS_MAX`] links are followed.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -55,11 +56,25 @@ impl Tmpfs {
     /// Follows `path` from the directory `base`. A last name that does not exist is no error here;
     /// everything before it must exist.
     pub fn resolve(&self, base: NodeId, path: &str, follow: Follow) -> Result<Resolved, Error> {
+        self.resolve_below(None, base, path, follow)
+    }
+
+    /// [`resolve`](Self::resolve), with `..` going up from the base as far as to the directory `ceiling`. A base that
+    /// was moved out from below its ceiling cannot be climbed from at all.
+    pub fn resolve_below(
+        &self,
+        ceiling: Option<NodeId>,
+        base: NodeId,
+        path: &str,
+        follow: Follow,
+    ) -> Result<Resolved, Error> {
         check_path(path)?;
         let mut walk = Walk {
             tree: self,
             directory: base,
             depth: 0,
+            ceiling,
+            is_below_ceiling: false,
             links_followed: 0,
             pending: Vec::from([path]),
             follow,
@@ -91,6 +106,10 @@ struct Walk<'a> {
     directory: NodeId,
     /// How many directories below the base `directory` lies.
     depth: u32,
+    /// How far `..` may lead above the base.
+    ceiling: Option<NodeId>,
+    /// The ceiling was found among the directories above `directory`, or is that.
+    is_below_ceiling: bool,
     links_followed: u32,
     /// What is still to be walked, the nearest text last. Never more than one text per followed link.
     pending: Vec<&'a str>,
@@ -127,8 +146,29 @@ impl<'a> Walk<'a> {
     }
 
     fn ascend(&mut self) -> Result<(), Error> {
-        self.depth = self.depth.checked_sub(1).ok_or(Error::Escapes)?;
+        match self.depth.checked_sub(1) {
+            Some(depth) => self.depth = depth,
+            None => self.check_ceiling()?,
+        }
         self.directory = self.tree.directory(self.directory)?.parent;
+        Ok(())
+    }
+
+    /// The directory is the base, or one above it: may the walk leave it upwards?
+    fn check_ceiling(&mut self) -> Result<(), Error> {
+        let ceiling = self.ceiling.ok_or(Error::Escapes)?;
+        let mut above = self.directory;
+        while !self.is_below_ceiling && above != ceiling {
+            let parent = self.tree.directory(above)?.parent;
+            if parent == above {
+                return Err(Error::Escapes);
+            }
+            above = parent;
+        }
+        self.is_below_ceiling = true;
+        if self.directory == ceiling {
+            return Err(Error::Escapes);
+        }
         Ok(())
     }
 

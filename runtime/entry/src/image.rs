@@ -14,7 +14,7 @@ use lib_bundle::{Bundle, Entry, EntryKind};
 use lib_tmpfs::{Backing, BackingError, NodeId, Timestamp, Tmpfs};
 use runtime_engine::ClaimedImage;
 use runtime_host::{Budget, BudgetCharge, FileTree};
-use runtime_supervisor::{ProgramImage, WasmBytes};
+use runtime_supervisor::{ProgramFinder, ProgramImage, WasmBytes};
 
 /// Links that lead from one name of a program to another, at most.
 const LINKS_MAX: usize = 8;
@@ -48,23 +48,6 @@ impl Programs {
             bundle,
             claims: Mutex::default(),
         }
-    }
-
-    /// The names that can be run, in order.
-    pub fn names(&self) -> Vec<String> {
-        let children = self.bundle.children("/bin");
-        let names = children.filter_map(|entry| entry.name().strip_suffix(".wasm"));
-        names.map(str::to_owned).collect()
-    }
-
-    /// The program of this name; `None` if there is none.
-    pub fn find(&self, name: &str) -> Option<Result<ProgramImage, String>> {
-        let wasm = self.file(&format!("/bin/{name}.wasm"));
-        let precompiled = self.file(&format!("/bin/{name}.cwasm"));
-        if wasm.is_none() && precompiled.is_none() {
-            return None;
-        }
-        Some(self.image(name, wasm, precompiled))
     }
 
     fn image(
@@ -104,6 +87,23 @@ impl Programs {
             }
         }
         None
+    }
+}
+
+impl ProgramFinder for Programs {
+    fn names(&self) -> Vec<String> {
+        let children = self.bundle.children("/bin");
+        let names = children.filter_map(|entry| entry.name().strip_suffix(".wasm"));
+        names.map(str::to_owned).collect()
+    }
+
+    fn find(&self, name: &str) -> Option<Result<ProgramImage, String>> {
+        let wasm = self.file(&format!("/bin/{name}.wasm"));
+        let precompiled = self.file(&format!("/bin/{name}.cwasm"));
+        if wasm.is_none() && precompiled.is_none() {
+            return None;
+        }
+        Some(self.image(name, wasm, precompiled))
     }
 }
 

@@ -17,7 +17,7 @@ use lib_tmpfs::{Kind, NodeId};
 use runtime_host::{
     ByteSink, ByteSource, FileTree, Notifier, PipeReader, PipeWriter, Read, StreamFailure, pipe,
 };
-use runtime_supervisor::{Exit, Launch, Process, ProgramImage, Rights, WasmBytes};
+use runtime_supervisor::{Exit, Files, Launch, Process, ProgramImage, Rights, WasmBytes};
 
 use crate::image;
 use crate::system::{RunningSystem, tree_budget};
@@ -81,9 +81,9 @@ fn run_program(
             stdout: Arc::new(link.output(Stream::Stdout)),
             stderr: Arc::new(link.output(Stream::Stderr)),
             terminal: None,
-            root: tree.clone(),
-            root_rights: Rights::ReadWrite,
+            files: Files::whole(tree.clone(), Rights::ReadWrite),
             limits: system.limits(),
+            may_spawn: true,
             jit: false,
         })
         .map_err(|error| format!("{name}: {error}"))?;

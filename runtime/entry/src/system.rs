@@ -11,12 +11,12 @@ use kernel_core::thread::{self, Class, Share, ThreadRow};
 use kernel_machine::memory::PAGE_BYTES;
 use kernel_machine::memory::frame::{FrameOwner, OWNERS};
 use runtime_engine::{Engine, EngineOptions};
-use runtime_host::{Budget, ByteSource, FileTree, Notifier, StandardStream, Terminal};
+use runtime_host::{AttachedTerminal, Budget, ByteSource, FileTree, Notifier, TerminalDevice};
 use runtime_platform::code_memory;
 use runtime_prompt::{Job, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
 use runtime_supervisor::{
-    CpuClock, Launch, Phase, Process, ProcessLimits, ProcessStatus, Rights, Supervisor,
-    SupervisorOptions,
+    CpuClock, Files, Launch, Phase, Process, ProcessLimits, ProcessStatus, ProgramFinder, Rights,
+    Supervisor, SupervisorOptions,
 };
 
 use crate::crash::{self, CrashCommand, Request, Saying};
@@ -36,7 +36,7 @@ const KERNEL_SHARE_BYTES: u64 = 8 << 20;
 pub struct RunningSystem {
     supervisor: Supervisor,
     budget: Budget,
-    programs: Option<Programs>,
+    programs: Option<Arc<Programs>>,
     root: FileTree,
     crash: Option<CrashCommand>,
 }
@@ -61,11 +61,15 @@ impl RunningSystem {
             compile_thread_start: Some(|| thread::set_class(Class::Batch)),
         })
         .map_err(|error| error.to_string())?;
+        let programs = bundle.map(|bundle| Arc::new(Programs::new(bundle)));
         let options = SupervisorOptions {
             budget: budget.clone(),
             processes_max,
             interfaces: Vec::new(),
             cpu_clock: Some(own_cpu_clock),
+            programs: programs
+                .clone()
+                .map(|programs| programs as Arc<dyn ProgramFinder>),
         };
         let supervisor =
             Supervisor::new(engine, options).map_err(|error| format!("supervisor: {error}"))?;
@@ -73,7 +77,7 @@ impl RunningSystem {
         Ok(Self {
             supervisor,
             budget,
-            programs: bundle.map(Programs::new),
+            programs,
             root,
             crash: CrashCommand::for_image(info),
         })
@@ -111,12 +115,17 @@ pub fn tree_budget(all: &Budget) -> Budget {
 pub struct PromptSystem {
     system: RunningSystem,
     output: TerminalOutput,
+    terminal: TerminalDevice,
 }
 
 impl PromptSystem {
-    /// Programs write to `output`.
-    pub fn new(system: RunningSystem, output: TerminalOutput) -> Self {
-        Self { system, output }
+    /// Programs write to `output`, and ask `terminal` for how keys reach them.
+    pub fn new(system: RunningSystem, output: TerminalOutput, terminal: TerminalDevice) -> Self {
+        Self {
+            system,
+            output,
+            terminal,
+        }
     }
 
     fn foreground(
@@ -148,10 +157,15 @@ impl PromptSystem {
             stdin,
             stdout: Arc::new(self.output.clone()),
             stderr: Arc::new(self.output.clone()),
-            terminal: Some(Arc::new(EveryStream)),
-            root: self.system.root.clone(),
-            root_rights: Rights::ReadWrite,
+            terminal: Some(Arc::new(AttachedTerminal {
+                device: self.terminal.clone(),
+                stdin: true,
+                stdout: true,
+                stderr: true,
+            })),
+            files: Files::whole(self.system.root.clone(), Rights::ReadWrite),
             limits: self.system.limits(),
+            may_spawn: true,
             jit: false,
         };
         let started = self.system.supervisor.spawn(launch);
@@ -171,19 +185,10 @@ fn environment() -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// The terminal behind all three streams.
-struct EveryStream;
-
-impl Terminal for EveryStream {
-    fn is_attached(&self, _stream: StandardStream) -> bool {
-        true
-    }
-}
-
 impl System for PromptSystem {
     fn programs(&self) -> Vec<String> {
         let programs = self.system.programs.as_ref();
-        let mut names = programs.map_or(Vec::new(), Programs::names);
+        let mut names = programs.map_or(Vec::new(), |programs| programs.names());
         names.extend(self.system.crash.as_ref().map(|_| crash::NAME.to_owned()));
         names
     }

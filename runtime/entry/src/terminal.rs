@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kernel_core::console::Line;
 use kernel_core::thread::{self, Class};
 use kernel_core::{fault, log as kernel_log, power};
+use runtime_host::{TerminalDevice, TerminalSize};
 use runtime_prompt::{Parting, Prompt, TerminalOutput};
 
 use crate::lines::{self, LineOutput};
@@ -19,8 +20,9 @@ pub fn serve(system: RunningSystem) -> ! {
     let output = TerminalOutput::new(Arc::new(LineOutput(Line::Terminal)));
     // From here on the terminal is the person's; the rest of the log is read by `dmesg`.
     kernel_log::quiet_terminal();
-    let prompt_system = PromptSystem::new(system, output.clone());
-    let mut prompt = Prompt::new(prompt_system, Arc::new(input), output, budget);
+    let terminal = TerminalDevice::new(TerminalSize::USUAL);
+    let prompt_system = PromptSystem::new(system, output.clone(), terminal.clone());
+    let mut prompt = Prompt::new(prompt_system, Arc::new(input), output, budget, terminal);
     match prompt.run() {
         Parting::PowerOff => power::power_off(),
         Parting::Reboot => power::reboot(),

@@ -162,6 +162,11 @@ impl Reservation {
         Ok(())
     }
 
+    /// From which budget.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// What is reserved.
     pub fn bytes(&self) -> u64 {
         self.bytes

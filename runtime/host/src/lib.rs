@@ -19,7 +19,9 @@ mod cancellation;
 mod clock;
 mod ending;
 mod entropy;
+mod file_stream;
 mod file_tree;
+mod meter;
 mod notify;
 pub mod observe;
 mod pipe;
@@ -32,13 +34,18 @@ pub use cancellation::{Cancellation, Cancelled};
 pub use clock::{Clock, SystemClock};
 pub use ending::ProcessExit;
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
+pub use file_stream::{FilePlace, FileSink, FileSource};
 pub use file_tree::{BudgetCharge, FileTree, PinnedNode};
-pub use notify::{Notifier, Subscribers};
+pub use meter::{MeteredSink, OnExcess, OutputExceeded};
+pub use notify::{Awaited, Notifier, Subscribers};
 pub use pipe::{PIPE_DEFAULT_BYTES, PipeError, PipeReader, PipeWriter, pipe};
 pub use stream::{
     ByteSink, ByteSource, Discard, NoInput, Read, StreamFailure, read_blocking, write_all_blocking,
 };
-pub use terminal::{StandardStream, Terminal};
+pub use terminal::{
+    AttachedTerminal, Controlled, KeyMeaning, KeyMode, StandardStream, Terminal, TerminalDevice,
+    TerminalSize,
+};
 pub use wait::wait_until;
 
 /// The tree of files itself, for those who fill one.

@@ -98,3 +98,11 @@ impl Subscribers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Something that happens once, for those who wait for it among other things.
+pub trait Awaited: Send + Sync {
+    /// Whether it has happened.
+    fn is_ready(&self) -> bool;
+    /// Has `notifier` notified when it may have happened.
+    fn subscribe(&self, notifier: &Notifier);
+}

@@ -1,4 +1,14 @@
-//! Which of a process's standard streams lead to a person.
+//! The terminal behind a process's standard streams: which of them lead to it, how large it is, how it treats keys, and
+//! who is in its foreground.
+//!
+//! Law: what a process has asked of a terminal is its claim, and goes with the process ([`TerminalDevice::release`]); the
+//! latest claim holds, and when it goes the one before it holds again. There are at most as many claims as processes.
+//! The device's lock is taken alone: members are told to end or to stand still after it was let go.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{Awaited, Notifier, Subscribers};
 
 /// One of the three streams that every process starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,4 +25,358 @@ pub enum StandardStream {
 pub trait Terminal: Send + Sync {
     /// Whether `stream` leads to this terminal, rather than to a file or a pipe.
     fn is_attached(&self, stream: StandardStream) -> bool;
+
+    /// What can be asked of the terminal itself, where that is anything.
+    fn device(&self) -> Option<TerminalDevice> {
+        None
+    }
+}
+
+/// A terminal as one process has it.
+pub struct AttachedTerminal {
+    /// The terminal itself.
+    pub device: TerminalDevice,
+    /// Whether standard input comes from it.
+    pub stdin: bool,
+    /// Whether standard output goes to it.
+    pub stdout: bool,
+    /// Whether standard error goes to it.
+    pub stderr: bool,
+}
+
+impl Terminal for AttachedTerminal {
+    fn is_attached(&self, stream: StandardStream) -> bool {
+        match stream {
+            StandardStream::Stdin => self.stdin,
+            StandardStream::Stdout => self.stdout,
+            StandardStream::Stderr => self.stderr,
+        }
+    }
+
+    fn device(&self) -> Option<TerminalDevice> {
+        Some(self.device.clone())
+    }
+}
+
+/// How large a terminal is, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Characters in a line.
+    pub columns: u16,
+    /// Lines.
+    pub rows: u16,
+}
+
+impl TerminalSize {
+    /// What a terminal has of which nothing is known.
+    pub const USUAL: TerminalSize = TerminalSize {
+        columns: 80,
+        rows: 24,
+    };
+}
+
+/// How a terminal treats keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyMode {
+    /// Lines are edited by the terminal and arrive whole.
+    Cooked,
+    /// Every key arrives as it was typed.
+    Raw,
+}
+
+/// A process that a terminal's keys end and suspend.
+pub trait Controlled: Send + Sync {
+    /// Tells it to end, with all that it started.
+    fn kill(&self);
+    /// Tells it to stand still, or to go on, with all that it started.
+    fn suspend(&self, is_suspended: bool);
+}
+
+/// What a key that could end or suspend somebody means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyMeaning {
+    /// It was obeyed by the foreground.
+    Obeyed,
+    /// It is input.
+    Input,
+    /// Nobody has said who is in the foreground.
+    Unclaimed,
+}
+
+/// A terminal. Cloning gives another handle to the same one.
+#[derive(Clone)]
+pub struct TerminalDevice(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Subscribers,
+}
+
+struct State {
+    size: TerminalSize,
+    /// Counts changes of the size.
+    size_version: u64,
+    /// The latest last.
+    claims: Vec<Claim>,
+}
+
+struct Claim {
+    owner: u64,
+    mode: Option<KeyMode>,
+    foreground: Option<Foreground>,
+}
+
+#[derive(Clone)]
+struct Foreground {
+    members: Vec<Arc<dyn Controlled>>,
+    was_suspended: Arc<AtomicBool>,
+}
+
+impl TerminalDevice {
+    /// A terminal without claims.
+    pub fn new(size: TerminalSize) -> Self {
+        Self(Arc::new(Shared {
+            state: Mutex::new(State {
+                size,
+                size_version: 0,
+                claims: Vec::new(),
+            }),
+            changed: Subscribers::new(),
+        }))
+    }
+
+    /// How large it is.
+    pub fn size(&self) -> TerminalSize {
+        self.0.lock().size
+    }
+
+    /// Says how large it is.
+    pub fn set_size(&self, size: TerminalSize) {
+        let mut state = self.0.lock();
+        if state.size != size {
+            state.size = size;
+            state.size_version += 1;
+        }
+        drop(state);
+        self.0.changed.notify_all();
+    }
+
+    /// Ready once the size has changed after this call.
+    pub fn size_change(&self) -> Arc<dyn Awaited> {
+        Arc::new(SizeChange {
+            terminal: self.clone(),
+            known_version: self.0.lock().size_version,
+        })
+    }
+
+    /// How it treats keys now.
+    pub fn mode(&self) -> KeyMode {
+        let state = self.0.lock();
+        let mut modes = state.claims.iter().rev().filter_map(|claim| claim.mode);
+        modes.next().unwrap_or(KeyMode::Cooked)
+    }
+
+    /// Has it treat keys as the process `owner` wants.
+    pub fn set_mode(&self, owner: u64, mode: KeyMode) {
+        let mut state = self.0.lock();
+        state.renew(owner).mode = Some(mode);
+        drop(state);
+        self.0.changed.notify_all();
+    }
+
+    /// Has Ctrl-C end, and Ctrl-Z suspend, `members`, as the process `owner` wants; with nobody in it both are input.
+    pub fn set_foreground(&self, owner: u64, members: Vec<Arc<dyn Controlled>>) {
+        let foreground = Foreground {
+            members,
+            was_suspended: Arc::default(),
+        };
+        let before = self.0.lock().renew(owner).foreground.replace(foreground);
+        // Members are let go without the lock: the last handle on a process may be among them.
+        drop(before);
+    }
+
+    /// Ready once Ctrl-Z has suspended the foreground that the process `owner` has set; never where it has set none.
+    pub fn suspension(&self, owner: u64) -> Arc<dyn Awaited> {
+        let state = self.0.lock();
+        let claim = state.claims.iter().find(|claim| claim.owner == owner);
+        let foreground = claim.and_then(|claim| claim.foreground.as_ref());
+        Arc::new(Suspension {
+            terminal: self.clone(),
+            was_suspended: foreground
+                .map_or_else(Arc::default, |set| Arc::clone(&set.was_suspended)),
+        })
+    }
+
+    /// Takes back everything that the process `owner` has asked for.
+    pub fn release(&self, owner: u64) {
+        let mut state = self.0.lock();
+        let claims = std::mem::take(&mut state.claims);
+        let (gone, kept) = claims.into_iter().partition(|claim| claim.owner == owner);
+        state.claims = kept;
+        drop(state);
+        let _let_go_without_the_lock: Vec<Claim> = gone;
+        self.0.changed.notify_all();
+    }
+
+    /// Ctrl-C.
+    pub fn interrupt(&self) -> KeyMeaning {
+        self.tell(|foreground| foreground.members.iter().for_each(|member| member.kill()))
+    }
+
+    /// Ctrl-Z.
+    pub fn suspend(&self) -> KeyMeaning {
+        let meaning = self.tell(|foreground| {
+            let members = foreground.members.iter();
+            members.for_each(|member| member.suspend(true));
+            foreground.was_suspended.store(true, Ordering::Release);
+        });
+        self.0.changed.notify_all();
+        meaning
+    }
+
+    fn tell(&self, order: impl FnOnce(&Foreground)) -> KeyMeaning {
+        match self.foreground() {
+            None => KeyMeaning::Unclaimed,
+            Some(foreground) if foreground.members.is_empty() => KeyMeaning::Input,
+            Some(foreground) => {
+                order(&foreground);
+                KeyMeaning::Obeyed
+            }
+        }
+    }
+
+    fn foreground(&self) -> Option<Foreground> {
+        let state = self.0.lock();
+        let mut foregrounds = state
+            .claims
+            .iter()
+            .rev()
+            .filter_map(|c| c.foreground.as_ref());
+        foregrounds.next().cloned()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The claim of `owner`, as the latest.
+    fn renew(&mut self, owner: u64) -> &mut Claim {
+        let found = self.claims.iter().position(|claim| claim.owner == owner);
+        let claim = match found {
+            Some(index) => self.claims.remove(index),
+            None => Claim {
+                owner,
+                mode: None,
+                foreground: None,
+            },
+        };
+        self.claims.push_mut(claim)
+    }
+}
+
+struct SizeChange {
+    terminal: TerminalDevice,
+    known_version: u64,
+}
+
+impl Awaited for SizeChange {
+    fn is_ready(&self) -> bool {
+        self.terminal.0.lock().size_version != self.known_version
+    }
+
+    fn subscribe(&self, notifier: &Notifier) {
+        self.terminal.0.changed.add(notifier);
+    }
+}
+
+struct Suspension {
+    terminal: TerminalDevice,
+    was_suspended: Arc<AtomicBool>,
+}
+
+impl Awaited for Suspension {
+    fn is_ready(&self) -> bool {
+        self.was_suspended.load(Ordering::Acquire)
+    }
+
+    fn subscribe(&self, notifier: &Notifier) {
+        self.terminal.0.changed.add(notifier);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Member {
+        is_killed: AtomicBool,
+        is_suspended: AtomicBool,
+    }
+
+    impl Controlled for Member {
+        fn kill(&self) {
+            self.is_killed.store(true, Ordering::Relaxed);
+        }
+
+        fn suspend(&self, is_suspended: bool) {
+            self.is_suspended.store(is_suspended, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_latest_claim_holds_and_goes_with_its_owner() {
+        let terminal = TerminalDevice::new(TerminalSize::USUAL);
+        assert_eq!(terminal.mode(), KeyMode::Cooked);
+        terminal.set_mode(1, KeyMode::Raw);
+        terminal.set_mode(2, KeyMode::Cooked);
+        assert_eq!(terminal.mode(), KeyMode::Cooked);
+        terminal.release(2);
+        assert_eq!(terminal.mode(), KeyMode::Raw);
+        terminal.set_mode(2, KeyMode::Cooked);
+        terminal.set_mode(1, KeyMode::Raw);
+        assert_eq!(terminal.mode(), KeyMode::Raw);
+        terminal.release(1);
+        terminal.release(2);
+        assert_eq!(terminal.mode(), KeyMode::Cooked);
+    }
+
+    #[test]
+    fn keys_reach_the_foreground_that_was_set_last() {
+        let terminal = TerminalDevice::new(TerminalSize::USUAL);
+        assert_eq!(terminal.interrupt(), KeyMeaning::Unclaimed);
+        terminal.set_foreground(1, Vec::new());
+        assert_eq!(terminal.interrupt(), KeyMeaning::Input);
+        let member = Arc::new(Member::default());
+        terminal.set_foreground(1, vec![Arc::clone(&member) as Arc<dyn Controlled>]);
+        let suspension = terminal.suspension(1);
+        assert!(!suspension.is_ready());
+        assert_eq!(terminal.suspend(), KeyMeaning::Obeyed);
+        assert!(suspension.is_ready() && member.is_suspended.load(Ordering::Relaxed));
+        assert_eq!(terminal.interrupt(), KeyMeaning::Obeyed);
+        assert!(member.is_killed.load(Ordering::Relaxed));
+        terminal.release(1);
+        assert_eq!(Arc::strong_count(&member), 1);
+        assert_eq!(terminal.interrupt(), KeyMeaning::Unclaimed);
+    }
+
+    #[test]
+    fn a_change_of_size_is_told_once_it_came() {
+        let terminal = TerminalDevice::new(TerminalSize::USUAL);
+        let change = terminal.size_change();
+        terminal.set_size(TerminalSize::USUAL);
+        assert!(!change.is_ready());
+        let wider = TerminalSize {
+            columns: 132,
+            rows: 50,
+        };
+        terminal.set_size(wider);
+        assert!(change.is_ready());
+        assert_eq!(terminal.size(), wider);
+        assert!(!terminal.size_change().is_ready());
+    }
 }

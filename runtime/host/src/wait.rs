@@ -6,7 +6,7 @@ use crate::{Cancellation, Cancelled, Clock, Notifier};
 
 /// Tries until `attempt` gives an answer, sleeping in between until something that `subscribe` named
 /// happens. Ends with `Ok(None)` at `deadline_ns` of `clock`, and with an error as soon as the process is
-/// cancelled. The first attempt comes before any subscription, so what is ready costs no lock of others.
+/// cancelled. A process that is to stand still tries nothing until it may go on. The first attempt comes before any subscription, so what is ready costs no lock of others.
 pub fn wait_until<R>(
     cancellation: &Cancellation,
     clock: &dyn Clock,
@@ -14,7 +14,7 @@ pub fn wait_until<R>(
     subscribe: impl FnOnce(&Notifier),
     mut attempt: impl FnMut() -> Option<R>,
 ) -> Result<Option<R>, Cancelled> {
-    cancellation.check()?;
+    cancellation.obey()?;
     if let Some(answer) = attempt() {
         return Ok(Some(answer));
     }
@@ -22,7 +22,7 @@ pub fn wait_until<R>(
     cancellation.subscribe(&notifier);
     subscribe(&notifier);
     loop {
-        cancellation.check()?;
+        cancellation.obey()?;
         if let Some(answer) = attempt() {
             return Ok(Some(answer));
         }

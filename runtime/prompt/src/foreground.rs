@@ -1,10 +1,12 @@
-//! A program in the foreground: the terminal's input goes to it line by line until it ends.
+//! A program in the foreground: the terminal's input goes to it until it ends, line by line, or key by key where it, or a
+//! program that it has started, wants that.
 //!
-//! What was typed for it and not read goes when it goes.
+//! Ctrl-C ends it, unless it has said whom else Ctrl-C is for. Three times Ctrl-\\ ends it in any case: a program that takes
+//! every key cannot keep the terminal for itself. What was typed for it and not read goes when it goes.
 
 use runtime_host::{
-    Budget, ByteSink, Cancellation, PipeError, PipeReader, PipeWriter, SystemClock, pipe,
-    wait_until,
+    Budget, ByteSink, Cancellation, KeyMeaning, KeyMode, PipeError, PipeReader, PipeWriter,
+    SystemClock, TerminalDevice, pipe, wait_until,
 };
 
 use lib_line_editor::{CookedEvent, CookedInput};
@@ -19,6 +21,11 @@ const PIPE_BYTES: usize = 8 * 1024;
 const TYPED_AHEAD_BYTES_MAX: usize = 64 * 1024;
 
 const BELL: &[u8] = b"\x07";
+const INTERRUPT: u8 = 0x03;
+const SUSPEND: u8 = 0x1A;
+/// Ctrl-\, and how often it is pressed in a row by somebody who means it.
+const BREAK: u8 = 0x1C;
+const BREAKS: u32 = 3;
 
 /// The way from the keys to the program's standard input.
 pub(crate) struct Stdin {
@@ -29,6 +36,9 @@ pub(crate) struct Stdin {
     pipe: Option<PipeWriter>,
     /// Ctrl-D was pressed; the pipe closes when it has taken everything.
     is_ending: bool,
+    terminal: TerminalDevice,
+    /// How often Ctrl-\ was pressed last.
+    breaks: u32,
 }
 
 /// What the prompt wakes up for.
@@ -40,13 +50,18 @@ enum Occasion {
 
 impl Stdin {
     /// An input with nothing typed, and the end that the program reads.
-    pub(crate) fn new(budget: &Budget) -> Result<(Self, PipeReader), PipeError> {
+    pub(crate) fn new(
+        budget: &Budget,
+        terminal: &TerminalDevice,
+    ) -> Result<(Self, PipeReader), PipeError> {
         let (reader, writer) = pipe(PIPE_BYTES, budget)?;
         let stdin = Self {
             discipline: CookedInput::new(),
             typed_ahead: Vec::new(),
             pipe: Some(writer),
             is_ending: false,
+            terminal: terminal.clone(),
+            breaks: 0,
         };
         Ok((stdin, reader))
     }
@@ -81,16 +96,43 @@ impl Stdin {
     /// Takes one key. Ctrl-C ends the job before anything is shown: a job that floods a slow terminal is
     /// the reason why nothing can be shown.
     fn key(&mut self, byte: u8, job: &dyn Job, output: &TerminalOutput) {
+        self.breaks = if byte == BREAK { self.breaks + 1 } else { 0 };
+        if self.breaks == BREAKS {
+            return job.kill();
+        }
+        match self.terminal.mode() {
+            KeyMode::Raw => self.raw_key(byte, output),
+            KeyMode::Cooked => self.cooked_key(byte, job, output),
+        }
+    }
+
+    fn raw_key(&mut self, byte: u8, output: &TerminalOutput) {
+        let mut bytes = self.discipline.take_line();
+        bytes.push(byte);
+        self.append(&bytes, output);
+    }
+
+    fn cooked_key(&mut self, byte: u8, job: &dyn Job, output: &TerminalOutput) {
         let mut echo = Vec::new();
         let event = self.discipline.feed(byte, &mut echo);
-        if matches!(event, Some(CookedEvent::Interrupt)) {
-            job.kill();
+        let meaning = match event {
+            Some(CookedEvent::Interrupt) => self.terminal.interrupt(),
+            Some(CookedEvent::Suspend) => self.terminal.suspend(),
+            _ => KeyMeaning::Obeyed,
+        };
+        match (&event, meaning) {
+            (Some(CookedEvent::Interrupt), KeyMeaning::Unclaimed) => job.kill(),
+            // Nobody would wake a job of the prompt's own.
+            (Some(CookedEvent::Suspend), KeyMeaning::Unclaimed) => self.append(&[SUSPEND], output),
+            (Some(CookedEvent::Interrupt), KeyMeaning::Input) => self.append(&[INTERRUPT], output),
+            (Some(CookedEvent::Suspend), KeyMeaning::Input) => self.append(&[SUSPEND], output),
+            _ => {}
         }
         output.echo(&echo);
         match event {
             Some(CookedEvent::Bytes(bytes)) => self.append(&bytes, output),
             Some(CookedEvent::EndOfInput) => self.is_ending = true,
-            Some(CookedEvent::Interrupt) | None => {}
+            Some(CookedEvent::Interrupt | CookedEvent::Suspend) | None => {}
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lib_line_editor::{Event, LineEditor};
-use runtime_host::{Budget, ByteSource, Cancellation, Read, read_blocking};
+use runtime_host::{Budget, ByteSource, Cancellation, Read, TerminalDevice, read_blocking};
 
 use crate::command::{BuiltIn, Command, parse};
 use crate::foreground::{Stdin, serve};
@@ -106,16 +106,19 @@ pub struct Prompt<S> {
     output: TerminalOutput,
     editor: LineEditor,
     budget: Budget,
+    terminal: TerminalDevice,
 }
 
 impl<S: System> Prompt<S> {
     /// A prompt that reads keys from `input`, in raw mode, and writes to `output`, to which `system`
-    /// connects the programs that it starts. Pipes to programs are paid for by `budget`.
+    /// connects the programs that it starts. Pipes to programs are paid for by `budget`. Programs ask `terminal` for how
+    /// keys reach them.
     pub fn new(
         system: S,
         input: Arc<dyn ByteSource>,
         output: TerminalOutput,
         budget: Budget,
+        terminal: TerminalDevice,
     ) -> Self {
         Self {
             system,
@@ -123,6 +126,7 @@ impl<S: System> Prompt<S> {
             output,
             editor: LineEditor::new(HISTORY_LINES_MAX),
             budget,
+            terminal,
         }
     }
 
@@ -219,7 +223,7 @@ impl<S: System> Prompt<S> {
 
     /// Shows the log as it grows, until Ctrl-C.
     fn follow_log(&mut self, words: &[String]) {
-        let started = Stdin::new(&self.budget).map_err(|error| error.to_string());
+        let started = Stdin::new(&self.budget, &self.terminal).map_err(|error| error.to_string());
         match started.and_then(|(stdin, _)| Ok((stdin, self.system.follow_log(words)?))) {
             Ok((stdin, job)) => {
                 serve(&*job, stdin, &mut self.keys, &self.output);
@@ -230,7 +234,7 @@ impl<S: System> Prompt<S> {
 
     /// Runs a program in the foreground until it ends.
     fn run_program(&mut self, name: &str, arguments: &[String]) {
-        let (stdin, reader) = match Stdin::new(&self.budget) {
+        let (stdin, reader) = match Stdin::new(&self.budget, &self.terminal) {
             Ok(ends) => ends,
             Err(error) => return self.complain(name, &error.to_string()),
         };

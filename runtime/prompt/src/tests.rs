@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use runtime_host::{
     Budget, ByteSink, ByteSource, Cancellation, NoInput, Notifier, PipeWriter, StreamFailure,
-    Subscribers, pipe, read_blocking, write_all_blocking,
+    Subscribers, TerminalDevice, TerminalSize, pipe, read_blocking, write_all_blocking,
 };
 
 use crate::{Job, MemoryUse, Parting, ProcessRow, Prompt, StartError, System, TerminalOutput};
@@ -214,7 +214,14 @@ impl Person {
         let system = Fake {
             output: output.clone(),
         };
-        let mut prompt = Prompt::new(system, Arc::new(keys), output, budget.clone());
+        let terminal = TerminalDevice::new(TerminalSize::USUAL);
+        let mut prompt = Prompt::new(
+            system,
+            Arc::new(keys),
+            output,
+            budget.clone(),
+            terminal.clone(),
+        );
         let person = Self {
             keyboard: Some(keyboard),
             screen,

@@ -29,6 +29,8 @@ pub enum Exit {
         /// The call stack at that point, innermost first: function names where the program has them.
         wasm_backtrace: Vec<String>,
     },
+    /// It has used up something that it may have so much of; the text ends a sentence.
+    Limit(String),
     /// It was told to end.
     Killed,
     /// It never ran; the sentence says why and begins with the program's name.
@@ -42,7 +44,7 @@ impl Exit {
     pub fn exit_code(&self) -> u8 {
         match self {
             Exit::Code(code) => *code,
-            Exit::Trap { .. } => CODE_TRAP,
+            Exit::Trap { .. } | Exit::Limit(_) => CODE_TRAP,
             Exit::Killed => CODE_KILLED,
             Exit::Unusable(_) => CODE_UNUSABLE,
             Exit::KernelBug(_) => CODE_BUG,
@@ -54,7 +56,7 @@ impl Exit {
         match self {
             Exit::Code(_) => None,
             Exit::Unusable(sentence) => Some(sentence.clone()),
-            Exit::Trap { .. } | Exit::Killed | Exit::KernelBug(_) => {
+            Exit::Trap { .. } | Exit::Limit(_) | Exit::Killed | Exit::KernelBug(_) => {
                 Some(format!("{program} {self}"))
             }
         }
@@ -147,6 +149,7 @@ impl fmt::Display for Exit {
                     .iter()
                     .try_for_each(|frame| write!(f, "\n  {frame}"))
             }
+            Exit::Limit(limit) => write!(f, "was ended: {limit}"),
             Exit::Killed => f.write_str("was told to end"),
             Exit::Unusable(sentence) => f.write_str(sentence),
             Exit::KernelBug(message) => {

@@ -2,8 +2,8 @@
 
 use crate::ProcessLimits;
 use runtime_engine::ClaimedImage;
-use runtime_host::{ByteSink, ByteSource, FileTree, OverBudget, Terminal};
-use runtime_wasi::Rights;
+use runtime_host::{ByteSink, ByteSource, OverBudget, Terminal};
+use runtime_wasi::Files;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -57,12 +57,12 @@ pub struct Launch {
     pub stderr: Arc<dyn ByteSink>,
     /// The terminal behind those streams that lead to one.
     pub terminal: Option<Arc<dyn Terminal>>,
-    /// The tree that it sees as `/`.
-    pub root: FileTree,
-    /// What it may do there.
-    pub root_rights: Rights,
+    /// What it finds as its file system.
+    pub files: Files,
     /// What it may use.
     pub limits: ProcessLimits,
+    /// Whether it may start processes.
+    pub may_spawn: bool,
     /// Compile the program here even if it is there precompiled.
     pub jit: bool,
 }
@@ -75,7 +75,9 @@ pub enum LaunchError {
     /// There is no thread for another process.
     Thread(std::io::Error),
     /// As many processes run as may.
-    TooManyProcesses(usize),
+    TooManyProcesses(u64),
+    /// Whoever wants to start it is ending itself.
+    ParentEnds,
 }
 
 impl fmt::Display for LaunchError {
@@ -90,6 +92,7 @@ impl fmt::Display for LaunchError {
             LaunchError::TooManyProcesses(limit) => {
                 write!(f, "{limit} processes run already, and no more may")
             }
+            LaunchError::ParentEnds => f.write_str("whoever starts the process is ending itself"),
         }
     }
 }

@@ -19,7 +19,9 @@
 //! Lock order: the table of processes, then one process's state. Neither is held while a program
 //! loads or runs.
 
+mod children;
 mod exit;
+mod family;
 mod launch;
 mod limits;
 mod linkers;
@@ -27,11 +29,12 @@ mod process;
 mod run;
 mod state;
 mod supervisor;
+mod warden;
 
 pub use exit::Exit;
 pub use launch::{Launch, LaunchError, ProgramImage, WasmBytes};
 pub use limits::{ProcessLimits, Refusal};
 pub use process::{CpuClock, Phase, Process, ProcessId, ProcessStatus};
-pub use runtime_wasi::Rights;
+pub use runtime_wasi::{Files, Rights};
 pub use state::ProcessState;
-pub use supervisor::{Interface, PROCESS_BYTES_MIN, Supervisor, SupervisorOptions};
+pub use supervisor::{Interface, PROCESS_BYTES_MIN, ProgramFinder, Supervisor, SupervisorOptions};

@@ -7,6 +7,9 @@
 //! reports such failures without saying how much.
 
 use runtime_host::Reservation;
+use runtime_kpio::ChildLimits;
+use runtime_wasi::HANDLES_DEFAULT;
+use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
 /// Bytes of one table element: a pointer, or for garbage-collected types a pair of words.
@@ -25,6 +28,16 @@ pub struct ProcessLimits {
     pub memories: usize,
     /// Tables.
     pub tables: usize,
+    /// Handles at a time, those of its children included.
+    pub handles: u32,
+    /// Processes at a time, itself included.
+    pub processes: u32,
+    /// CPU time in all, its children's included; without it, for ever.
+    pub cpu_time: Option<Duration>,
+    /// CPU time in any second, its children's included, in hundredths of one CPU; without it, all there is.
+    pub cpu_percent: Option<u32>,
+    /// Bytes of output and messages together, its children's included where they inherit them; without it, any number.
+    pub output_bytes: Option<u64>,
 }
 
 impl ProcessLimits {
@@ -36,7 +49,32 @@ impl ProcessLimits {
             instances: 256,
             memories: 64,
             tables: 256,
+            handles: HANDLES_DEFAULT,
+            processes: u32::MAX,
+            cpu_time: None,
+            cpu_percent: None,
+            output_bytes: None,
         }
+    }
+
+    /// These limits, lowered to what `child` asks for.
+    pub fn lowered(&self, child: &ChildLimits) -> ProcessLimits {
+        ProcessLimits {
+            memory_bytes: lower(self.memory_bytes, child.memory_bytes),
+            handles: lower(self.handles, child.handles),
+            processes: lower(self.processes, child.processes),
+            cpu_time: child.cpu_time,
+            cpu_percent: child.cpu_percent,
+            output_bytes: child.output_bytes,
+            ..*self
+        }
+    }
+}
+
+fn lower<T: Ord>(own: T, asked: Option<T>) -> T {
+    match asked {
+        Some(asked) => own.min(asked),
+        None => own,
     }
 }
 

@@ -42,6 +42,7 @@ impl Linkers {
 fn linker(engine: &Engine, interfaces: &[Interface]) -> wasmtime::Result<Linker<ProcessState>> {
     let mut linker = Linker::new(engine);
     runtime_wasi::add_to_linker(&mut linker)?;
+    runtime_kpio::add_to_linker(&mut linker)?;
     interfaces.iter().try_for_each(|add| add(&mut linker))?;
     Ok(linker)
 }

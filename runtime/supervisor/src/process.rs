@@ -1,10 +1,12 @@
 //! A process as others see it: its name, its state, how to end it and how it ended.
 
-use crate::Exit;
+use crate::family::Family;
+use crate::{Exit, ProcessLimits};
 use runtime_engine::Engine;
-use runtime_engine::interrupt::Target;
-use runtime_host::{Budget, Cancellation, Notifier, Subscribers};
+use runtime_engine::interrupt::{Running, Target};
+use runtime_host::{Budget, Cancellation, Notifier, Reservation, Subscribers};
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -35,17 +37,25 @@ pub enum Phase {
 pub struct ProcessStatus {
     /// Which one.
     pub id: ProcessId,
+    /// Who started it, if that was a process that still exists and has not disowned it.
+    pub parent: Option<ProcessId>,
     /// Its program's name.
     pub name: String,
     /// What it is busy with.
     pub phase: Phase,
     /// Whether it was told to end.
     pub is_killed: bool,
+    /// Whether it was told to stand still.
+    pub is_suspended: bool,
     /// Memory reserved for it, in bytes.
     pub memory_bytes: u64,
+    /// Handles that it holds.
+    pub handles: u32,
+    /// Its threads.
+    pub threads: u32,
     /// Time since its start.
     pub age: Duration,
-    /// CPU time that its thread has used; `None` where nobody counts it or the thread is gone.
+    /// CPU time that its thread has used; `None` where nobody counts it.
     pub cpu_time: Option<Duration>,
 }
 
@@ -56,6 +66,18 @@ pub type CpuClock = Box<dyn Fn() -> Duration + Send>;
 #[derive(Clone)]
 pub struct Process {
     shared: Arc<Shared>,
+    family: Arc<Family>,
+}
+
+/// What a process and all that it starts may have together.
+#[derive(Clone)]
+pub(crate) struct Allowance {
+    /// In bytes.
+    pub memory: Budget,
+    /// Counted.
+    pub handles: Budget,
+    /// Counted.
+    pub processes: Budget,
 }
 
 /// What a process's own thread and its handles have in common.
@@ -63,9 +85,13 @@ pub(crate) struct Shared {
     pub id: ProcessId,
     pub name: String,
     pub engine: Engine,
+    pub limits: ProcessLimits,
+    pub allowance: Allowance,
+    /// The process's own part of its allowance of memory.
     pub budget: Budget,
     pub cancellation: Cancellation,
     pub target: Target,
+    pub handle_gauge: Arc<AtomicU32>,
     started: Instant,
     state: Mutex<State>,
     ended: Condvar,
@@ -77,6 +103,12 @@ struct State {
     exit: Option<Exit>,
     /// Counts the thread's CPU time; set by the thread itself, as long as it runs.
     cpu_clock: Option<CpuClock>,
+    /// What it has used in all, once the clock has stopped.
+    cpu_time: Option<Duration>,
+    /// Which limit it was ended at, as the end of a sentence.
+    limit: Option<String>,
+    /// Asks the wasm to look at its orders, until it stands still.
+    request_to_stand_still: Option<Running>,
     /// Who waits first joins the thread, so that its stack is gone when `wait` returns.
     thread: Option<JoinHandle<()>>,
 }
@@ -86,22 +118,29 @@ impl Shared {
         id: ProcessId,
         name: String,
         engine: Engine,
-        budget: Budget,
-        cancellation: Cancellation,
+        limits: ProcessLimits,
+        allowance: Allowance,
+        own: &Reservation,
         target: Target,
     ) -> Shared {
         Shared {
             id,
             name,
             engine,
-            budget,
-            cancellation,
+            limits,
+            allowance,
+            budget: own.budget().clone(),
+            cancellation: Cancellation::new(),
             target,
+            handle_gauge: Arc::default(),
             started: Instant::now(),
             state: Mutex::new(State {
                 phase: Phase::Loading,
                 exit: None,
                 cpu_clock: None,
+                cpu_time: None,
+                limit: None,
+                request_to_stand_still: None,
                 thread: None,
             }),
             ended: Condvar::new(),
@@ -122,6 +161,60 @@ impl Shared {
         self.lock().cpu_clock = clock;
     }
 
+    /// The clock's last reading, on the thread itself.
+    pub fn stop_clock(&self) {
+        let mut state = self.lock();
+        state.cpu_time = state.cpu_clock.take().map(|clock| clock());
+    }
+
+    /// CPU time that it has used so far.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let state = self.lock();
+        let running = state.cpu_clock.as_ref().map(|clock| clock());
+        running.or(state.cpu_time)
+    }
+
+    /// Says why the process is about to be told to end.
+    pub fn end_at_limit(&self, limit: String) {
+        self.lock().limit.get_or_insert(limit);
+    }
+
+    /// How it ended: at a limit, if it was told to end for that.
+    pub fn verdict(&self, exit: Exit) -> Exit {
+        match (exit, self.lock().limit.clone()) {
+            (_, Some(limit)) => Exit::Limit(limit),
+            (exit, None) => exit,
+        }
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.lock().phase == Phase::Ended
+    }
+
+    /// Tells it to stand still, or to go on.
+    pub fn set_still(&self, is_still: bool) {
+        self.cancellation.set_still(is_still);
+        let request = is_still.then(Running::new);
+        if let Some(request) = &request {
+            self.engine.killer().interrupt(request.target());
+        }
+        self.lock().request_to_stand_still = request;
+    }
+
+    /// The wasm looks at its orders: it stands still as long as it is to, and an answer says whether it is to end.
+    pub fn obey(&self) -> bool {
+        if self.cancellation.is_still() {
+            self.lock().request_to_stand_still = None;
+        }
+        self.cancellation.obey().is_err()
+    }
+
+    /// It was told to end: wherever it is, it is to notice.
+    pub fn wake_to_end(&self) {
+        self.engine.killer().interrupt(self.target.clone());
+        self.detach_if_loading();
+    }
+
     /// The program is loaded and may run; not if the process was told to end meanwhile.
     pub fn begin_running(&self) -> bool {
         let mut state = self.lock();
@@ -136,7 +229,6 @@ impl Shared {
     pub fn finish(&self, exit: Exit) {
         let mut state = self.lock();
         state.phase = Phase::Ended;
-        state.cpu_clock = None;
         state.exit.get_or_insert(exit);
         drop(state);
         self.notify_waiting();
@@ -151,12 +243,37 @@ impl Shared {
         let state = self.lock();
         ProcessStatus {
             id: self.id,
+            parent: None,
             name: self.name.clone(),
             phase: state.phase,
             is_killed: self.cancellation.is_cancelled(),
+            is_suspended: self.cancellation.is_still(),
             memory_bytes: self.budget.used_bytes(),
+            handles: self.handle_gauge.load(Ordering::Relaxed),
+            threads: u32::from(state.phase != Phase::Ended),
             age: self.started.elapsed(),
-            cpu_time: state.cpu_clock.as_ref().map(|clock| clock()),
+            cpu_time: state
+                .cpu_clock
+                .as_ref()
+                .map(|clock| clock())
+                .or(state.cpu_time),
+        }
+    }
+
+    /// See [`Process::wait`].
+    pub fn wait(&self) -> Exit {
+        let mut state = self.lock();
+        loop {
+            if let Some(exit) = state.exit.clone() {
+                let thread = state.thread.take().filter(|_| state.phase == Phase::Ended);
+                drop(state);
+                join(thread);
+                return exit;
+            }
+            state = self
+                .ended
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -164,7 +281,8 @@ impl Shared {
     fn detach_if_loading(&self) {
         let mut state = self.lock();
         if state.phase == Phase::Loading {
-            state.exit.get_or_insert(Exit::Killed);
+            let killed = state.limit.clone().map_or(Exit::Killed, Exit::Limit);
+            state.exit.get_or_insert(killed);
             drop(state);
             self.notify_waiting();
         }
@@ -172,8 +290,8 @@ impl Shared {
 }
 
 impl Process {
-    pub(crate) fn new(shared: Arc<Shared>) -> Process {
-        Process { shared }
+    pub(crate) fn new(shared: Arc<Shared>, family: Arc<Family>) -> Process {
+        Process { shared, family }
     }
 
     /// Which process this is.
@@ -199,20 +317,7 @@ impl Process {
     /// Waits until it has ended, and says how. When this returns, all it had is given back, unless
     /// it was killed while it was being compiled.
     pub fn wait(&self) -> Exit {
-        let mut state = self.shared.lock();
-        loop {
-            if let Some(exit) = state.exit.clone() {
-                let thread = state.thread.take().filter(|_| state.phase == Phase::Ended);
-                drop(state);
-                join(thread);
-                return exit;
-            }
-            state = self
-                .shared
-                .ended
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        self.shared.wait()
     }
 
     /// How it ended, if it has.
@@ -226,19 +331,27 @@ impl Process {
         self.shared.subscribers.add(notifier);
     }
 
-    /// Tells it to end, wherever it is: in a loop, in a host call that blocks, or not yet started. Returns
+    /// Tells it, and all that it started, to end, wherever it is: in a loop, in a host call that blocks, or not yet started. Returns
     /// at once; [`Process::wait`] says when it is gone.
     ///
     /// A compilation cannot be stopped half-way. A process that is still loading counts as ended at
     /// once; its thread finishes in the background, drops the result, and only then gives its
     /// memory back. Such a process stays in the supervisor's list until then.
     pub fn kill(&self) {
+        self.family.kill(self.shared.id);
+        // The family knows it only as long as its thread holds something.
         self.shared.cancellation.cancel();
-        self.shared
-            .engine
-            .killer()
-            .interrupt(self.shared.target.clone());
-        self.shared.detach_if_loading();
+        self.shared.wake_to_end();
+    }
+
+    /// Tells it to end because it has reached a limit; the text is the end of a sentence.
+    pub(crate) fn end_at_limit(&self, limit: String) {
+        self.shared.end_at_limit(limit);
+        self.kill();
+    }
+
+    pub(crate) fn family(&self) -> &Family {
+        &self.family
     }
 }
 

@@ -3,11 +3,12 @@
 use crate::limits::Limiter;
 use crate::linkers::Linkers;
 use crate::process::Shared;
-use crate::{Exit, Launch, ProcessState, ProgramImage};
+use crate::{Exit, Launch, ProcessState, ProgramImage, Supervisor};
 use runtime_engine::interrupt::{self, Running};
 use runtime_engine::{Engine, LoadError, LoadProblem, Program};
 use runtime_host::observe::{self, ProgramCode};
 use runtime_host::{Cancelled, Reservation};
+use runtime_kpio::{KpioContext, RESTRICTED_INTERFACES};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ type Run = TypedFunc<(), (Result<(), ()>,)>;
 /// All that a process's thread owns.
 pub(crate) struct Job {
     pub shared: Arc<Shared>,
-    pub linkers: Arc<Linkers>,
+    pub supervisor: Supervisor,
     pub launch: Launch,
     /// The thread's stack and the process's own bookkeeping.
     pub reserved: Reservation,
@@ -77,9 +78,19 @@ fn run_job(mut job: Job) -> Result<Exit, Exit> {
         observer.program_loaded(&Code(&program.component));
     }
     let name = job.launch.program.name.clone();
-    let linked = program.derived(|| Linked::new(&job.linkers, &program.component, &name))?;
-    let mut store = new_store(&program.component, job.launch, job.reserved, &job.shared)?;
-    if job.shared.cancellation.is_cancelled() {
+    let linkers = job.supervisor.linkers();
+    let linked = program.derived(|| Linked::new(linkers, &program.component, &name))?;
+    linked.check_grants(job.launch.may_spawn, &name)?;
+    let running = job.running;
+    let shared = Arc::clone(&job.shared);
+    let mut store = new_store(
+        &program.component,
+        job.launch,
+        job.reserved,
+        &job.shared,
+        job.supervisor,
+    )?;
+    if shared.obey() {
         return Ok(Exit::Killed);
     }
     let run = linked.instantiate(&mut store, &name)?;
@@ -93,7 +104,7 @@ fn run_job(mut job: Job) -> Result<Exit, Exit> {
     drop(store);
     drop(linked);
     drop(program);
-    drop(job.running);
+    drop(running);
     Ok(exit)
 }
 
@@ -184,18 +195,20 @@ fn new_store(
     launch: Launch,
     reserved: Reservation,
     shared: &Arc<Shared>,
+    supervisor: Supervisor,
 ) -> Result<Store<ProcessState>, Exit> {
     let limiter = Limiter::new(launch.limits, reserved);
+    let terminal = launch
+        .terminal
+        .as_ref()
+        .and_then(|terminal| terminal.device());
+    let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal);
     let wasi = wasi_context(launch, shared)?;
-    let mut store = Store::new(component.engine(), ProcessState::new(wasi, limiter));
+    let mut store = Store::new(component.engine(), ProcessState::new(wasi, kpio, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
     store.limiter(|state| state.limiter());
-    let cancellation = shared.cancellation.clone();
-    interrupt::arm(
-        &mut store,
-        move || cancellation.is_cancelled(),
-        || Cancelled.into(),
-    );
+    let shared = Arc::clone(shared);
+    interrupt::arm(&mut store, move || shared.obey(), || Cancelled.into());
     Ok(store)
 }
 
@@ -203,7 +216,6 @@ fn wasi_context(launch: Launch, shared: &Arc<Shared>) -> Result<WasiContext, Exi
     let name = launch.program.name;
     let mut arguments = vec![name.clone()];
     arguments.extend(launch.arguments);
-    let root = launch.root.read().root();
     WasiContext::builder(shared.budget.clone(), shared.cancellation.clone())
         .arguments(arguments)
         .environment(launch.environment)
@@ -211,7 +223,10 @@ fn wasi_context(launch: Launch, shared: &Arc<Shared>) -> Result<WasiContext, Exi
         .stdout(launch.stdout)
         .stderr(launch.stderr)
         .terminal(launch.terminal)
-        .preopen(launch.root, root, "/", launch.root_rights)
+        .files(launch.files)
+        .handle_limit(launch.limits.handles)
+        .handle_count(shared.allowance.handles.clone())
+        .handle_gauge(Arc::clone(&shared.handle_gauge))
         .build()
         .map_err(|over| unusable(&name, format!("cannot start: {over}")))
 }
@@ -220,6 +235,8 @@ fn wasi_context(launch: Launch, shared: &Arc<Shared>) -> Result<WasiContext, Exi
 struct Linked {
     component: InstancePre<ProcessState>,
     run: ComponentExportIndex,
+    /// The first import for which it has to be granted to start processes.
+    restricted_import: Option<String>,
 }
 
 impl Linked {
@@ -233,7 +250,19 @@ impl Linked {
         Ok(Linked {
             component: linked,
             run: find_run(component, name)?,
+            restricted_import: restricted_import(component),
         })
+    }
+
+    /// Whether the process may have what the program imports.
+    fn check_grants(&self, may_spawn: bool, name: &str) -> Result<(), Exit> {
+        match &self.restricted_import {
+            Some(import) if !may_spawn => {
+                let why = "and it was not granted to start processes";
+                Err(unusable(name, format!("imports `{import}`, {why}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn instantiate(&self, store: &mut Store<ProcessState>, name: &str) -> Result<Run, Exit> {
@@ -274,6 +303,17 @@ fn find_run(component: &Component, name: &str) -> Result<ComponentExportIndex, E
                 "is no command: it does not export `wasi:cli/run` (0.2)",
             )
         })
+}
+
+fn restricted_import(component: &Component) -> Option<String> {
+    let imports = component.component_type();
+    let mut names = imports
+        .imports(component.engine())
+        .map(|(name, _)| name.to_owned());
+    names.find(|name| {
+        let mut restricted = RESTRICTED_INTERFACES.iter();
+        restricted.any(|interface| name.starts_with(interface))
+    })
 }
 
 /// Which import nobody provides. Wasmtime's error names it in backquotes.

@@ -1,17 +1,23 @@
 //! What a process's store holds for the host's functions.
 
 use crate::limits::{Limiter, Refusal};
+use runtime_kpio::{KpioContext, KpioView};
 use runtime_wasi::{WasiContext, WasiView};
 
 /// The data of one process's store.
 pub struct ProcessState {
     wasi: WasiContext,
+    kpio: KpioContext,
     limiter: Limiter,
 }
 
 impl ProcessState {
-    pub(crate) fn new(wasi: WasiContext, limiter: Limiter) -> ProcessState {
-        ProcessState { wasi, limiter }
+    pub(crate) fn new(wasi: WasiContext, kpio: KpioContext, limiter: Limiter) -> ProcessState {
+        ProcessState {
+            wasi,
+            kpio,
+            limiter,
+        }
     }
 
     pub(crate) fn limiter(&mut self) -> &mut Limiter {
@@ -26,5 +32,11 @@ impl ProcessState {
 impl WasiView for ProcessState {
     fn wasi(&mut self) -> &mut WasiContext {
         &mut self.wasi
+    }
+}
+
+impl KpioView for ProcessState {
+    fn kpio(&mut self) -> (&mut WasiContext, &KpioContext) {
+        (&mut self.wasi, &self.kpio)
     }
 }

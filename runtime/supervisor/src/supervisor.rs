@@ -1,16 +1,20 @@
 //! Who starts processes and knows them all.
 
+use crate::family::Family;
 use crate::linkers::Linkers;
-use crate::process::{CpuClock, Shared};
+use crate::process::{Allowance, CpuClock, Shared};
 use crate::run::{self, Job};
-use crate::{Launch, LaunchError, Process, ProcessId, ProcessState, ProcessStatus};
+use crate::warden::Warden;
+use crate::{
+    Launch, LaunchError, Process, ProcessId, ProcessLimits, ProcessState, ProcessStatus,
+    ProgramImage,
+};
 use runtime_engine::interrupt::Running;
 use runtime_engine::{Engine, settings};
 use runtime_host::observe::{self, Observer};
-use runtime_host::{Budget, Cancellation};
-use std::collections::BTreeMap;
+use runtime_host::{Budget, MeteredSink, OnExcess, OutputExceeded};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::Linker;
 
 /// Stack of a process's thread outside wasm, in bytes: loading and linking below the wasm frames,
@@ -40,6 +44,16 @@ pub struct SupervisorOptions {
     pub interfaces: Vec<Interface>,
     /// Called on each process's thread: how that thread's CPU time is read from elsewhere.
     pub cpu_clock: Option<fn() -> CpuClock>,
+    /// Where processes find the programs that they start by name.
+    pub programs: Option<Arc<dyn ProgramFinder>>,
+}
+
+/// Knows the system's programs.
+pub trait ProgramFinder: Send + Sync {
+    /// Their names, in the order to list them.
+    fn names(&self) -> Vec<String>;
+    /// The program of this name; `None` if there is none. An error is a sentence.
+    fn find(&self, name: &str) -> Option<Result<ProgramImage, String>>;
 }
 
 /// Adds one interface's functions to the linker.
@@ -53,12 +67,16 @@ pub struct Supervisor {
 
 struct Inner {
     engine: Engine,
-    linkers: Arc<Linkers>,
+    linkers: Linkers,
     budget: Budget,
-    processes_max: usize,
+    /// What all processes together may have of handles, and of processes.
+    handle_count: Budget,
+    process_count: Budget,
     cpu_clock: Option<fn() -> CpuClock>,
+    programs: Option<Arc<dyn ProgramFinder>>,
     next_id: AtomicU64,
-    processes: Mutex<BTreeMap<ProcessId, Arc<Shared>>>,
+    family: Arc<Family>,
+    warden: Warden,
 }
 
 impl Supervisor {
@@ -68,12 +86,15 @@ impl Supervisor {
         Ok(Supervisor {
             inner: Arc::new(Inner {
                 engine,
-                linkers: Arc::new(linkers),
+                linkers,
                 budget: options.budget,
-                processes_max: options.processes_max,
+                handle_count: Budget::new(u64::MAX),
+                process_count: Budget::new(options.processes_max as u64),
                 cpu_clock: options.cpu_clock,
+                programs: options.programs,
                 next_id: AtomicU64::new(1),
-                processes: Mutex::default(),
+                family: Arc::new(Family::new()),
+                warden: Warden::new(),
             }),
         })
     }
@@ -81,35 +102,72 @@ impl Supervisor {
     /// Starts a process. Its program is loaded on its own thread, so what is wrong with it comes out as
     /// [`Exit::Unusable`](crate::Exit::Unusable).
     pub fn spawn(&self, launch: Launch) -> Result<Process, LaunchError> {
-        let budget = self.inner.budget.child(launch.limits.memory_bytes);
-        let reserved = budget
-            .reserve(PROCESS_BYTES_MIN)
-            .map_err(LaunchError::Memory)?;
+        self.spawn_for(launch, None)
+    }
+
+    /// Starts a process that is a child of `parent`, or of the system.
+    pub(crate) fn spawn_for(
+        &self,
+        mut launch: Launch,
+        parent: Option<ProcessId>,
+    ) -> Result<Process, LaunchError> {
         let running = Running::new();
+        let allowance = self.allowance(parent, &launch.limits)?;
+        let reserved = allowance.memory.child(u64::MAX).reserve(PROCESS_BYTES_MIN);
+        let reserved = reserved.map_err(LaunchError::Memory)?;
+        let place = allowance.processes.reserve(1);
+        let place = place.map_err(|over| LaunchError::TooManyProcesses(over.limit_bytes))?;
         let shared = Arc::new(Shared::new(
             ProcessId(self.inner.next_id.fetch_add(1, Ordering::Relaxed)),
             launch.program.name.clone(),
             self.inner.engine.clone(),
-            budget,
-            Cancellation::new(),
+            launch.limits,
+            allowance,
+            &reserved,
             running.target(),
         ));
-        self.inner.enlist(&shared)?;
+        meter_output(&mut launch, &shared, self.family());
+        self.family().enlist(&shared, parent, place)?;
         let job = Job {
             shared: Arc::clone(&shared),
-            linkers: Arc::clone(&self.inner.linkers),
+            supervisor: self.clone(),
             launch,
             reserved,
             running,
         };
-        match self.start_thread(job) {
+        let watched = self.inner.warden.watch(self.family(), &shared);
+        match watched.and_then(|()| self.start_thread(job)) {
             Ok(thread) => shared.set_thread(thread),
             Err(error) => {
-                self.inner.processes().remove(&shared.id);
+                self.family().leave(shared.id);
                 return Err(LaunchError::Thread(error));
             }
         }
-        Ok(Process::new(shared))
+        Ok(Process::new(shared, Arc::clone(self.family())))
+    }
+
+    /// What the process and all that it starts may have together, as a part of what its parent may.
+    fn allowance(
+        &self,
+        parent: Option<ProcessId>,
+        limits: &ProcessLimits,
+    ) -> Result<Allowance, LaunchError> {
+        let of_parent = match parent {
+            None => Allowance {
+                memory: self.inner.budget.clone(),
+                handles: self.inner.handle_count.clone(),
+                processes: self.inner.process_count.clone(),
+            },
+            Some(parent) => {
+                let parent = self.family().find(parent).ok_or(LaunchError::ParentEnds)?;
+                parent.allowance.clone()
+            }
+        };
+        Ok(Allowance {
+            memory: of_parent.memory.child(limits.memory_bytes),
+            handles: of_parent.handles.child(u64::from(limits.handles)),
+            processes: of_parent.processes.child(u64::from(limits.processes)),
+        })
     }
 
     fn start_thread(&self, job: Job) -> std::io::Result<std::thread::JoinHandle<()>> {
@@ -126,27 +184,38 @@ impl Supervisor {
                     shared.id,
                     shared.name.escape_debug()
                 );
-                let exit = run::run(job);
+                let exit = shared.verdict(run::run(job));
+                inner.family.end_children(shared.id);
+                shared.stop_clock();
                 let code = exit.exit_code();
                 log::debug!("process {} has ended with {code}", shared.id);
                 watched(|observer| observer.process_ends(shared.id.0, code));
-                inner.processes().remove(&shared.id);
+                inner.family.leave(shared.id);
                 shared.finish(exit);
             })
     }
 
     /// The processes that exist, by age.
     pub fn list(&self) -> Vec<ProcessStatus> {
-        self.inner
-            .processes()
-            .values()
-            .map(|shared| shared.status())
-            .collect()
+        self.family().list()
     }
 
     /// The process of this number, if it exists.
     pub fn find(&self, id: ProcessId) -> Option<Process> {
-        self.inner.processes().get(&id).cloned().map(Process::new)
+        let shared = self.family().find(id)?;
+        Some(Process::new(shared, Arc::clone(self.family())))
+    }
+
+    pub(crate) fn family(&self) -> &Arc<Family> {
+        &self.inner.family
+    }
+
+    pub(crate) fn finder(&self) -> Option<&dyn ProgramFinder> {
+        self.inner.programs.as_deref()
+    }
+
+    pub(crate) fn linkers(&self) -> &Linkers {
+        &self.inner.linkers
     }
 
     /// The engine that runs the processes.
@@ -160,20 +229,23 @@ impl Supervisor {
     }
 }
 
-impl Inner {
-    fn processes(&self) -> MutexGuard<'_, BTreeMap<ProcessId, Arc<Shared>>> {
-        self.processes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn enlist(&self, shared: &Arc<Shared>) -> Result<(), LaunchError> {
-        let mut processes = self.processes();
-        if processes.len() >= self.processes_max {
-            return Err(LaunchError::TooManyProcesses(self.processes_max));
-        }
-        processes.insert(shared.id, Arc::clone(shared));
-        Ok(())
+/// Has what the process writes counted, if there is a limit to it.
+fn meter_output(launch: &mut Launch, shared: &Arc<Shared>, family: &Arc<Family>) {
+    let Some(limit_bytes) = launch.limits.output_bytes else {
+        return;
+    };
+    let left = Budget::new(limit_bytes);
+    let process = Process::new(Arc::clone(shared), Arc::clone(family));
+    let on_excess: OnExcess = Arc::new(move || {
+        process.end_at_limit(OutputExceeded { limit_bytes }.to_string());
+    });
+    for sink in [&mut launch.stdout, &mut launch.stderr] {
+        let counted = Arc::clone(sink);
+        *sink = Arc::new(MeteredSink::new(
+            counted,
+            left.clone(),
+            Arc::clone(&on_excess),
+        ));
     }
 }
 

@@ -9,8 +9,8 @@ use runtime_host::{
     Budget, BudgetCharge, ByteSink, Discard, FileTree, NoInput, Notifier, PIPE_DEFAULT_BYTES, pipe,
 };
 use runtime_supervisor::{
-    Exit, Launch, Phase, Process, ProcessLimits, ProcessState, ProgramImage, Rights, Supervisor,
-    SupervisorOptions, WasmBytes,
+    Exit, Files, Launch, Phase, Process, ProcessLimits, ProcessState, ProgramImage, Rights,
+    Supervisor, SupervisorOptions, WasmBytes,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -37,6 +37,7 @@ fn supervisor_with(options: EngineOptions) -> Supervisor {
             processes_max: 16,
             interfaces: vec![buggy_interface],
             cpu_clock: None,
+            programs: None,
         },
     )
     .unwrap()
@@ -64,8 +65,8 @@ fn launch_image(program: ProgramImage) -> Launch {
         stdout: Arc::new(Discard),
         stderr: Arc::new(Discard),
         terminal: None,
-        root: empty_tree(),
-        root_rights: Rights::ReadWrite,
+        files: Files::whole(empty_tree(), Rights::ReadWrite),
+        may_spawn: false,
         limits: ProcessLimits::with_memory(256 * MIB),
         jit: false,
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use runtime_host::{
     Budget, ByteSink, ByteSource, Cancellation, Clock, Discard, Entropy, FileTree, NoInput,
@@ -11,7 +12,7 @@ use runtime_host::{
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceTableError};
 
 use crate::bindings::{Command, LinkOptions};
-use crate::filesystem::{Descriptor, Preopen, Rights};
+use crate::filesystem::{Files, Folder, Rights};
 
 /// How many handles a process may hold at once, unless it is told otherwise.
 pub const HANDLES_DEFAULT: u32 = 4096;
@@ -78,12 +79,11 @@ pub struct WasiContext {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
-    pub(crate) initial_cwd: Option<String>,
     pub(crate) stdin: Arc<dyn ByteSource>,
     pub(crate) stdout: Arc<dyn ByteSink>,
     pub(crate) stderr: Arc<dyn ByteSink>,
     pub(crate) terminal: Option<Arc<dyn Terminal>>,
-    pub(crate) preopens: Vec<Preopen>,
+    pub(crate) files: Files,
     /// Pays for the strings.
     _strings: Reservation,
 }
@@ -95,6 +95,10 @@ struct Handles {
     most: u32,
     limit: u32,
     paid: Reservation,
+    /// Counts `most` against the limits of those who started the process.
+    counted: Reservation,
+    /// Shows `live` to others.
+    gauge: Arc<AtomicU32>,
 }
 
 /// Makes a [`WasiContext`]. What is not said is absent: no input, output thrown away, no files.
@@ -105,13 +109,14 @@ pub struct WasiContextBuilder {
     entropy: Arc<dyn Entropy>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    initial_cwd: Option<String>,
     stdin: Arc<dyn ByteSource>,
     stdout: Arc<dyn ByteSink>,
     stderr: Arc<dyn ByteSink>,
     terminal: Option<Arc<dyn Terminal>>,
-    preopens: Vec<Preopen>,
+    files: Files,
     handle_limit: u32,
+    handle_count: Budget,
+    handle_gauge: Arc<AtomicU32>,
 }
 
 /// A store's data that holds a process's [`WasiContext`].
@@ -150,13 +155,14 @@ impl WasiContext {
             entropy: Arc::new(SystemEntropy),
             arguments: Vec::new(),
             environment: Vec::new(),
-            initial_cwd: None,
             stdin: Arc::new(NoInput),
             stdout: Arc::new(Discard),
             stderr: Arc::new(Discard),
             terminal: None,
-            preopens: Vec::new(),
+            files: Files::none(),
             handle_limit: HANDLES_DEFAULT,
+            handle_count: Budget::new(u64::MAX),
+            handle_gauge: Arc::default(),
         }
     }
 
@@ -166,24 +172,23 @@ impl WasiContext {
     }
 
     /// Gives the process a handle to `entry`.
-    pub(crate) fn push<T: Send + 'static>(
-        &mut self,
-        entry: T,
-    ) -> Result<Resource<T>, LimitReached> {
+    pub fn push<T: Send + 'static>(&mut self, entry: T) -> Result<Resource<T>, LimitReached> {
         self.handles.add()?;
         self.table.push(entry).map_err(|_| {
-            self.handles.live -= 1;
+            self.handles.set_live(self.handles.live - 1);
             LimitReached::Handles {
                 limit: self.handles.limit,
             }
         })
     }
 
-    pub(crate) fn get<T: 'static>(&self, handle: &Resource<T>) -> Result<&T, ResourceTableError> {
+    /// What a handle refers to.
+    pub fn get<T: 'static>(&self, handle: &Resource<T>) -> Result<&T, ResourceTableError> {
         self.table.get(handle)
     }
 
-    pub(crate) fn get_mut<T: 'static>(
+    /// What a handle refers to, to be changed.
+    pub fn get_mut<T: 'static>(
         &mut self,
         handle: &Resource<T>,
     ) -> Result<&mut T, ResourceTableError> {
@@ -191,17 +196,14 @@ impl WasiContext {
     }
 
     /// Takes a handle back.
-    pub(crate) fn delete<T: 'static>(
-        &mut self,
-        handle: Resource<T>,
-    ) -> Result<T, ResourceTableError> {
+    pub fn delete<T: 'static>(&mut self, handle: Resource<T>) -> Result<T, ResourceTableError> {
         let entry = self.table.delete(handle)?;
-        self.handles.live -= 1;
+        self.handles.set_live(self.handles.live - 1);
         Ok(entry)
     }
 
     /// Blocks until `attempt` gives an answer; see [`wait_until`].
-    pub(crate) fn block_on<R>(
+    pub fn block_on<R>(
         &self,
         subscribe: impl FnOnce(&Notifier),
         attempt: impl FnMut() -> Option<R>,
@@ -214,8 +216,38 @@ impl WasiContext {
         }
     }
 
+    /// Where standard input comes from.
+    pub fn stdin(&self) -> &Arc<dyn ByteSource> {
+        &self.stdin
+    }
+
+    /// Where standard output goes.
+    pub fn stdout(&self) -> &Arc<dyn ByteSink> {
+        &self.stdout
+    }
+
+    /// Where standard error goes.
+    pub fn stderr(&self) -> &Arc<dyn ByteSink> {
+        &self.stderr
+    }
+
+    /// The terminal that the process was started on.
+    pub fn terminal(&self) -> Option<&Arc<dyn Terminal>> {
+        self.terminal.as_ref()
+    }
+
+    /// What the process found as its file system.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// What pays for what the process makes the host hold.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Whether a standard stream leads to the process's terminal.
-    pub(crate) fn is_terminal(&self, stream: StandardStream) -> bool {
+    pub fn is_terminal(&self, stream: StandardStream) -> bool {
         let terminal = self.terminal.as_ref();
         terminal.is_some_and(|terminal| terminal.is_attached(stream))
     }
@@ -236,11 +268,19 @@ impl Handles {
             return Err(LimitReached::Handles { limit: self.limit });
         }
         if self.live == self.most {
+            self.counted.grow(1).map_err(|over| LimitReached::Handles {
+                limit: u32::try_from(over.limit_bytes).unwrap_or(u32::MAX),
+            })?;
             self.paid.grow(HANDLE_BYTES)?;
             self.most += 1;
         }
-        self.live += 1;
+        self.set_live(self.live + 1);
         Ok(())
+    }
+
+    fn set_live(&mut self, live: u32) {
+        self.live = live;
+        self.gauge.store(live, Ordering::Relaxed);
     }
 }
 
@@ -281,7 +321,7 @@ impl WasiContextBuilder {
         self
     }
 
-    /// Grants the directory `node` of `tree` under the name `path`. Nothing above it can be reached.
+    /// Grants the directory `node` of `tree` under the name `path`, beside what was granted before.
     pub fn preopen(
         mut self,
         tree: FileTree,
@@ -289,18 +329,13 @@ impl WasiContextBuilder {
         path: impl Into<String>,
         rights: Rights,
     ) -> Self {
-        self.preopens.push(Preopen {
-            tree,
-            node,
-            path: path.into(),
-            rights,
-        });
+        self.files.grant(Folder::new(tree, node, path, rights));
         self
     }
 
-    /// Where relative paths start, by the program's reckoning.
-    pub fn initial_cwd(mut self, path: Option<String>) -> Self {
-        self.initial_cwd = path;
+    /// What it finds as its file system.
+    pub fn files(mut self, files: Files) -> Self {
+        self.files = files;
         self
     }
 
@@ -322,10 +357,23 @@ impl WasiContextBuilder {
         self
     }
 
+    /// Counts the handles, of which each takes one, against what several processes may have together.
+    pub fn handle_count(mut self, count: Budget) -> Self {
+        self.handle_count = count;
+        self
+    }
+
+    /// Where others read how many handles the process holds.
+    pub fn handle_gauge(mut self, gauge: Arc<AtomicU32>) -> Self {
+        self.handle_gauge = gauge;
+        self
+    }
+
     /// The context, or a refusal when the budget does not even allow the arguments and the environment.
     pub fn build(self) -> Result<WasiContext, OverBudget> {
         let strings = self.budget.reserve(self.strings_bytes())?;
         let paid = self.budget.reserve(0)?;
+        let counted = self.handle_count.reserve(0)?;
         Ok(WasiContext {
             table: ResourceTable::new(),
             handles: Handles {
@@ -333,6 +381,8 @@ impl WasiContextBuilder {
                 most: 0,
                 limit: self.handle_limit,
                 paid,
+                counted,
+                gauge: self.handle_gauge,
             },
             budget: self.budget,
             cancellation: self.cancellation,
@@ -340,12 +390,11 @@ impl WasiContextBuilder {
             entropy: self.entropy,
             arguments: self.arguments,
             environment: self.environment,
-            initial_cwd: self.initial_cwd,
             stdin: self.stdin,
             stdout: self.stdout,
             stderr: self.stderr,
             terminal: self.terminal,
-            preopens: self.preopens,
+            files: self.files,
             _strings: strings,
         })
     }
@@ -356,18 +405,8 @@ impl WasiContextBuilder {
             .environment
             .iter()
             .flat_map(|(name, value)| [name, value]);
-        let paths = self.preopens.iter().map(|preopen| &preopen.path);
-        let strings = self.arguments.iter().chain(pairs).chain(paths);
-        2 * strings
-            .chain(&self.initial_cwd)
-            .map(|text| STRING_BYTES + text.len() as u64)
-            .sum::<u64>()
-    }
-}
-
-impl Preopen {
-    /// A descriptor of the directory, for the guest.
-    pub(crate) fn open(&self) -> Result<Descriptor, tmpfs::Error> {
-        Descriptor::preopened(self.tree.pin(self.node)?, self.rights)
+        let strings = self.arguments.iter().chain(pairs);
+        let lens_bytes = strings.map(|text| STRING_BYTES + text.len() as u64);
+        2 * (lens_bytes.sum::<u64>() + self.files.strings_bytes())
     }
 }

@@ -19,7 +19,7 @@
 // `bindgen!` marks each call by macros of a crate `tracing`: here they are, see `host_call`.
 extern crate self as tracing;
 
-mod bindings;
+pub mod bindings;
 pub mod cli;
 pub mod clocks;
 mod context;
@@ -33,5 +33,5 @@ pub use bindings::Command;
 pub use context::{
     HANDLES_DEFAULT, LimitReached, WasiContext, WasiContextBuilder, WasiView, add_to_linker,
 };
-pub use filesystem::Rights;
+pub use filesystem::{Files, Folder, Rights};
 pub use io::{READ_MAX_BYTES, WRITE_MAX_BYTES};

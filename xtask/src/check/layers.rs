@@ -36,11 +36,23 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "runtime/kpio",
+        &[
+            "runtime/engine",
+            "runtime/host",
+            "runtime/wasi",
+            "kernel/core",
+            "contract",
+            "lib",
+        ],
+    ),
+    (
         "runtime/supervisor",
         &[
             "runtime/engine",
             "runtime/host",
             "runtime/wasi",
+            "runtime/kpio",
             "kernel/core",
             "contract",
             "lib",

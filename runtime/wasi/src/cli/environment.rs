@@ -13,6 +13,6 @@ impl Host for WasiContext {
     }
 
     fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(self.initial_cwd.clone())
+        Ok(Some(self.files.current().to_owned()))
     }
 }

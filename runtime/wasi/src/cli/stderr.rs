@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use runtime_host::StandardStream;
 use wasmtime::component::Resource;
 
 use crate::WasiContext;
@@ -11,6 +12,8 @@ use crate::io::OutputStream;
 impl Host for WasiContext {
     fn get_stderr(&mut self) -> wasmtime::Result<Resource<OutputStream>> {
         let sink = Arc::clone(&self.stderr);
-        Ok(self.push(OutputStream::to_sink(sink))?)
+        let is_terminal = self.is_terminal(StandardStream::Stderr);
+        let stream = OutputStream::to_sink(sink).with_terminal(is_terminal);
+        Ok(self.push(stream)?)
     }
 }

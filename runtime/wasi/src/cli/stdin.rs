@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use runtime_host::StandardStream;
 use wasmtime::component::Resource;
 
 use crate::WasiContext;
@@ -11,6 +12,8 @@ use crate::io::InputStream;
 impl Host for WasiContext {
     fn get_stdin(&mut self) -> wasmtime::Result<Resource<InputStream>> {
         let source = Arc::clone(&self.stdin);
-        Ok(self.push(InputStream::from_source(source))?)
+        let is_terminal = self.is_terminal(StandardStream::Stdin);
+        let stream = InputStream::from_source(source).with_terminal(is_terminal);
+        Ok(self.push(stream)?)
     }
 }

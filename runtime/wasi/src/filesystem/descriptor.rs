@@ -4,7 +4,7 @@ use runtime_host::{PinnedNode, tmpfs};
 use tmpfs::{Follow, Kind, NodeId, Resolved, Tmpfs};
 
 use crate::bindings::wasi::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
-use crate::filesystem::FilesystemError;
+use crate::filesystem::{FilesystemError, Folder};
 
 /// What a process may do with a granted directory and all below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Descriptor {
     pub(super) node: PinnedNode,
     pub(super) kind: Kind,
     pub(super) flags: DescriptorFlags,
+    /// How far `..` leads above this directory; not at all without it.
+    pub(super) ceiling: Option<NodeId>,
 }
 
 /// The end of a path that must name an entry: where it is, what it is called, what is there.
@@ -40,13 +42,38 @@ fn sync_flags() -> DescriptorFlags {
 }
 
 impl Descriptor {
-    pub(crate) fn preopened(node: PinnedNode, rights: Rights) -> Result<Self, tmpfs::Error> {
+    pub(crate) fn preopened(
+        node: PinnedNode,
+        rights: Rights,
+        ceiling: Option<NodeId>,
+    ) -> Result<Self, tmpfs::Error> {
         let kind = node.tree().read().stat(node.id())?.kind;
         let flags = match rights {
             Rights::ReadOnly => DescriptorFlags::READ,
             Rights::ReadWrite => DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY,
         };
-        Ok(Self { node, kind, flags })
+        Ok(Self {
+            node,
+            kind,
+            flags,
+            ceiling,
+        })
+    }
+
+    /// The directory as it can be granted to another process, under the name `path`; nothing where it is a file.
+    pub fn as_folder(&self, path: String) -> Option<Folder> {
+        let is_directory = self.kind == Kind::Directory;
+        let rights = if self.flags.contains(DescriptorFlags::MUTATE_DIRECTORY) {
+            Rights::ReadWrite
+        } else {
+            Rights::ReadOnly
+        };
+        let tree = self.node.tree().clone();
+        is_directory.then(|| Folder::new(tree, self.node.id(), path, rights))
+    }
+
+    fn resolve(&self, tree: &Tmpfs, path: &str, follow: Follow) -> Result<Resolved, tmpfs::Error> {
+        tree.resolve_below(self.ceiling, self.node.id(), path, follow)
     }
 
     /// `open-at`.
@@ -66,7 +93,7 @@ impl Descriptor {
         let exclusive = open.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE);
         let follow = follow(path_flags, exclusive);
         let mut tree = self.node.tree().write();
-        let resolved = tree.resolve(self.node.id(), path, follow)?;
+        let resolved = self.resolve(&tree, path, follow)?;
         let node = match resolved.node() {
             Ok(_) if exclusive => return Err(ErrorCode::Exist.into()),
             Ok(node) => node,
@@ -84,6 +111,7 @@ impl Descriptor {
             node: self.node.tree().pin_within(&mut tree, node)?,
             kind,
             flags: self.flags_of_opened(kind, flags),
+            ceiling: None,
         })
     }
 
@@ -154,13 +182,13 @@ impl Descriptor {
     ) -> Result<NodeId, FilesystemError> {
         self.check_directory()?;
         let follow = follow(path_flags, false);
-        Ok(tree.resolve(self.node.id(), path, follow)?.node()?)
+        Ok(self.resolve(tree, path, follow)?.node()?)
     }
 
     /// The entry that `path` names; a link at its end is the entry itself.
     pub(super) fn find_entry(&self, tree: &Tmpfs, path: &str) -> Result<Named, FilesystemError> {
         self.check_directory()?;
-        named(tree.resolve(self.node.id(), path, Follow::AllButLast)?)
+        named(self.resolve(tree, path, Follow::AllButLast)?)
     }
 
     /// Where a new entry called `path` would go; a slash at its end is for directories only.
@@ -171,7 +199,7 @@ impl Descriptor {
         kind: Kind,
     ) -> Result<Named, FilesystemError> {
         self.check_directory()?;
-        let resolved = tree.resolve(self.node.id(), path, Follow::AllButLast)?;
+        let resolved = self.resolve(tree, path, Follow::AllButLast)?;
         if resolved.node().is_ok() {
             return Err(ErrorCode::Exist.into());
         }

@@ -7,6 +7,7 @@
 mod descriptor;
 mod directory_entry_stream;
 mod error;
+mod files;
 mod preopens;
 mod types;
 
@@ -14,4 +15,4 @@ pub use descriptor::{Descriptor, Rights};
 pub use directory_entry_stream::DirectoryEntryStream;
 pub use error::FilesystemError;
 pub(crate) use error::error_code;
-pub(crate) use preopens::Preopen;
+pub use files::{Files, Folder};

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
-use runtime_host::{FileTree, tmpfs};
+use runtime_host::{FilePlace, FileTree, tmpfs};
 use tmpfs::{Kind, NodeId, Stat, Timestamp};
 use wasmtime::component::Resource;
 
@@ -15,7 +15,7 @@ use crate::bindings::wasi::filesystem::types::{
     Host, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags,
     PathFlags,
 };
-use crate::io::{InputStream, IoError, OutputStream, Place, READ_MAX_BYTES, read_file};
+use crate::io::{InputStream, IoError, OutputStream, READ_MAX_BYTES, read_file};
 
 type Answer<T> = Result<T, FilesystemError>;
 
@@ -54,11 +54,11 @@ impl HostDescriptor for WasiContext {
         this: Resource<Descriptor>,
         offset: Filesize,
     ) -> Answer<Resource<OutputStream>> {
-        self.output_stream(&this, Place::Offset(offset))
+        self.output_stream(&this, FilePlace::Offset(offset))
     }
 
     fn append_via_stream(&mut self, this: Resource<Descriptor>) -> Answer<Resource<OutputStream>> {
-        self.output_stream(&this, Place::End)
+        self.output_stream(&this, FilePlace::End)
     }
 
     fn read(
@@ -359,7 +359,7 @@ impl WasiContext {
     fn output_stream(
         &mut self,
         this: &Resource<Descriptor>,
-        place: Place,
+        place: FilePlace,
     ) -> Answer<Resource<OutputStream>> {
         let file = self.get(this)?;
         file.check_writable_file()?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runtime_host::{ByteSource, PinnedNode, Read};
+use runtime_host::{ByteSource, FileSource, PinnedNode, Read, tmpfs};
 
 use super::{Pollable, READ_MAX_BYTES, StreamError};
 
@@ -10,6 +10,7 @@ use super::{Pollable, READ_MAX_BYTES, StreamError};
 pub struct InputStream {
     origin: Origin,
     closed: bool,
+    is_terminal: bool,
 }
 
 enum Origin {
@@ -18,17 +19,43 @@ enum Origin {
 }
 
 impl InputStream {
-    pub(crate) fn from_source(source: Arc<dyn ByteSource>) -> Self {
+    /// A stream of what `source` has.
+    pub fn from_source(source: Arc<dyn ByteSource>) -> Self {
         Self {
             origin: Origin::Source(source),
             closed: false,
+            is_terminal: false,
         }
+    }
+
+    /// The same stream, which leads to a terminal or not.
+    pub fn with_terminal(self, is_terminal: bool) -> Self {
+        Self {
+            is_terminal,
+            ..self
+        }
+    }
+
+    /// Whether the stream leads to the process's terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// What the stream reads, to be read by others as well; a place in a file is shared with them from now on.
+    pub fn share(&mut self) -> Result<Arc<dyn ByteSource>, tmpfs::Error> {
+        let source: Arc<dyn ByteSource> = match &self.origin {
+            Origin::Source(source) => Arc::clone(source),
+            Origin::File { node, offset } => Arc::new(FileSource::new(node.again()?, *offset)),
+        };
+        self.origin = Origin::Source(Arc::clone(&source));
+        Ok(source)
     }
 
     pub(crate) fn from_file(node: PinnedNode, offset: u64) -> Self {
         Self {
             origin: Origin::File { node, offset },
             closed: false,
+            is_terminal: false,
         }
     }
 

@@ -10,7 +10,6 @@ pub use error::{IoError, StreamError};
 pub use input_stream::InputStream;
 pub(crate) use input_stream::read_file;
 pub use output_stream::OutputStream;
-pub(crate) use output_stream::Place;
 pub use poll::Pollable;
 
 /// The most that one call moves from a stream or a file to a guest.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use runtime_host::{ByteSink, PinnedNode, tmpfs};
+use runtime_host::{ByteSink, FilePlace, FileSink, PinnedNode, tmpfs};
 
 use super::{Pollable, READ_MAX_BYTES, StreamError, WRITE_MAX_BYTES};
 
@@ -15,26 +15,21 @@ pub struct OutputStream {
     target: Target,
     permit_bytes: usize,
     closed: bool,
+    is_terminal: bool,
 }
 
 enum Target {
     Sink(Arc<dyn ByteSink>),
-    File { node: PinnedNode, place: Place },
-}
-
-/// Where in a file the next byte goes.
-#[derive(Clone, Copy)]
-pub(crate) enum Place {
-    Offset(u64),
-    End,
+    File { node: PinnedNode, place: FilePlace },
 }
 
 impl OutputStream {
-    pub(crate) fn to_sink(sink: Arc<dyn ByteSink>) -> Self {
+    /// A stream to `sink`.
+    pub fn to_sink(sink: Arc<dyn ByteSink>) -> Self {
         Self::to(Target::Sink(sink))
     }
 
-    pub(crate) fn to_file(node: PinnedNode, place: Place) -> Self {
+    pub(crate) fn to_file(node: PinnedNode, place: FilePlace) -> Self {
         Self::to(Target::File { node, place })
     }
 
@@ -43,7 +38,31 @@ impl OutputStream {
             target,
             permit_bytes: 0,
             closed: false,
+            is_terminal: false,
         }
+    }
+
+    /// The same stream, which leads to a terminal or not.
+    pub fn with_terminal(self, is_terminal: bool) -> Self {
+        Self {
+            is_terminal,
+            ..self
+        }
+    }
+
+    /// Whether the stream leads to the process's terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// What the stream writes to, to be written by others as well; a place in a file is shared with them from now on.
+    pub fn share(&mut self) -> Result<Arc<dyn ByteSink>, tmpfs::Error> {
+        let sink: Arc<dyn ByteSink> = match &self.target {
+            Target::Sink(sink) => Arc::clone(sink),
+            Target::File { node, place } => Arc::new(FileSink::new(node.again()?, *place)),
+        };
+        self.target = Target::Sink(Arc::clone(&sink));
+        Ok(sink)
     }
 
     /// How many bytes the next write may have; 0 when there is no room now.
@@ -116,19 +135,19 @@ impl OutputStream {
 
 fn write_file(
     node: &PinnedNode,
-    place: &mut Place,
+    place: &mut FilePlace,
     mut bytes: &[u8],
     now: tmpfs::Timestamp,
 ) -> Result<(), tmpfs::Error> {
     let mut tree = node.tree().write();
     while !bytes.is_empty() {
         let taken = match place {
-            Place::Offset(offset) => {
+            FilePlace::Offset(offset) => {
                 let taken = tree.write(node.id(), *offset, bytes, now)?;
                 *offset += taken as u64;
                 taken
             }
-            Place::End => tree.append(node.id(), bytes, now)?,
+            FilePlace::End => tree.append(node.id(), bytes, now)?,
         };
         // A short write is followed by one that says why.
         bytes = &bytes[taken..];

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use runtime_host::{ByteSink, ByteSource, Clock, Notifier, wait_until};
+use runtime_host::{Awaited, ByteSink, ByteSource, Clock, Notifier, wait_until};
 use wasmtime::component::Resource;
 
 use crate::bindings::wasi::io::poll::{Host, HostPollable};
@@ -27,6 +27,8 @@ pub enum Pollable {
     Source(Arc<dyn ByteSource>),
     /// Ready when something can be written.
     Sink(Arc<dyn ByteSink>),
+    /// Ready when something has happened.
+    Event(Arc<dyn Awaited>),
 }
 
 impl Pollable {
@@ -36,6 +38,7 @@ impl Pollable {
             Self::Deadline { deadline_ns } => *deadline_ns <= clock.monotonic_ns(),
             Self::Source(source) => source.is_readable(),
             Self::Sink(sink) => sink.is_writable(),
+            Self::Event(event) => event.is_ready(),
         }
     }
 
@@ -44,6 +47,7 @@ impl Pollable {
             Self::Ready | Self::Deadline { .. } => {}
             Self::Source(source) => source.subscribe(notifier),
             Self::Sink(sink) => sink.subscribe(notifier),
+            Self::Event(event) => event.subscribe(notifier),
         }
     }
 

@@ -11,7 +11,7 @@ use runtime_host::tmpfs::{Timestamp, Tmpfs};
 use runtime_host::{Budget, BudgetCharge, Discard, FileTree, NoInput};
 use runtime_platform::code_memory;
 use runtime_supervisor::{
-    Exit, Launch, LaunchError, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
+    Exit, Files, Launch, LaunchError, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
     SupervisorOptions, WasmBytes,
 };
 
@@ -68,6 +68,7 @@ impl Processes {
                 processes_max: PROCESSES_MAX,
                 interfaces: Vec::new(),
                 cpu_clock: None,
+                programs: None,
             },
         )
         .map_err(|error| error.to_string())?;
@@ -105,8 +106,8 @@ impl Processes {
             stdout: Arc::new(Discard),
             stderr: Arc::new(Discard),
             terminal: None,
-            root: self.root.clone(),
-            root_rights: Rights::ReadWrite,
+            files: Files::whole(self.root.clone(), Rights::ReadWrite),
+            may_spawn: false,
             limits: ProcessLimits::with_memory(self.supervisor.budget().limit_bytes()),
             jit: false,
         })

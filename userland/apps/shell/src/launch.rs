@@ -11,13 +11,18 @@ use std::rc::Rc;
 use brush_parser::ast::Command;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{Capture, File, Files};
+use crate::files::{self, Capture, File, Files};
 use crate::shell::{NOT_FOUND, SUSPENDED, Shell, State, Status, UNUSABLE, Unwind};
 use crate::jobs::Job;
 use crate::system::{self, Child, Drained, Input, Launch, Output, SpawnError};
 
-/// The argument that makes a shell a subshell.
+/// The argument that makes a shell a subshell: the next one is what it is handed.
 pub const SUBSHELL: &str = "--subshell";
+/// The same: the next one is a file that holds it, and that the subshell removes.
+pub const SUBSHELL_FROM_FILE: &str = "--subshell-from-file";
+
+/// What is longer is handed over in a file.
+const HANDOFF_LEN_BYTES_MAX: usize = 32 << 10;
 
 /// What a subshell that is a process is handed, as its second argument.
 #[derive(Serialize, Deserialize)]
@@ -26,6 +31,34 @@ pub struct Handoff {
     pub state: State,
     /// What it runs.
     pub command: Command,
+}
+
+impl Handoff {
+    fn to_arguments(&self) -> Result<[String; 2], String> {
+        let text = serde_json::to_string(self).map_err(|error| error.to_string())?;
+        if text.len() <= HANDOFF_LEN_BYTES_MAX {
+            return Ok([SUBSHELL.into(), text]);
+        }
+        let path = files::temporary(text.as_bytes())?;
+        Ok([SUBSHELL_FROM_FILE.into(), path])
+    }
+
+    /// What these arguments hand over; none where they are no subshell's.
+    pub fn from_arguments(arguments: &[String]) -> Option<Result<Self, String>> {
+        let text = match arguments {
+            [kind, text] if kind == SUBSHELL => text.clone(),
+            [kind, path] if kind == SUBSHELL_FROM_FILE => match fs::read_to_string(path) {
+                Ok(text) => {
+                    // If it cannot be removed, it is in the way of nobody.
+                    let _ = fs::remove_file(path);
+                    text
+                }
+                Err(error) => return Some(Err(error.to_string())),
+            },
+            _ => return None,
+        };
+        Some(serde_json::from_str(&text).map_err(|error| error.to_string()))
+    }
 }
 
 /// The pipes through which children write into captures.
@@ -111,12 +144,9 @@ impl Shell {
     /// Starts a further shell that goes on as this one would, with one command.
     pub fn start_subshell(&self, command: Command, files: &Files, captures: &mut Captures) -> Result<Child, Status> {
         let handoff = Handoff { state: self.state.clone(), command };
-        let text = match serde_json::to_string(&handoff) {
-            Ok(text) => text,
-            Err(error) => return Err(self.refuse("subshell", &error.to_string(), UNUSABLE)),
-        };
+        let [kind, text] = handoff.to_arguments().map_err(|reason| self.refuse("subshell", &reason, UNUSABLE))?;
         let own = system::own_program();
-        let arguments = [own.clone(), SUBSHELL.into(), text];
+        let arguments = [own.clone(), kind, text];
         self.start(&own, &arguments, self.state.variables.exported(), files, captures)
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use shell::files::Files;
-use shell::launch::{Handoff, SUBSHELL};
+use shell::launch::Handoff;
 use shell::shell::{NOT_FOUND, Shell, Status, USAGE};
 use shell::system;
 
@@ -17,9 +17,7 @@ fn main() -> ExitCode {
 
 fn run(name: String, mut arguments: Vec<String>) -> Status {
     let environment = std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
-    if let [first, handoff] = arguments.as_slice()
-        && first == SUBSHELL
-    {
+    if let Some(handoff) = Handoff::from_arguments(&arguments) {
         return go_on(handoff);
     }
     let options: Vec<String> = arguments.extract_if(0..leading_options(&arguments), |_| true).collect();
@@ -38,13 +36,17 @@ fn leading_options(arguments: &[String]) -> usize {
 }
 
 /// A subshell that has to run beside its parent.
-fn go_on(handoff: &str) -> Status {
-    let Ok(Handoff { state, command }) = serde_json::from_str(handoff) else {
-        eprintln!("sh: what the parent has handed over cannot be read");
-        return USAGE;
-    };
-    let mut shell = Shell::with_state(state, Files::standard());
-    shell.run_to_end(|shell| shell.run_command(&command))
+fn go_on(handoff: Result<Handoff, String>) -> Status {
+    match handoff {
+        Ok(Handoff { state, command }) => {
+            let mut shell = Shell::with_state(state, Files::standard());
+            shell.run_to_end(|shell| shell.run_command(&command))
+        }
+        Err(reason) => {
+            eprintln!("sh: what the parent has handed over cannot be read: {reason}");
+            USAGE
+        }
+    }
 }
 
 /// `sh -c COMMANDS [NAME [ARG…]]`.

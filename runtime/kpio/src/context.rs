@@ -1,0 +1,89 @@
+//! What these interfaces keep for one process beside its WASI context.
+
+use std::sync::Arc;
+
+use runtime_host::TerminalDevice;
+use runtime_wasi::{WasiContext, WasiView};
+use wasmtime::component::{HasData, Linker};
+
+use crate::bindings::kpio::process;
+use crate::bindings::kpio::process::terminal::TerminalError;
+use crate::system::ProcessSystem;
+
+/// Who the process is, and whom it asks for others.
+pub struct KpioContext {
+    id: u64,
+    system: Arc<dyn ProcessSystem>,
+    /// Where it may have claims, which go with it.
+    terminal: Option<TerminalDevice>,
+}
+
+impl KpioContext {
+    /// The context of the process `id`, which was started on `terminal`.
+    pub fn new(
+        id: u64,
+        system: Arc<dyn ProcessSystem>,
+        terminal: Option<TerminalDevice>,
+    ) -> KpioContext {
+        KpioContext {
+            id,
+            system,
+            terminal,
+        }
+    }
+}
+
+impl Drop for KpioContext {
+    fn drop(&mut self) {
+        if let Some(terminal) = &self.terminal {
+            terminal.release(self.id);
+        }
+    }
+}
+
+/// A store's data that holds both contexts of a process.
+pub trait KpioView: WasiView {
+    /// Both of them.
+    fn kpio(&mut self) -> (&mut WasiContext, &KpioContext);
+}
+
+/// One call's view of the process that makes it.
+pub(crate) struct Caller<'a> {
+    pub(crate) wasi: &'a mut WasiContext,
+    kpio: &'a KpioContext,
+}
+
+impl Caller<'_> {
+    /// The number of the process.
+    pub(crate) fn own_id(&self) -> u64 {
+        self.kpio.id
+    }
+
+    pub(crate) fn system(&self) -> &dyn ProcessSystem {
+        &*self.kpio.system
+    }
+
+    pub(crate) fn terminal(&self) -> Result<&TerminalDevice, TerminalError> {
+        let terminal = self.kpio.terminal.as_ref();
+        terminal.ok_or(TerminalError::NoTerminal)
+    }
+}
+
+struct HasCaller;
+
+impl HasData for HasCaller {
+    type Data<'a> = Caller<'a>;
+}
+
+/// Adds all interfaces to a linker.
+pub fn add_to_linker<T: KpioView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    process::pipes::add_to_linker::<T, HasCaller>(linker, caller)?;
+    process::processes::add_to_linker::<T, HasCaller>(linker, caller)?;
+    process::terminal::add_to_linker::<T, HasCaller>(linker, caller)?;
+    process::foreground::add_to_linker::<T, HasCaller>(linker, caller)
+}
+
+fn caller<T: KpioView>(state: &mut T) -> Caller<'_> {
+    let (wasi, kpio) = state.kpio();
+    Caller { wasi, kpio }
+}

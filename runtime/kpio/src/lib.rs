@@ -1,0 +1,28 @@
+//! The host's side of KPIO's own interfaces, one file per interface of `contract/wit`, with its name.
+//!
+//! - The WIT is the law. Who starts, finds and ends processes is behind [`ProcessSystem`], which the supervisor is: nothing
+//!   here knows it.
+//! - Authority: a child gets of its parent's streams, files and limits what the parent names, and no more. Whether a
+//!   program may import [`RESTRICTED_INTERFACES`] at all is decided before it is linked.
+//! - What is said about waiting, budgets and the ends of processes in `runtime/wasi` holds here as well: the handles are
+//!   in the same table, calls run on the process's thread, and one that blocks ends with the process's cancellation.
+
+// `bindgen!` marks each call by macros of a crate `tracing`: `runtime-wasi` has them.
+extern crate runtime_wasi as tracing;
+
+mod bindings;
+mod context;
+mod foreground;
+mod pipes;
+mod processes;
+mod system;
+mod terminal;
+
+pub use context::{KpioContext, KpioView, add_to_linker};
+pub use processes::ChildHandle;
+pub use system::{
+    Child, ChildLimits, Ending, ProcessError, ProcessSystem, Program, SpawnRequest, Status,
+};
+
+/// Interfaces that a program links against only if it was granted to start processes: by the start of their names.
+pub const RESTRICTED_INTERFACES: [&str; 2] = ["kpio:process/processes", "kpio:process/foreground"];

@@ -1,0 +1,455 @@
+//! Processes that start processes: what they pass on, who ends with whom, and that nothing is left of any of them.
+//!
+//! The program is `test/guest/processes`, which starts itself.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use runtime_engine::{Engine, EngineOptions};
+use runtime_host::tmpfs::{Timestamp, Tmpfs};
+use runtime_host::{
+    AttachedTerminal, Budget, BudgetCharge, ByteSink, ByteSource, Cancellation, FileTree,
+    KeyMeaning, NoInput, Notifier, PipeReader, PipeWriter, StreamFailure, Subscribers,
+    TerminalDevice, TerminalSize, pipe, wait_until,
+};
+use runtime_supervisor::{
+    Exit, Files, Launch, Process, ProcessLimits, ProgramFinder, ProgramImage, Rights, Supervisor,
+    SupervisorOptions, WasmBytes,
+};
+
+const MIB: u64 = 1 << 20;
+const NAME: &str = "family-probe";
+const PROCESSES_MAX: usize = 24;
+const NOW: Timestamp = Timestamp {
+    seconds: 0,
+    nanoseconds: 0,
+};
+
+static WASM: LazyLock<Arc<[u8]>> = LazyLock::new(|| {
+    let path = guests_folder().join(NAME).with_extension("wasm");
+    let bytes = std::fs::read(&path);
+    bytes
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .into()
+});
+
+/// The folder with the guest: the one that KPIO_FAMILY_GUEST names, or where it is built now.
+fn guests_folder() -> PathBuf {
+    if let Some(folder) = std::env::var_os("KPIO_FAMILY_GUEST") {
+        return folder.into();
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest-processes");
+    let manifest =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/guest/processes/Cargo.toml");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(&target)
+        .status();
+    assert!(
+        built.is_ok_and(|status| status.success()),
+        "the program in test/guest/processes does not build; it needs the target wasm32-wasip2"
+    );
+    target.join("wasm32-wasip2/release")
+}
+
+/// One program under one name.
+struct Finder;
+
+impl ProgramFinder for Finder {
+    fn names(&self) -> Vec<String> {
+        vec![NAME.to_owned()]
+    }
+
+    fn find(&self, name: &str) -> Option<Result<ProgramImage, String>> {
+        (name == NAME).then(|| Ok(image()))
+    }
+}
+
+fn image() -> ProgramImage {
+    ProgramImage {
+        name: NAME.to_owned(),
+        wasm: Some(WasmBytes::Shared(Arc::clone(&WASM))),
+        precompiled: None,
+    }
+}
+
+/// Remembers what was written.
+#[derive(Default)]
+struct Collected {
+    bytes: Mutex<Vec<u8>>,
+    changed: Subscribers,
+}
+
+impl Collected {
+    fn text(&self) -> String {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl ByteSink for Collected {
+    fn room_bytes(&self) -> Result<usize, StreamFailure> {
+        Ok(4096)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize, StreamFailure> {
+        let mut kept = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(bytes);
+        drop(kept);
+        self.changed.notify_all();
+        Ok(bytes.len())
+    }
+
+    fn subscribe(&self, notifier: &Notifier) {
+        self.changed.add(notifier);
+    }
+}
+
+struct System {
+    supervisor: Supervisor,
+    budget: Budget,
+    root: FileTree,
+    output: Arc<Collected>,
+    terminal: TerminalDevice,
+}
+
+impl System {
+    fn new() -> System {
+        let budget = Budget::new(512 * MIB);
+        let options = SupervisorOptions {
+            budget: budget.clone(),
+            processes_max: PROCESSES_MAX,
+            interfaces: Vec::new(),
+            cpu_clock: None,
+            programs: Some(Arc::new(Finder)),
+        };
+        let engine = Engine::new(EngineOptions::default()).expect("an engine");
+        let charge = Arc::new(BudgetCharge(Budget::new(MIB)));
+        System {
+            supervisor: Supervisor::new(engine, options).expect("a supervisor"),
+            budget,
+            root: FileTree::new(Tmpfs::new(charge, NOW).expect("a tree")),
+            output: Arc::default(),
+            terminal: TerminalDevice::new(TerminalSize::USUAL),
+        }
+    }
+
+    fn launch(&self, words: &[&str]) -> Launch {
+        Launch {
+            program: image(),
+            arguments: words.iter().map(|word| (*word).to_owned()).collect(),
+            environment: Vec::new(),
+            stdin: Arc::new(NoInput),
+            stdout: Arc::clone(&self.output) as Arc<dyn ByteSink>,
+            stderr: Arc::clone(&self.output) as Arc<dyn ByteSink>,
+            terminal: None,
+            files: Files::whole(self.root.clone(), Rights::ReadWrite),
+            limits: ProcessLimits::with_memory(256 * MIB),
+            may_spawn: true,
+            jit: false,
+        }
+    }
+
+    /// The same on a terminal at which nobody types, until somebody does.
+    fn launch_on_terminal(&self, words: &[&str]) -> (Launch, PipeWriter) {
+        let (reader, writer): (PipeReader, PipeWriter) =
+            pipe(4096, &Budget::new(MIB)).expect("a pipe");
+        let terminal = AttachedTerminal {
+            device: self.terminal.clone(),
+            stdin: true,
+            stdout: true,
+            stderr: true,
+        };
+        let launch = Launch {
+            stdin: Arc::new(reader) as Arc<dyn ByteSource>,
+            terminal: Some(Arc::new(terminal)),
+            ..self.launch(words)
+        };
+        (launch, writer)
+    }
+
+    fn start(&self, launch: Launch) -> Process {
+        self.supervisor.spawn(launch).expect("a process")
+    }
+
+    /// Runs the program to its end; what it wrote.
+    fn run(&self, words: &[&str]) -> String {
+        let exit = self.start(self.launch(words)).wait();
+        assert_eq!(exit, Exit::Code(0), "{words:?}: {}", self.output.text());
+        self.output.text()
+    }
+
+    /// Waits until the output contains `text`.
+    fn expect(&self, text: &str) {
+        let found = wait_until(
+            &Cancellation::new(),
+            &runtime_host::SystemClock::new(),
+            Some(60_000_000_000),
+            |notifier| self.output.changed.add(notifier),
+            || self.output.text().contains(text).then_some(()),
+        );
+        assert_eq!(found, Ok(Some(())), "{text:?} in {:?}", self.output.text());
+    }
+
+    /// Waits until so many processes exist.
+    fn expect_processes(&self, count: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.supervisor.list().len() != count {
+            assert!(Instant::now() < deadline, "{:?}", self.supervisor.list());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Nobody is left, and all memory is given back.
+    fn expect_nothing_left(&self) {
+        self.expect_processes(0);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.budget.used_bytes() != 0 {
+            assert!(Instant::now() < deadline, "{}", self.budget.used_bytes());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// A number that looks random, from a seed that is printed.
+struct Random(u64);
+
+impl Random {
+    fn seeded() -> Random {
+        let seed = std::env::var("KPIO_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok());
+        let seed = seed.unwrap_or_else(|| std::process::id().into());
+        println!("KPIO_SEED={seed}");
+        Random(seed)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+#[test]
+fn a_pipeline_of_three_carries_bytes_and_ends() {
+    let system = System::new();
+    assert_eq!(system.run(&["pipeline"]), "through three\n");
+    system.expect_nothing_left();
+}
+
+#[test]
+fn exit_codes_come_back() {
+    let system = System::new();
+    for (words, code) in [
+        (&["inherit", "exit", "0"][..], 0),
+        (&["inherit", "exit", "3"], 3),
+        (&["inherit", "no such case"], 134),
+    ] {
+        assert_eq!(system.start(system.launch(words)).wait(), Exit::Code(code));
+    }
+    system.expect_nothing_left();
+}
+
+#[test]
+fn a_place_in_a_file_is_shared() {
+    assert_eq!(System::new().run(&["shared-file"]), "one\ntwo\n");
+}
+
+#[test]
+fn who_may_not_start_processes_does_not_link() {
+    let system = System::new();
+    let launch = Launch {
+        may_spawn: false,
+        ..system.launch(&["say", "x"])
+    };
+    let Exit::Unusable(sentence) = system.start(launch).wait() else {
+        panic!("it ran");
+    };
+    assert!(sentence.contains("kpio:process/processes"), "{sentence}");
+    assert!(
+        sentence.contains("not granted to start processes"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn children_end_with_their_parent_unless_disowned() {
+    let system = System::new();
+    let (launch, _nobody_types) = system.launch_on_terminal(&["leave"]);
+    assert_eq!(system.start(launch).wait(), Exit::Code(0));
+    system.expect_nothing_left();
+    let (launch, keyboard) = system.launch_on_terminal(&["disown"]);
+    assert_eq!(system.start(launch).wait(), Exit::Code(0));
+    let left = system.supervisor.list();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].parent, None);
+    drop(keyboard);
+    let orphan = system.supervisor.find(left[0].id).expect("it runs on");
+    orphan.kill();
+    orphan.wait();
+    system.expect_nothing_left();
+}
+
+#[test]
+fn a_kill_at_any_moment_takes_the_whole_tree_along() {
+    let system = System::new();
+    let mut random = Random::seeded();
+    // The program is compiled before, so that the kills meet more than compilation.
+    system.run(&["say", "x"]);
+    for _ in 0..30 {
+        let (launch, _nobody_types) = system.launch_on_terminal(&["tree", "2", "3"]);
+        let root = system.start(launch);
+        std::thread::sleep(Duration::from_micros(random.below(20_000)));
+        let all = system.supervisor.list();
+        let victim = &all[random.below(all.len() as u64) as usize];
+        if let Some(victim) = system.supervisor.find(victim.id) {
+            victim.kill();
+        }
+        root.kill();
+        assert_eq!(root.wait(), Exit::Killed);
+        system.expect_nothing_left();
+    }
+}
+
+#[test]
+fn a_bomb_meets_the_limit_and_goes() {
+    let system = System::new();
+    assert_eq!(system.run(&["limited", "processes", "6", "bomb"]), "0 \n");
+    system.expect_nothing_left();
+    assert_eq!(system.start(system.launch(&["bomb"])).wait(), Exit::Code(0));
+    system.expect_nothing_left();
+}
+
+#[test]
+fn limits_hold_for_all_that_a_child_starts() {
+    for (words, answer) in [
+        (
+            &["limited", "output", "10", "inherit", "say", "0123456789abc"][..],
+            "0123456789",
+        ),
+        (&["limited", "processes", "1", "inherit", "say", "x"], "134"),
+        (
+            &["limited", "memory", "1000", "say", "x"],
+            "no memory for another process",
+        ),
+        (
+            &["limited", "handles", "0", "say", "x"],
+            "handles it may hold",
+        ),
+    ] {
+        let system = System::new();
+        let text = system.run(words);
+        assert!(text.contains(answer), "{words:?}: {text}");
+        system.expect_nothing_left();
+    }
+    let system = System::new();
+    let text = system.run(&["limited", "output", "10", "say", "0123456789abc"]);
+    assert!(
+        text.contains("134") && text.contains("more than the 10 bytes"),
+        "{text}"
+    );
+    let system = System::new();
+    let text = system.run(&["limited", "handles", "40", "handles"]);
+    let held: u32 = text
+        .lines()
+        .next()
+        .and_then(|line| line.parse().ok())
+        .expect(&text);
+    assert!((10..20).contains(&held), "{text}");
+}
+
+#[test]
+fn a_thousand_children_leave_nothing_behind() {
+    let system = System::new();
+    assert_eq!(system.run(&["many", "1000"]), "");
+    system.expect_nothing_left();
+}
+
+#[test]
+fn a_child_stands_still_when_told() {
+    let system = System::new();
+    system.run(&["held"]);
+    system.expect_nothing_left();
+}
+
+#[test]
+fn a_suspended_reader_leaves_what_is_typed_to_others() {
+    let system = System::new();
+    let (launch, keyboard) = system.launch_on_terminal(&["copy"]);
+    let process = system.start(launch);
+    assert_eq!(keyboard.write(b"one"), Ok(3));
+    system.expect("one");
+    runtime_host::Controlled::suspend(&process, true);
+    assert_eq!(keyboard.write(b"two"), Ok(3));
+    assert!(system.supervisor.list()[0].is_suspended);
+    assert_eq!(system.output.text(), "one");
+    runtime_host::Controlled::suspend(&process, false);
+    system.expect("onetwo");
+    drop(keyboard);
+    assert_eq!(process.wait(), Exit::Code(0));
+}
+
+#[test]
+fn the_foreground_gets_the_keys_and_the_shell_lives() {
+    let system = System::new();
+    let (launch, keyboard) = system.launch_on_terminal(&["foreground"]);
+    let shell = system.start(launch);
+    system.expect("waiting");
+    assert_eq!(system.terminal.interrupt(), KeyMeaning::Obeyed);
+    system.expect("the child ended with 130");
+    assert_eq!(keyboard.write(b"still here"), Ok(10));
+    system.expect("still here");
+    assert_eq!(system.terminal.interrupt(), KeyMeaning::Input);
+    drop(keyboard);
+    assert_eq!(shell.wait(), Exit::Code(0));
+    assert_eq!(system.terminal.interrupt(), KeyMeaning::Unclaimed);
+}
+
+#[test]
+fn terminals_are_inherited_and_absent_ones_said() {
+    let system = System::new();
+    let (launch, _keyboard) = system.launch_on_terminal(&["inherit", "terminal"]);
+    assert_eq!(system.start(launch).wait(), Exit::Code(0));
+    assert_eq!(system.output.text(), "80x24 Mode::Cooked\n");
+    let system = System::new();
+    assert!(system.run(&["terminal"]).contains("NoTerminal"));
+}
+
+#[test]
+fn children_begin_where_they_are_told() {
+    let system = System::new();
+    let mut tree = system.root.write();
+    let root = tree.root();
+    let home = tree.create_directory(root, "home", NOW).expect("a folder");
+    let deeper = tree
+        .create_directory(home, "deeper", NOW)
+        .expect("a folder");
+    for (folder, name) in [(home, "above"), (deeper, "here")] {
+        let file = tree.create_file(folder, name, NOW).expect("a file");
+        tree.write(file, 0, name.as_bytes(), NOW).expect("room");
+    }
+    drop(tree);
+    for (path, found) in [
+        ("here", "here"),
+        ("../above", "above"),
+        ("../../home/above", "above"),
+        ("/home/above", "above"),
+        ("./here", "here"),
+    ] {
+        let before = system.output.text().len();
+        let text = system.run(&["where", "/home/deeper", "read", path]);
+        assert_eq!(&text[before..], found, "{path}");
+    }
+    let launch = system.launch(&["where", "/home/deeper", "read", "../../../home/above"]);
+    assert_eq!(system.start(launch).wait(), Exit::Code(134));
+    let text = system.run(&["where", "/nowhere", "say", "x"]);
+    assert!(text.contains("no folder '/nowhere'"), "{text}");
+}

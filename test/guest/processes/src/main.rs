@@ -1,0 +1,261 @@
+//! What programs do that start programs: itself, under the name `family-probe`. The first argument names the case; a case
+//! that finds something wrong panics, which the host sees as a trap.
+
+use std::io::{self, Read, Write};
+use std::process::exit;
+
+use sdk::processes::{self, Files, Input, Launch, Limits, Output, Process, ProcessError, spawn};
+use sdk::{foreground, pipes, terminal};
+
+const SELF: &str = "family-probe";
+const NO_LIMITS: Limits = Limits {
+    memory_bytes: None,
+    cpu_percent: None,
+    cpu_time_ns: None,
+    handles: None,
+    output_bytes: None,
+    processes: None,
+};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["bomb"] => bomb(),
+        ["copy"] => copy(),
+        ["disown"] => leave_behind(Process::disown),
+        ["exit", code] => exit(number(code) as i32),
+        ["foreground"] => take_foreground(),
+        ["handles"] => fill_handles(),
+        ["held"] => hold_a_child(),
+        ["inherit", ref rest @ ..] => exit(run(launch(rest)).into()),
+        ["leave"] => leave_behind(|_| ()),
+        ["limited", name, value, ref rest @ ..] => limited(name, number(value), rest),
+        ["loop"] => loop {
+            std::hint::black_box(());
+        },
+        ["many", count] => many(number(count)),
+        ["pipeline"] => pipeline(),
+        ["read", path] => print!("{}", std::fs::read_to_string(path).expect("a file")),
+        ["say", text] => println!("{text}"),
+        ["shared-file"] => shared_file(),
+        ["terminal"] => ask_terminal(),
+        ["tree", depth, width] => tree(number(depth), number(width)),
+        ["wait"] => wait_for_ever(),
+        ["where", folder, ref rest @ ..] => run_in(folder, rest),
+        _ => panic!("there is no case {words:?}"),
+    }
+}
+
+fn number(word: &str) -> u64 {
+    word.parse().expect("a number")
+}
+
+/// This program with these words, and with everything that this process has.
+fn launch(words: &[&str]) -> Launch<'static> {
+    let words = [SELF].into_iter().chain(words.iter().copied());
+    Launch {
+        program: SELF.to_owned(),
+        arguments: words.map(str::to_owned).collect(),
+        environment: Vec::new(),
+        stdin: Input::Inherit,
+        stdout: Output::Inherit,
+        stderr: Output::Inherit,
+        files: Files::Inherit("/".to_owned()),
+        limits: NO_LIMITS,
+        may_spawn: true,
+    }
+}
+
+fn start(launch: Launch<'_>) -> Process {
+    spawn(launch).expect("a child")
+}
+
+fn run(launch: Launch<'_>) -> u8 {
+    start(launch).wait().code
+}
+
+fn copy() {
+    io::copy(&mut io::stdin(), &mut io::stdout()).expect("input and output");
+}
+
+fn wait_for_ever() {
+    let mut byte = [0];
+    while io::stdin().read(&mut byte).is_ok() {}
+}
+
+/// `say x | copy | copy`, whose output comes back here.
+fn pipeline() {
+    let (from_first, to_second) = pipes::pipe().expect("a pipe");
+    let (from_second, to_third) = pipes::pipe().expect("a pipe");
+    let (answer, to_us) = pipes::pipe().expect("a pipe");
+    let first = start(Launch {
+        stdout: Output::Stream(to_second),
+        ..launch(&["say", "through three"])
+    });
+    let second = start(Launch {
+        stdin: Input::Stream(from_first),
+        stdout: Output::Stream(to_third),
+        ..launch(&["copy"])
+    });
+    let third = start(Launch {
+        stdin: Input::Stream(from_second),
+        stdout: Output::Stream(to_us),
+        ..launch(&["copy"])
+    });
+    let mut text = Vec::new();
+    while let Ok(bytes) = answer.blocking_read(64) {
+        text.extend(bytes);
+    }
+    for child in [first, second, third] {
+        assert_eq!(child.wait().code, 0);
+        assert_eq!(child.try_wait().map(|exit| exit.code), Some(0));
+    }
+    io::stdout().write_all(&text).expect("output");
+}
+
+/// Two children append to one file through one stream.
+fn shared_file() {
+    let folders = wasip2_folders();
+    let flags = sdk::wasip2::filesystem::types::DescriptorFlags::WRITE;
+    let create = sdk::wasip2::filesystem::types::OpenFlags::CREATE;
+    let path = sdk::wasip2::filesystem::types::PathFlags::empty();
+    let file = folders[0]
+        .0
+        .open_at(path, "shared", create, flags)
+        .expect("a file");
+    let stream = file.write_via_stream(0).expect("a stream");
+    for text in ["one", "two"] {
+        let copy = pipes::duplicate_output(&stream).expect("a copy");
+        let child = start(Launch {
+            stdout: Output::Stream(copy),
+            ..launch(&["say", text])
+        });
+        assert_eq!(child.wait().code, 0);
+    }
+    print!("{}", std::fs::read_to_string("/shared").expect("the file"));
+}
+
+fn wasip2_folders() -> Vec<(sdk::wasip2::filesystem::types::Descriptor, String)> {
+    sdk::wasip2::filesystem::preopens::get_directories()
+}
+
+/// Starts a child that never ends, and ends.
+fn leave_behind(before: impl FnOnce(&Process)) {
+    let child = start(launch(&["wait"]));
+    before(&child);
+    println!("{}", child.id());
+}
+
+/// Starts children in children until nobody may start any.
+fn bomb() {
+    let mut children = Vec::new();
+    loop {
+        match spawn(launch(&["bomb"])) {
+            Ok(child) => children.push(child),
+            Err(ProcessError::Quota(_)) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    for child in children {
+        child.wait();
+    }
+}
+
+fn tree(depth: u64, width: u64) {
+    if depth == 0 {
+        return wait_for_ever();
+    }
+    let deeper = (depth - 1).to_string();
+    let words = ["tree", &deeper, &width.to_string()];
+    let children: Vec<Process> = (0..width).map(|_| start(launch(&words))).collect();
+    for child in children {
+        child.wait();
+    }
+}
+
+fn many(count: u64) {
+    for _ in 0..count {
+        assert_eq!(run(launch(&["exit", "7"])), 7);
+    }
+}
+
+/// Runs a child with one limit, and says how it ended.
+fn limited(name: &str, value: u64, words: &[&str]) {
+    let mut limits = NO_LIMITS;
+    match name {
+        "memory" => limits.memory_bytes = Some(value),
+        "cpu" => limits.cpu_percent = Some(value as u32),
+        "time" => limits.cpu_time_ns = Some(value),
+        "handles" => limits.handles = Some(value as u32),
+        "output" => limits.output_bytes = Some(value),
+        "processes" => limits.processes = Some(value as u32),
+        _ => panic!("there is no limit {name}"),
+    }
+    match spawn(Launch {
+        limits,
+        ..launch(words)
+    }) {
+        Ok(child) => {
+            let exit = child.wait();
+            println!("{} {}", exit.code, exit.message.unwrap_or_default());
+        }
+        Err(error) => println!("{error}"),
+    }
+}
+
+/// Takes handles until there are none, and says how many there were.
+fn fill_handles() {
+    let mut ends = Vec::new();
+    while let Ok(pipe) = pipes::pipe() {
+        ends.push(pipe);
+    }
+    println!("{}", ends.len());
+}
+
+/// A child that stands still uses nothing, and one that goes on does.
+fn hold_a_child() {
+    let child = start(launch(&["loop"]));
+    child.suspend(true);
+    let of_child = || {
+        let all = processes::descendants();
+        let found = all.into_iter().find(|status| status.id == child.id());
+        found.expect("it exists")
+    };
+    assert!(of_child().is_suspended);
+    child.suspend(false);
+    assert!(!of_child().is_suspended);
+    child.suspend(true);
+    child.kill();
+    assert_eq!(child.wait().code, 130);
+}
+
+fn run_in(folder: &str, words: &[&str]) {
+    let there = Launch {
+        files: Files::Inherit(folder.to_owned()),
+        ..launch(words)
+    };
+    match spawn(there) {
+        Ok(child) => exit(child.wait().code.into()),
+        Err(error) => println!("{error}"),
+    }
+}
+
+fn ask_terminal() {
+    match (terminal::size(), terminal::get_mode()) {
+        (Ok((columns, rows)), Ok(mode)) => println!("{columns}x{rows} {mode:?}"),
+        (size, mode) => println!("{size:?} {mode:?}"),
+    }
+}
+
+/// As a shell does it: a child in the foreground, and afterwards nobody.
+fn take_foreground() {
+    foreground::set_foreground(&[]).expect("a terminal");
+    let child = start(launch(&["wait"]));
+    foreground::set_foreground(&[&child]).expect("a terminal");
+    println!("waiting");
+    let exit = child.wait();
+    foreground::set_foreground(&[]).expect("a terminal");
+    println!("the child ended with {}", exit.code);
+    copy();
+}
