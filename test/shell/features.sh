@@ -115,7 +115,7 @@ echo 'x y z' | (read a b; echo "$b"); IFS=, read a b c <<< '1,2,3'; echo $a$b$c
 eval 'echo eval "$x"'; printf 'sourced=yes\nreturn 6\necho no\n' > s.sh; . ./s.sh; echo "$? $sourced"
 while getopts ab:c o -a -b val -c rest; do echo "$o $OPTARG"; done; echo $OPTIND
 command -v cd echo; type -t if f cat cd; cd g; cd - > /dev/null; cd ./g/../g/sub; echo "${PWD##*/}"; cd ../..
-printf '#!/bin/sh\necho script "$0" "$1"\n' > script.sh; sh script.sh arg; ./script.sh direct 2>/dev/null | wc -w | tr -d ' '
+printf '#!/bin/sh\necho script "$0" "$1"\n' > script.sh; sh script.sh arg; sh ./script.sh direct
 mapfile -t lines < out; echo ${#lines[@]}; set -- $(echo a b c); echo $#
 cat <(echo process) <(echo substitution)
 alias hey='echo aliased'

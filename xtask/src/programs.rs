@@ -1,4 +1,5 @@
-//! Programs that nobody here wrote: fetched from the cargo registry, built unpatched, compiled for the guest.
+//! Programs of images, compiled for the guest: those that nobody here wrote, fetched from the cargo registry and built
+//! unpatched, and those of `userland/`, which cargo builds anew where they have changed.
 //!
 //! Law: what was built once is kept in the user's cache, named after everything that it depends on: the
 //! package's version and features and the compiler's version for a `.wasm`; its bytes and those of
@@ -28,8 +29,35 @@ const PROFILE: [(&str, &str); 6] = [
     ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
 ];
 
-/// The component `BINARY.wasm` of a registry program, built now or kept from before.
+/// The component `BINARY.wasm` of a program, built now or kept from before.
 pub fn build(paths: &Paths, program: &Program) -> Result<PathBuf> {
+    match &program.path {
+        Some(path) => build_own(paths, path, &program.binary),
+        None => build_foreign(paths, program),
+    }
+}
+
+/// The workspace of the programs that were written here.
+const OWN: &str = "userland";
+
+fn build_own(paths: &Paths, folder: &str, binary: &str) -> Result<PathBuf> {
+    let target = targets::ensure(paths, targets::WASM)?;
+    let output = paths.source(OWN).join("target");
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(paths.source(folder))
+        .args(["build", "--quiet", "--release", "--locked"])
+        .args(["--bin", binary])
+        .env("CARGO_TARGET_DIR", &output);
+    target.apply(&mut cargo);
+    progress::step(&format!("Building {folder} for {}", targets::WASM), || {
+        command::run(&mut cargo)
+    })?;
+    let release = output.join(targets::WASM).join("release");
+    Ok(release.join(format!("{binary}.wasm")))
+}
+
+fn build_foreign(paths: &Paths, program: &Program) -> Result<PathBuf> {
     let folder = paths.cache.join("programs").join(key(program)?);
     let wasm = folder.join("bin").join(format!("{}.wasm", program.binary));
     if !wasm.exists() {

@@ -54,7 +54,7 @@ fn serve(info: &BootInfo) -> ! {
     if options.job {
         job::run(info, &system, &options)
     } else {
-        terminal::serve(system)
+        terminal::serve(system, options.shell)
     }
 }
 
@@ -64,6 +64,8 @@ struct Options {
     job: bool,
     /// Send the job's tree back.
     job_tree: bool,
+    /// Start the shell, where the image has one, before the prompt.
+    shell: bool,
     /// Record this while the job runs, and send it; an error is a sentence.
     recording: Option<Result<tracing::What, String>>,
 }
@@ -74,6 +76,7 @@ impl Options {
         Self {
             job: has("job"),
             job_tree: has("job-tree"),
+            shell: !has("prompt"),
             recording: tracing::recording(command_line),
         }
     }

@@ -130,6 +130,16 @@ impl<S: System> Prompt<S> {
         }
     }
 
+    /// Runs a program before the prompt, where there is one of this name.
+    pub fn run_first(&mut self, program: &str) {
+        if self.system.programs().iter().any(|name| name == program) {
+            self.output.say(&format!(
+                "This is {program}; 'help' lists its commands, and 'exit' leads to the prompt of the kernel.\n"
+            ));
+            self.run_program(program, &[]);
+        }
+    }
+
     /// Serves the person at the terminal until there is a reason to part.
     pub fn run(&mut self) -> Parting {
         loop {

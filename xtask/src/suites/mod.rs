@@ -19,6 +19,7 @@ mod jobs;
 mod loader;
 mod report;
 mod screen;
+mod shell;
 mod spec;
 mod stress;
 mod sysroot;
@@ -92,6 +93,11 @@ pub const SUITES: &[Suite] = &[
         name: "screen",
         about: "the terminal on the screen: keys, mouse, layouts, golden pictures",
         run: screen::run,
+    },
+    Suite {
+        name: "shell",
+        about: "the shell does what bash does, and a person can live in it",
+        run: shell::run,
     },
     Suite {
         name: "hostile",

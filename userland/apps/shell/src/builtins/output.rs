@@ -1,7 +1,7 @@
 //! `echo` and `printf`.
 
 use super::{failed, number};
-use crate::expand::{ansi_text, quoted};
+use crate::expand::{ansi_text, backslashed};
 use crate::shell::{FAILURE, Outcome, SUCCESS, Shell, Unwind};
 
 pub(super) fn echo(shell: &mut Shell, arguments: &[String]) -> Outcome {
@@ -152,7 +152,7 @@ impl Writer<'_> {
         let text = match letter {
             '%' => "%".into(),
             's' => cut(self.argument().unwrap_or_default(), form),
-            'q' => quoted(&self.argument().unwrap_or_default()),
+            'q' => backslashed(&self.argument().unwrap_or_default()),
             'c' => self.argument().and_then(|text| text.chars().next()).map(String::from).unwrap_or_default(),
             'b' => {
                 let text = self.argument().unwrap_or_default();
@@ -170,21 +170,27 @@ impl Writer<'_> {
             'X' => digits(format!("{:X}", self.integer()), false, form, false).prefixed("0X", form),
             'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
                 let value = self.float();
-                digits(float_digits(value.abs(), letter, form), value < 0.0, &Form { precision: None, ..*form }, true)
+                digits(float_digits(value.abs(), letter, form), value.is_sign_negative(), &Form { precision: None, ..*form }, true)
             }
             other => return Err(failed(format!("`{other}': invalid format character"))),
         };
-        self.pad(&text, form, !matches!(letter, 's' | 'q' | 'c' | 'b' | '%'));
+        let may_have_zeros = match letter {
+            's' | 'q' | 'c' | 'b' | '%' => false,
+            // A precision says how many digits there are, but of a fraction how many behind the point.
+            'd' | 'i' | 'u' | 'o' | 'x' | 'X' => form.precision.is_none(),
+            _ => true,
+        };
+        self.pad(&text, form, may_have_zeros);
         Ok(())
     }
 
-    fn pad(&mut self, text: &str, form: &Form, is_number: bool) {
+    fn pad(&mut self, text: &str, form: &Form, may_have_zeros: bool) {
         let missing = form.width.saturating_sub(text.chars().count());
         let sign_len = usize::from(text.starts_with(['-', '+', ' ']));
         if form.is_left {
             self.text += text;
             self.text.extend(std::iter::repeat_n(' ', missing));
-        } else if form.is_zero && is_number && form.precision.is_none() {
+        } else if form.is_zero && may_have_zeros {
             self.text += &text[..sign_len];
             self.text.extend(std::iter::repeat_n('0', missing));
             self.text += &text[sign_len..];

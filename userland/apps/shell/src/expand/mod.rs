@@ -10,7 +10,7 @@ mod names;
 mod parameter;
 mod quoting;
 
-pub use quoting::{ansi_text, quoted};
+pub use quoting::{ansi_text, backslashed, quoted};
 
 use brush_parser::ast::Word;
 use brush_parser::word::{TildeExpr, WordPiece, WordPieceWithSource};

@@ -113,6 +113,15 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// The same with backslashes, as `printf %q` does it.
+pub fn backslashed(text: &str) -> String {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return quoted(text);
+    }
+    let escape = |c: char| if c.is_alphanumeric() || "_-./:=@%+".contains(c) { vec![c] } else { vec!['\\', c] };
+    text.chars().flat_map(escape).collect()
+}
+
 fn escaped_character(c: char) -> String {
     match c {
         '\n' => "\\n".into(),

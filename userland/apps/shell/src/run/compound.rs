@@ -65,13 +65,16 @@ impl Shell {
     fn run_while(&mut self, condition: &CompoundList, body: &CompoundList, wanted: bool) -> Outcome {
         self.in_loop(|shell| {
             let mut status = SUCCESS;
-            while (shell.looped(|shell| shell.run_condition(condition))?.more()? == SUCCESS) == wanted {
+            loop {
+                match shell.looped(|shell| shell.run_condition(condition))? {
+                    Turn::More(answer) if (answer == SUCCESS) == wanted => (),
+                    Turn::More(_) | Turn::Over(_) => return Ok(status),
+                }
                 status = match shell.looped(|shell| shell.run_list(body))? {
                     Turn::Over(status) => return Ok(status),
                     Turn::More(status) => status,
                 };
             }
-            Ok(status)
         })
     }
 
@@ -120,11 +123,7 @@ impl Shell {
         self.loops += 1;
         let outcome = run(self);
         self.loops -= 1;
-        match outcome {
-            // From its condition.
-            Err(Unwind::Break(0 | 1)) => Ok(SUCCESS),
-            outcome => outcome,
-        }
+        outcome
     }
 
     /// One turn of a loop: `break` and `continue` that mean this loop end here.
@@ -174,15 +173,5 @@ impl Shell {
 enum Turn {
     More(u8),
     Over(u8),
-}
-
-impl Turn {
-    /// The status, where the loop goes on.
-    fn more(self) -> Outcome {
-        match self {
-            Self::More(status) => Ok(status),
-            Self::Over(_) => Err(Unwind::Break(1)),
-        }
-    }
 }
 
