@@ -48,7 +48,7 @@ fn what_nests_deeply_is_refused() {
         let error = syntax::program(&open.repeat(10_000)).unwrap_err();
         assert!(error.message.contains("deeper"), "{open} {}", error.message);
     }
-    let keywords = "if true; then ".repeat(3000);
+    let keywords = "if true; then ".repeat(3_000);
     assert!(syntax::program(&keywords).is_err());
 }
 
