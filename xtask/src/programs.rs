@@ -17,7 +17,7 @@ use crate::failure::{Failure, Result};
 use crate::paths::{self, Paths};
 use crate::progress;
 use crate::setup::targets::{self, Target};
-use crate::system::Program;
+use crate::system::{OwnProgram, Program};
 
 /// How size and speed are traded for registry programs. Part of the cache's key.
 const PROFILE: [(&str, &str); 6] = [
@@ -29,35 +29,28 @@ const PROFILE: [(&str, &str); 6] = [
     ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
 ];
 
-/// The component `BINARY.wasm` of a program, built now or kept from before.
-pub fn build(paths: &Paths, program: &Program) -> Result<PathBuf> {
-    match &program.path {
-        Some(path) => build_own(paths, path, &program.binary),
-        None => build_foreign(paths, program),
-    }
-}
-
 /// The workspace of the programs that were written here.
 const OWN: &str = "userland";
 
-fn build_own(paths: &Paths, folder: &str, binary: &str) -> Result<PathBuf> {
+/// The component `BINARY.wasm` of a program of `userland/`.
+pub fn build_own(paths: &Paths, program: &OwnProgram) -> Result<PathBuf> {
     let target = targets::ensure(paths, targets::WASM)?;
     let output = paths.source(OWN).join("target");
     let mut cargo = Command::new("cargo");
     cargo
-        .current_dir(paths.source(folder))
+        .current_dir(paths.source(&program.path))
         .args(["build", "--quiet", "--release", "--locked"])
-        .args(["--bin", binary])
+        .args(["--bin", &program.binary])
         .env("CARGO_TARGET_DIR", &output);
     target.apply(&mut cargo);
-    progress::step(&format!("Building {folder} for {}", targets::WASM), || {
-        command::run(&mut cargo)
-    })?;
+    let what = format!("Building {} for {}", program.path, targets::WASM);
+    progress::step(&what, || command::run(&mut cargo))?;
     let release = output.join(targets::WASM).join("release");
-    Ok(release.join(format!("{binary}.wasm")))
+    Ok(release.join(format!("{}.wasm", program.binary)))
 }
 
-fn build_foreign(paths: &Paths, program: &Program) -> Result<PathBuf> {
+/// The component `BINARY.wasm` of a registry program, built now or kept from before.
+pub fn build(paths: &Paths, program: &Program) -> Result<PathBuf> {
     let folder = paths.cache.join("programs").join(key(program)?);
     let wasm = folder.join("bin").join(format!("{}.wasm", program.binary));
     if !wasm.exists() {

@@ -18,9 +18,12 @@ pub struct System {
     /// Words for the kernel, separated by spaces.
     #[serde(default)]
     pub command_line: String,
-    /// Programs, from the cargo registry and from this tree.
+    /// Programs from the cargo registry.
     #[serde(default, rename = "program")]
     pub programs: Vec<Program>,
+    /// Programs of `userland/`.
+    #[serde(default, rename = "own-program")]
+    pub own_programs: Vec<OwnProgram>,
     /// Files and folders of the repository.
     #[serde(default)]
     pub copy: Vec<Copy>,
@@ -32,18 +35,24 @@ pub struct System {
     pub directory: Vec<Directory>,
 }
 
-/// A program: from the cargo registry, built without a patch, or one of `userland/`.
+/// A program of `userland/`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnProgram {
+    /// The package's folder, from the repository's root.
+    pub path: String,
+    /// The binary it builds, without ending: `/bin/BINARY.wasm`.
+    pub binary: String,
+}
+
+/// A program from the cargo registry, built without a patch.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Program {
     /// The package's name in the registry.
-    #[serde(default)]
     pub package: String,
     /// Its exact version.
-    #[serde(default)]
     pub version: String,
-    /// The package's folder, from the repository's root; then it has neither name nor version.
-    pub path: Option<String>,
     /// The binary it builds, without ending: `/bin/BINARY.wasm`.
     pub binary: String,
     /// Whether the package's default features are on.
@@ -89,22 +98,6 @@ pub struct Directory {
     pub path: String,
 }
 
-impl Program {
-    /// It comes from one place.
-    fn check(&self) -> std::result::Result<(), String> {
-        let is_named = !self.package.is_empty() && !self.version.is_empty();
-        let is_unnamed = self.package.is_empty() && self.version.is_empty();
-        match &self.path {
-            None if is_named => Ok(()),
-            Some(_) if is_unnamed => Ok(()),
-            _ => Err(format!(
-                "program `{}` needs either `path`, or `package` and `version`",
-                self.binary
-            )),
-        }
-    }
-}
-
 fn yes() -> bool {
     true
 }
@@ -128,15 +121,14 @@ impl System {
     }
 
     fn parse(text: &str) -> std::result::Result<Self, String> {
-        let system: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        system.programs.iter().try_for_each(Program::check)?;
-        Ok(system)
+        toml::from_str(text).map_err(|error| error.to_string())
     }
 
     /// Adds another's content; its kernel and its command line take these ones' places where it has them.
     fn with(mut self, other: Self) -> Self {
         self.kernel = other.kernel.or(self.kernel);
         self.programs.extend(other.programs);
+        self.own_programs.extend(other.own_programs);
         self.copy.extend(other.copy);
         self.text.extend(other.text);
         self.directory.extend(other.directory);
@@ -157,15 +149,6 @@ mod tests {
             System::parse("[[program]]\npackage='a'\nversion='1'\nbinary='a'\ncolour='red'\n")
                 .unwrap_err();
         assert!(problem.contains("colour"), "{problem}");
-    }
-
-    #[test]
-    fn a_program_comes_from_one_place() {
-        for source in ["", "path='a'\nversion='1'", "package='a'"] {
-            let problem = System::parse(&format!("[[program]]\nbinary='a'\n{source}\n"));
-            assert!(problem.unwrap_err().contains("needs either"), "{source}");
-        }
-        assert!(System::parse("[[program]]\nbinary='a'\npath='userland/apps/a'\n").is_ok());
     }
 
     #[test]

@@ -72,7 +72,9 @@ impl LineEditor {
 
     /// Inserts a text at the cursor, as far as it fits.
     pub fn insert_text(&mut self, text: &str, echo: &mut Vec<u8>) {
-        text.chars().filter(|c| !c.is_control()).for_each(|c| self.insert(c, echo));
+        text.chars()
+            .filter(|c| !c.is_control())
+            .for_each(|c| self.insert(c, echo));
     }
 
     /// Begins a line: shows `prompt`, which must not contain control characters. The cursor is

@@ -28,8 +28,8 @@ const MARKS: [(&str, &str); 2] = [("BE''GIN", "BEGIN"), ("E''ND", "END")];
 /// Boots one machine and does everything in it.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
-    build::build_all_of(paths, Variant::Checks)?;
-    let image = image::system_image(paths, "shell", Variant::Checks)?;
+    build::build_all_of(paths, Variant::Plain)?;
+    let image = image::system_image(paths, "shell", Variant::Plain)?;
     let machine = Machine::new(accelerator::choose(paths)?, image);
     let expected = by_bash(paths)?;
     let mut guest = Guest::boot(&machine, &report.log_file("shell"))?;
@@ -121,7 +121,12 @@ const PROMPT: &str = console::SHELL_PROMPT;
 const SCENES: &[(&str, Scene)] = &[
     (
         "a-line-is-edited",
-        &[("echo he\x1b[D\x1b[Ax\x03", "^C"), ("", PROMPT), ("echo helo\x1b[Dl\r", "\nhello"), ("", PROMPT)],
+        &[
+            ("echo he\x1b[D\x1b[Ax\x03", "^C"),
+            ("", PROMPT),
+            ("echo helo\x1b[Dl\r", "\nhello"),
+            ("", PROMPT),
+        ],
     ),
     (
         "lines-are-remembered",
@@ -136,7 +141,12 @@ const SCENES: &[(&str, Scene)] = &[
     ),
     (
         "names-are-completed",
-        &[("base6\t/etc/hostn\t\r", "\na3Bpbwo="), ("", PROMPT), ("sha2\t", "sha224sum"), ("\x03", PROMPT)],
+        &[
+            ("base6\t/etc/hostn\t\r", "\na3Bpbwo="),
+            ("", PROMPT),
+            ("sha2\t", "sha224sum"),
+            ("\x03", PROMPT),
+        ],
     ),
     (
         "a-command-takes-several-lines",
@@ -164,7 +174,10 @@ const SCENES: &[(&str, Scene)] = &[
     (
         "ctrl-c-ends-a-pipeline",
         &[
-            ("{ echo run''ning >&2; yes; } | cat > /dev/null\r", "\nrunning"),
+            (
+                "{ echo run''ning >&2; yes; } | cat > /dev/null\r",
+                "\nrunning",
+            ),
             ("\x03", PROMPT),
             ("jobs; echo no''ne\r", "\nnone"),
             ("", PROMPT),
@@ -222,7 +235,12 @@ const SCENES: &[(&str, Scene)] = &[
     ),
     (
         "the-folder-is-in-the-prompt",
-        &[("cd /share\r", "/share $ "), ("ls first*\r", "\nfirst-steps.txt"), ("", "/share $ "), ("cd\r", PROMPT)],
+        &[
+            ("cd /share\r", "/share $ "),
+            ("ls first*\r", "\nfirst-steps.txt"),
+            ("", "/share $ "),
+            ("cd\r", PROMPT),
+        ],
     ),
 ];
 
@@ -255,7 +273,10 @@ mod tests {
     fn a_difference_is_shown_with_the_line_before_it() {
         assert!(compare("a\nb\n", "a\nb\n").is_ok());
         let problem = compare("a\nb\n", "a\nc\n").unwrap_err().to_string();
-        assert!(problem.contains("\"a\"") && problem.contains("\"c\""), "{problem}");
+        assert!(
+            problem.contains("\"a\"") && problem.contains("\"c\""),
+            "{problem}"
+        );
         assert!(compare("a\n", "a\nb\n").is_err() && compare("a\nb\n", "a\n").is_err());
     }
 }

@@ -84,7 +84,9 @@ impl Files {
                 capture.borrow_mut().extend_from_slice(bytes);
                 Ok(())
             }
-            Some(File::Input(_)) | None => Err(Unwind::Failed("write error: Bad file descriptor".into())),
+            Some(File::Input(_)) | None => {
+                Err(Unwind::Failed("write error: Bad file descriptor".into()))
+            }
         }
     }
 
@@ -92,7 +94,9 @@ impl Files {
     pub fn error(&self, sentence: &str) {
         match self.get(2) {
             Some(File::Output(output)) => drop(output.write(sentence.as_bytes())),
-            Some(File::Capture(capture)) => capture.borrow_mut().extend_from_slice(sentence.as_bytes()),
+            Some(File::Capture(capture)) => {
+                capture.borrow_mut().extend_from_slice(sentence.as_bytes())
+            }
             Some(File::Input(_)) | None => (),
         }
     }
@@ -102,7 +106,9 @@ impl Files {
 pub fn saying(text: &[u8]) -> Result<Input, String> {
     if text.len() <= PIPE_LEN_BYTES {
         let (read, write) = system::pipe()?;
-        write.write(text).map_err(|error| error.unwrap_or_else(|| "Broken pipe".into()))?;
+        write
+            .write(text)
+            .map_err(|error| error.unwrap_or_else(|| "Broken pipe".into()))?;
         return Ok(read);
     }
     let path = temporary(text)?;
@@ -116,6 +122,8 @@ pub fn saying(text: &[u8]) -> Result<Input, String> {
 pub fn temporary(text: &[u8]) -> Result<String, String> {
     let path = format!("/tmp/sh-{:016x}", system::random());
     let output = system::open_output(&path, Opening::New)?;
-    output.write(text).map_err(|error| error.unwrap_or_else(|| "Broken pipe".into()))?;
+    output
+        .write(text)
+        .map_err(|error| error.unwrap_or_else(|| "Broken pipe".into()))?;
     Ok(path)
 }

@@ -39,7 +39,12 @@ pub struct Job {
 impl Job {
     /// A job without a number yet.
     pub fn new(command: String, stages: Vec<Stage>) -> Self {
-        Self { number: 0, command, stages, is_suspended: false }
+        Self {
+            number: 0,
+            command,
+            stages,
+            is_suspended: false,
+        }
     }
 
     /// Asks which of its processes have ended.
@@ -56,7 +61,9 @@ impl Job {
     /// Its processes that have not ended, as far as is known.
     pub fn running(&self) -> Vec<&Child> {
         let running = self.stages.iter().filter_map(|stage| match stage {
-            Stage::Process { child, exit: None, .. } => Some(child),
+            Stage::Process {
+                child, exit: None, ..
+            } => Some(child),
             _ => None,
         });
         running.collect()
@@ -92,7 +99,9 @@ impl Job {
 
     /// Whether one of its processes has this number.
     pub fn has_process(&self, id: u64) -> bool {
-        self.stages.iter().any(|stage| matches!(stage, Stage::Process { child, .. } if child.id() == id))
+        self.stages
+            .iter()
+            .any(|stage| matches!(stage, Stage::Process { child, .. } if child.id() == id))
     }
 
     /// Ends all its processes. One that stands still goes on, so that it can end.
@@ -106,7 +115,9 @@ impl Job {
     /// Lets all its processes stand still, or go on.
     pub fn suspend(&mut self, is_suspended: bool) {
         self.is_suspended = is_suspended;
-        self.running().iter().for_each(|child| child.suspend(is_suspended));
+        self.running()
+            .iter()
+            .for_each(|child| child.suspend(is_suspended));
     }
 
     /// Whether Ctrl-C, or another request to end, has ended a part of it.
@@ -118,9 +129,15 @@ impl Job {
     /// What the parts that did not end of their own will have to say.
     pub fn messages(&self) -> Vec<String> {
         let messages = self.stages.iter().filter_map(|stage| match stage {
-            Stage::Process { name, exit: Some(Exit { code, message: Some(message) }), .. } if *code != INTERRUPTED => {
-                Some(format!("{name}: {message}"))
-            }
+            Stage::Process {
+                name,
+                exit:
+                    Some(Exit {
+                        code,
+                        message: Some(message),
+                    }),
+                ..
+            } if *code != INTERRUPTED => Some(format!("{name}: {message}")),
             _ => None,
         });
         messages.collect()
@@ -135,7 +152,12 @@ impl Job {
             (false, true, _) => "Stopped".into(),
             (false, false, _) => "Running".into(),
         };
-        format!("[{}]{}  {state:<24}{}\n", self.number, if is_current { '+' } else { ' ' }, self.command)
+        format!(
+            "[{}]{}  {state:<24}{}\n",
+            self.number,
+            if is_current { '+' } else { ' ' },
+            self.command
+        )
     }
 }
 
@@ -177,14 +199,24 @@ impl Jobs {
     pub fn find(&self, text: &str) -> Option<usize> {
         let Some(name) = text.strip_prefix('%') else {
             let id = text.parse().ok()?;
-            return self.0.iter().find(|job| job.has_process(id)).map(|job| job.number);
+            return self
+                .0
+                .iter()
+                .find(|job| job.has_process(id))
+                .map(|job| job.number);
         };
         match name {
             "" | "+" | "%" => self.current(),
-            "-" => self.0.iter().rev().map(|job| job.number).find(|number| Some(*number) != self.current()),
+            "-" => self
+                .0
+                .iter()
+                .rev()
+                .map(|job| job.number)
+                .find(|number| Some(*number) != self.current()),
             name => {
                 let number = name.parse().ok();
-                let is_meant = |job: &&Job| Some(job.number) == number || job.command.starts_with(name);
+                let is_meant =
+                    |job: &&Job| Some(job.number) == number || job.command.starts_with(name);
                 self.0.iter().rev().find(is_meant).map(|job| job.number)
             }
         }
@@ -222,6 +254,8 @@ impl Shell {
 
     /// Says what those that did not end of their own will have to say.
     pub fn tell_messages(&self, job: &Job) {
-        job.messages().iter().for_each(|message| self.files.error(&format!("{message}\n")));
+        job.messages()
+            .iter()
+            .for_each(|message| self.files.error(&format!("{message}\n")));
     }
 }

@@ -12,8 +12,8 @@ use brush_parser::ast::Command;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Capture, File, Files};
-use crate::shell::{NOT_FOUND, SUSPENDED, Shell, State, Status, UNUSABLE, Unwind};
 use crate::jobs::Job;
+use crate::shell::{NOT_FOUND, SUSPENDED, Shell, State, Status, UNUSABLE, Unwind};
 use crate::system::{self, Child, Drained, Input, Launch, Output, SpawnError};
 
 /// The argument that makes a shell a subshell: the next one is what it is handed.
@@ -79,7 +79,11 @@ impl Captures {
     /// Takes everything that children write, until they are done.
     pub fn drain(self, is_foreground: bool) -> Drained {
         // The shell's own ends are closed, or there would be no end.
-        let readers: Vec<(Capture, Input)> = self.0.into_iter().map(|(capture, input, _)| (capture, input)).collect();
+        let readers: Vec<(Capture, Input)> = self
+            .0
+            .into_iter()
+            .map(|(capture, input, _)| (capture, input))
+            .collect();
         for (capture, input) in &readers {
             let mut bytes = Vec::new();
             let drained = system::drain(input, &mut bytes, is_foreground);
@@ -107,7 +111,11 @@ impl ChildFiles {
             Some(File::Input(_)) | None => Ok(Output::Discard),
         };
         let (stdout, stderr) = (output(1)?, output(2)?);
-        Ok(Self { stdin: files.input(0), stdout, stderr })
+        Ok(Self {
+            stdin: files.input(0),
+            stdout,
+            stderr,
+        })
     }
 }
 
@@ -142,12 +150,28 @@ impl Shell {
     }
 
     /// Starts a further shell that goes on as this one would, with one command.
-    pub fn start_subshell(&self, command: Command, files: &Files, captures: &mut Captures) -> Result<Child, Status> {
-        let handoff = Handoff { state: self.state.clone(), command };
-        let [kind, text] = handoff.to_arguments().map_err(|reason| self.refuse("subshell", &reason, UNUSABLE))?;
+    pub fn start_subshell(
+        &self,
+        command: Command,
+        files: &Files,
+        captures: &mut Captures,
+    ) -> Result<Child, Status> {
+        let handoff = Handoff {
+            state: self.state.clone(),
+            command,
+        };
+        let [kind, text] = handoff
+            .to_arguments()
+            .map_err(|reason| self.refuse("subshell", &reason, UNUSABLE))?;
         let own = system::own_program();
         let arguments = [own.clone(), kind, text];
-        self.start(&own, &arguments, self.state.variables.exported(), files, captures)
+        self.start(
+            &own,
+            &arguments,
+            self.state.variables.exported(),
+            files,
+            captures,
+        )
     }
 
     fn start(
@@ -181,7 +205,11 @@ impl Shell {
     }
 
     /// Waits for a job that has the terminal.
-    pub fn run_in_foreground(&mut self, mut job: Job, captures: Captures) -> Result<Vec<Status>, Unwind> {
+    pub fn run_in_foreground(
+        &mut self,
+        mut job: Job,
+        captures: Captures,
+    ) -> Result<Vec<Status>, Unwind> {
         if self.is_interactive {
             system::set_raw(false);
             system::give_terminal_to(&job.running());
@@ -211,7 +239,11 @@ impl Shell {
             statuses.pop();
             statuses.push(SUSPENDED);
             let number = self.jobs.add(job);
-            let line = self.jobs.get_mut(number).map(|job| job.line(true)).unwrap_or_default();
+            let line = self
+                .jobs
+                .get_mut(number)
+                .map(|job| job.line(true))
+                .unwrap_or_default();
             self.files.error(&format!("\n{line}"));
             return Ok(statuses);
         }
@@ -242,7 +274,11 @@ fn kind_of(path: &str) -> Kind {
 
 /// Whether a file begins as programs of this system do.
 fn is_program(path: &str) -> bool {
-    const MAGIC: &[u8; 4] = if cfg!(target_os = "wasi") { b"\0asm" } else { b"\x7fELF" };
+    const MAGIC: &[u8; 4] = if cfg!(target_os = "wasi") {
+        b"\0asm"
+    } else {
+        b"\x7fELF"
+    };
     let mut start = [0; MAGIC.len()];
     let read = HostFile::open(path).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && start == *MAGIC

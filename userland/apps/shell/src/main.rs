@@ -16,11 +16,14 @@ fn main() -> ExitCode {
 }
 
 fn run(name: String, mut arguments: Vec<String>) -> Status {
-    let environment = std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
+    let environment = std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
     if let Some(handoff) = Handoff::from_arguments(&arguments) {
         return go_on(handoff);
     }
-    let options: Vec<String> = arguments.extract_if(0..leading_options(&arguments), |_| true).collect();
+    let options: Vec<String> = arguments
+        .extract_if(0..leading_options(&arguments), |_| true)
+        .collect();
     let letters: String = options.iter().map(|option| &option[1..]).collect();
     if letters.contains('c') {
         return run_command(name, arguments, environment, &options);
@@ -32,7 +35,10 @@ fn run(name: String, mut arguments: Vec<String>) -> Status {
 }
 
 fn leading_options(arguments: &[String]) -> usize {
-    arguments.iter().take_while(|text| text.len() > 1 && text.starts_with(['-', '+']) && *text != "--").count()
+    arguments
+        .iter()
+        .take_while(|text| text.len() > 1 && text.starts_with(['-', '+']) && *text != "--")
+        .count()
 }
 
 /// A subshell that has to run beside its parent.
@@ -61,7 +67,11 @@ fn run_command(
         return USAGE;
     }
     let text = arguments.remove(0);
-    let name = if arguments.is_empty() { name } else { arguments.remove(0) };
+    let name = if arguments.is_empty() {
+        name
+    } else {
+        arguments.remove(0)
+    };
     let mut shell = Shell::new(name, arguments, environment);
     set_options(&mut shell, options);
     shell.run_to_end(|shell| shell.run_text(&text))

@@ -63,21 +63,33 @@ impl Options {
 
     /// What `$-` is.
     pub fn letters(&self) -> String {
-        SWITCHES.iter().filter(|(switch, ..)| self.has(*switch)).filter_map(|(_, letter, _)| *letter).collect()
+        SWITCHES
+            .iter()
+            .filter(|(switch, ..)| self.has(*switch))
+            .filter_map(|(_, letter, _)| *letter)
+            .collect()
     }
 
     /// All options by name, and whether they are on.
     pub fn list(&self) -> impl Iterator<Item = (&'static str, bool)> {
-        SWITCHES.iter().map(|(switch, _, name)| (*name, self.has(*switch)))
+        SWITCHES
+            .iter()
+            .map(|(switch, _, name)| (*name, self.has(*switch)))
     }
 }
 
 /// The option of this letter.
 pub fn by_letter(letter: char) -> Option<Switch> {
-    SWITCHES.iter().find(|(_, own, _)| *own == Some(letter)).map(|(switch, ..)| *switch)
+    SWITCHES
+        .iter()
+        .find(|(_, own, _)| *own == Some(letter))
+        .map(|(switch, ..)| *switch)
 }
 
 /// The option of this name.
 pub fn by_name(name: &str) -> Option<Switch> {
-    SWITCHES.iter().find(|(.., own)| *own == name).map(|(switch, ..)| *switch)
+    SWITCHES
+        .iter()
+        .find(|(.., own)| *own == name)
+        .map(|(switch, ..)| *switch)
 }

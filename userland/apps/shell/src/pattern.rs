@@ -17,8 +17,14 @@ enum Token {
     Character(char),
     One,
     Any,
-    Class { is_negated: bool, ranges: Vec<(char, char)> },
-    Group { kind: Kind, alternatives: Vec<Pattern> },
+    Class {
+        is_negated: bool,
+        ranges: Vec<(char, char)>,
+    },
+    Group {
+        kind: Kind,
+        alternatives: Vec<Pattern>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +47,9 @@ impl Pattern {
 
     /// Whether it can match anything but itself.
     pub fn is_magic(&self) -> bool {
-        self.0.iter().any(|token| !matches!(token, Token::Character(_)))
+        self.0
+            .iter()
+            .any(|token| !matches!(token, Token::Character(_)))
     }
 
     /// Whether its first character is this one, itself.
@@ -67,14 +75,18 @@ impl Pattern {
     /// Where matches that begin at `start` can end.
     pub fn ends(&self, text: &[char], start: usize) -> BTreeSet<usize> {
         let from = BTreeSet::from([start]);
-        self.0.iter().fold(from, |from, token| token.ends(text, &from))
+        self.0
+            .iter()
+            .fold(from, |from, token| token.ends(text, &from))
     }
 }
 
 impl Token {
     fn ends(&self, text: &[char], from: &BTreeSet<usize>) -> BTreeSet<usize> {
         match self {
-            Self::Any => from.first().map_or_else(BTreeSet::new, |first| (*first..=text.len()).collect()),
+            Self::Any => from
+                .first()
+                .map_or_else(BTreeSet::new, |first| (*first..=text.len()).collect()),
             Self::Group { kind, alternatives } => group_ends(*kind, alternatives, text, from),
             single => {
                 let fits = |at: &&usize| text.get(**at).is_some_and(|c| single.fits(*c));
@@ -88,16 +100,29 @@ impl Token {
             Self::Character(own) => *own == c,
             Self::One => true,
             Self::Class { is_negated, ranges } => {
-                ranges.iter().any(|(first, last)| (*first..=*last).contains(&c)) != *is_negated
+                ranges
+                    .iter()
+                    .any(|(first, last)| (*first..=*last).contains(&c))
+                    != *is_negated
             }
             Self::Any | Self::Group { .. } => false,
         }
     }
 }
 
-fn group_ends(kind: Kind, alternatives: &[Pattern], text: &[char], from: &BTreeSet<usize>) -> BTreeSet<usize> {
+fn group_ends(
+    kind: Kind,
+    alternatives: &[Pattern],
+    text: &[char],
+    from: &BTreeSet<usize>,
+) -> BTreeSet<usize> {
     let once = |from: &BTreeSet<usize>| -> BTreeSet<usize> {
-        let each = |start: &usize| alternatives.iter().flat_map(|pattern| pattern.ends(text, *start)).collect::<Vec<_>>();
+        let each = |start: &usize| {
+            alternatives
+                .iter()
+                .flat_map(|pattern| pattern.ends(text, *start))
+                .collect::<Vec<_>>()
+        };
         from.iter().flat_map(each).collect()
     };
     match kind {
@@ -108,7 +133,9 @@ fn group_ends(kind: Kind, alternatives: &[Pattern], text: &[char], from: &BTreeS
         Kind::Not => {
             let others = |start: &usize| {
                 let matched = once(&BTreeSet::from([*start]));
-                (*start..=text.len()).filter(move |end| !matched.contains(end)).collect::<Vec<_>>()
+                (*start..=text.len())
+                    .filter(move |end| !matched.contains(end))
+                    .collect::<Vec<_>>()
             };
             from.iter().flat_map(others).collect()
         }
@@ -116,7 +143,10 @@ fn group_ends(kind: Kind, alternatives: &[Pattern], text: &[char], from: &BTreeS
 }
 
 /// Everything that can be reached by steps from `reached`, itself included.
-fn repeated(mut reached: BTreeSet<usize>, step: impl Fn(&BTreeSet<usize>) -> BTreeSet<usize>) -> BTreeSet<usize> {
+fn repeated(
+    mut reached: BTreeSet<usize>,
+    step: impl Fn(&BTreeSet<usize>) -> BTreeSet<usize>,
+) -> BTreeSet<usize> {
     let mut new = reached.clone();
     while !new.is_empty() {
         new = step(&new).difference(&reached).copied().collect();
@@ -129,7 +159,11 @@ fn tokens(text: &[Marked], depth: usize) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut rest = text;
     while let Some((&(c, is_quoted), behind)) = rest.split_first() {
-        let special = if is_quoted { None } else { special(c, behind, depth) };
+        let special = if is_quoted {
+            None
+        } else {
+            special(c, behind, depth)
+        };
         let (token, len) = special.unwrap_or((Token::Character(c), 0));
         // Two in a row match what one does.
         if token != Token::Any || tokens.last() != Some(&Token::Any) {
@@ -217,9 +251,26 @@ fn class(behind: &[Marked]) -> Option<(Token, usize)> {
 /// `[:alpha:]` and its like, as ranges, and its length.
 fn named_class(text: &[Marked]) -> Option<(&'static [(char, char)], usize)> {
     const NAMES: [(&str, &[(char, char)]); 10] = [
-        ("alpha", &[('a', 'z'), ('A', 'Z'), ('\u{aa}', '\u{2ff}'), ('\u{370}', '\u{1fff}')]),
+        (
+            "alpha",
+            &[
+                ('a', 'z'),
+                ('A', 'Z'),
+                ('\u{aa}', '\u{2ff}'),
+                ('\u{370}', '\u{1fff}'),
+            ],
+        ),
         ("digit", &[('0', '9')]),
-        ("alnum", &[('a', 'z'), ('A', 'Z'), ('0', '9'), ('\u{aa}', '\u{2ff}'), ('\u{370}', '\u{1fff}')]),
+        (
+            "alnum",
+            &[
+                ('a', 'z'),
+                ('A', 'Z'),
+                ('0', '9'),
+                ('\u{aa}', '\u{2ff}'),
+                ('\u{370}', '\u{1fff}'),
+            ],
+        ),
         ("upper", &[('A', 'Z'), ('\u{c0}', '\u{de}')]),
         ("lower", &[('a', 'z'), ('\u{df}', '\u{ff}')]),
         ("space", &[(' ', ' '), ('\t', '\r')]),
@@ -231,7 +282,11 @@ fn named_class(text: &[Marked]) -> Option<(&'static [(char, char)], usize)> {
     NAMES.iter().find_map(|(name, ranges)| {
         let written = format!("[:{name}:]");
         let len = written.chars().count();
-        let is_there = text.len() >= len && text.iter().zip(written.chars()).all(|((c, _), own)| *c == own);
+        let is_there = text.len() >= len
+            && text
+                .iter()
+                .zip(written.chars())
+                .all(|((c, _), own)| *c == own);
         is_there.then_some((*ranges, len))
     })
 }
@@ -281,6 +336,9 @@ mod tests {
     #[test]
     fn a_hostile_pattern_ends() {
         assert!(!matches(&"*a".repeat(40), &"a".repeat(39)));
-        assert!(!matches(&"+(+(a|aa)|a)".repeat(3), &"a".repeat(60).replace("aaaa", "aaab")));
+        assert!(!matches(
+            &"+(+(a|aa)|a)".repeat(3),
+            &"a".repeat(60).replace("aaaa", "aaab")
+        ));
     }
 }

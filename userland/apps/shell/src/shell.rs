@@ -126,9 +126,17 @@ pub struct Shell {
 
 impl Shell {
     /// A shell in this environment.
-    pub fn new(name: String, arguments: Vec<String>, environment: impl Iterator<Item = (String, String)>) -> Self {
+    pub fn new(
+        name: String,
+        arguments: Vec<String>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Self {
         let variables = Variables::from_environment(environment);
-        let folder = variables.text("PWD").filter(|folder| folder.starts_with('/')).unwrap_or("/").to_owned();
+        let folder = variables
+            .text("PWD")
+            .filter(|folder| folder.starts_with('/'))
+            .unwrap_or("/")
+            .to_owned();
         let state = State {
             variables,
             functions: BTreeMap::new(),
@@ -185,7 +193,12 @@ impl Shell {
     fn set_defaults(&mut self) {
         let folder = self.state.folder.clone();
         self.set_exported("PWD", folder);
-        for (name, text) in [("IFS", " \t\n"), ("OPTIND", "1"), ("PS2", "> "), ("PS4", "+ ")] {
+        for (name, text) in [
+            ("IFS", " \t\n"),
+            ("OPTIND", "1"),
+            ("PS2", "> "),
+            ("PS4", "+ "),
+        ] {
             self.state.variables.entry(name).value = Some(Value::Text(text.into()));
         }
         for (name, text) in [("HOME", "/"), ("PATH", "/bin")] {
@@ -196,8 +209,11 @@ impl Shell {
     }
 
     fn set_exported(&mut self, name: &str, text: String) {
-        *self.state.variables.entry(name) =
-            Variable { value: Some(Value::Text(text)), is_exported: true, ..Variable::default() };
+        *self.state.variables.entry(name) = Variable {
+            value: Some(Value::Text(text)),
+            is_exported: true,
+            ..Variable::default()
+        };
     }
 
     /// Whether an option is on.
@@ -218,13 +234,20 @@ impl Shell {
             return Ok(());
         }
         let number = self.arithmetic(&text)?;
-        put(&mut self.state.variables.entry(name).value, number.to_string());
+        put(
+            &mut self.state.variables.entry(name).value,
+            number.to_string(),
+        );
         Ok(())
     }
 
     /// A path from the current folder on, made absolute, `.` and `..` resolved as they are written.
     pub fn absolute(&self, path: &str) -> String {
-        let whole = if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.state.folder) };
+        let whole = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("{}/{path}", self.state.folder)
+        };
         let mut parts: Vec<&str> = Vec::new();
         for part in whole.split('/') {
             match part {

@@ -29,7 +29,10 @@ pub struct SyntaxError {
 
 impl SyntaxError {
     fn new(message: impl ToString) -> Self {
-        Self { message: message.to_string(), is_incomplete: false }
+        Self {
+            message: message.to_string(),
+            is_incomplete: false,
+        }
     }
 }
 
@@ -97,9 +100,12 @@ pub fn parameter(text: &str) -> Result<Parameter, SyntaxError> {
 pub fn arithmetic(text: &str) -> Result<ArithmeticExpr, SyntaxError> {
     check(text)?;
     if text.len() > ARITHMETIC_LEN_BYTES_MAX {
-        return Err(SyntaxError::new(format!("an expression of more than {ARITHMETIC_LEN_BYTES_MAX} bytes is not computed")));
+        return Err(SyntaxError::new(format!(
+            "an expression of more than {ARITHMETIC_LEN_BYTES_MAX} bytes is not computed"
+        )));
     }
-    brush_parser::arithmetic::parse(text.trim()).map_err(|_| SyntaxError::new(format!("{text}: arithmetic syntax error")))
+    brush_parser::arithmetic::parse(text.trim())
+        .map_err(|_| SyntaxError::new(format!("{text}: arithmetic syntax error")))
 }
 
 /// Parses the arguments of `test`.
@@ -107,18 +113,25 @@ pub fn test(arguments: &[String]) -> Result<TestExpr, SyntaxError> {
     if arguments.len() > 64 {
         return Err(SyntaxError::new("too many arguments"));
     }
-    brush_parser::test_command::parse(arguments).map_err(|_| SyntaxError::new("argument expected, or operator unknown"))
+    brush_parser::test_command::parse(arguments)
+        .map_err(|_| SyntaxError::new("argument expected, or operator unknown"))
 }
 
 fn check(text: &str) -> Result<(), SyntaxError> {
     if text.len() > LEN_BYTES_MAX {
-        return Err(SyntaxError::new(format!("text of more than {LEN_BYTES_MAX} bytes is not parsed at once")));
+        return Err(SyntaxError::new(format!(
+            "text of more than {LEN_BYTES_MAX} bytes is not parsed at once"
+        )));
     }
     if Depth::of(text).deepest > NESTING_MAX {
-        return Err(SyntaxError::new(format!("it nests deeper than {NESTING_MAX}")));
+        return Err(SyntaxError::new(format!(
+            "it nests deeper than {NESTING_MAX}"
+        )));
     }
     if text.contains(&"! ".repeat(NEGATIONS_MAX)) {
-        return Err(SyntaxError::new(format!("it has more than {NEGATIONS_MAX} negations in a row")));
+        return Err(SyntaxError::new(format!(
+            "it has more than {NEGATIONS_MAX} negations in a row"
+        )));
     }
     if has_huge_number(text) {
         return Err(SyntaxError::new("a number is too large"));
@@ -145,7 +158,10 @@ impl Depth {
     }
 
     fn scan(&mut self, line: &str) {
-        let mut scan = Scan { may_be_keyword: true, ..Scan::default() };
+        let mut scan = Scan {
+            may_be_keyword: true,
+            ..Scan::default()
+        };
         for c in line.chars().chain(['\n']) {
             match scan.step(c) {
                 Step::OpenBracket => self.brackets += 1,
@@ -244,7 +260,10 @@ fn has_huge_number(text: &str) -> bool {
             }
             run += 1;
         } else {
-            let opens = matches!(start, b'{' | b'(' | b'$' | b'[' | b'.' | b'-' | b'+' | b'&' | b'<' | b'>');
+            let opens = matches!(
+                start,
+                b'{' | b'(' | b'$' | b'[' | b'.' | b'-' | b'+' | b'&' | b'<' | b'>'
+            );
             if run > 18 && opens || run > 9 && (start == b'$' || matches!(byte, b'<' | b'>')) {
                 return true;
             }
@@ -266,8 +285,14 @@ mod tests {
     #[test]
     fn what_is_open_is_counted() {
         assert_eq!(deepest("( ( a ) )"), 2);
-        assert_eq!(deepest("if a; then if b; then c; fi; fi; if d; then e; fi"), 2);
-        assert_eq!(deepest("while a; do\n for b in c; do\n (d)\n done\ndone"), 3);
+        assert_eq!(
+            deepest("if a; then if b; then c; fi; fi; if d; then e; fi"),
+            2
+        );
+        assert_eq!(
+            deepest("while a; do\n for b in c; do\n (d)\n done\ndone"),
+            3
+        );
         assert_eq!(deepest("echo if for while case"), 0);
         assert_eq!(deepest(r"echo '(((' \( \["), 0);
         assert_eq!(deepest(&"case x in a) b;; esac\n".repeat(100)), 1);
@@ -275,7 +300,17 @@ mod tests {
 
     #[test]
     fn more_could_make_it_a_program() {
-        for text in ["if a; then", "echo 'a", "a |", "cat <<E\n", "for a in b", "a &&", "f() {", "echo $(", "(a"] {
+        for text in [
+            "if a; then",
+            "echo 'a",
+            "a |",
+            "cat <<E\n",
+            "for a in b",
+            "a &&",
+            "f() {",
+            "echo $(",
+            "(a",
+        ] {
             assert!(program(text).unwrap_err().is_incomplete, "{text}");
         }
         for text in ["fi", "done", "echo )", "a | | b"] {

@@ -71,9 +71,16 @@ pub struct Variables {
 impl Variables {
     /// The variables of a shell with this environment.
     pub fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Self {
-        let exported = |text| Variable { value: Some(Value::Text(text)), is_exported: true, ..Variable::default() };
+        let exported = |text| Variable {
+            value: Some(Value::Text(text)),
+            is_exported: true,
+            ..Variable::default()
+        };
         let named = environment.filter(|(name, _)| is_name(name));
-        Self { global: named.map(|(name, text)| (name, exported(text))).collect(), local: Vec::new() }
+        Self {
+            global: named.map(|(name, text)| (name, exported(text))).collect(),
+            local: Vec::new(),
+        }
     }
 
     /// The variable of this name.
@@ -89,8 +96,15 @@ impl Variables {
 
     /// The variable of this name, made in the global scope where there is none.
     pub fn entry(&mut self, name: &str) -> &mut Variable {
-        let scope = self.local.iter_mut().rev().find(|scope| scope.contains_key(name));
-        scope.unwrap_or(&mut self.global).entry(name.into()).or_default()
+        let scope = self
+            .local
+            .iter_mut()
+            .rev()
+            .find(|scope| scope.contains_key(name));
+        scope
+            .unwrap_or(&mut self.global)
+            .entry(name.into())
+            .or_default()
     }
 
     /// Makes a variable of the innermost function, or of the program where there is no function.
@@ -101,12 +115,18 @@ impl Variables {
 
     /// Whether the innermost function has one of its own.
     pub fn is_local(&self, name: &str) -> bool {
-        self.local.last().is_some_and(|scope| scope.contains_key(name))
+        self.local
+            .last()
+            .is_some_and(|scope| scope.contains_key(name))
     }
 
     /// Removes the variable that the name means.
     pub fn remove(&mut self, name: &str) {
-        let scope = self.local.iter_mut().rev().find(|scope| scope.contains_key(name));
+        let scope = self
+            .local
+            .iter_mut()
+            .rev()
+            .find(|scope| scope.contains_key(name));
         scope.unwrap_or(&mut self.global).remove(name);
     }
 
@@ -122,7 +142,10 @@ impl Variables {
 
     /// All names, sorted.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.scopes().flat_map(|scope| scope.keys().cloned()).collect();
+        let mut names: Vec<String> = self
+            .scopes()
+            .flat_map(|scope| scope.keys().cloned())
+            .collect();
         names.sort();
         names.dedup();
         names
@@ -131,8 +154,11 @@ impl Variables {
     /// What children get.
     pub fn exported(&self) -> Vec<(String, String)> {
         let names = self.names().into_iter();
-        let exported = names.filter(|name| self.get(name).is_some_and(|variable| variable.is_exported));
-        exported.filter_map(|name| self.text(&name).map(str::to_owned).map(|text| (name, text))).collect()
+        let exported =
+            names.filter(|name| self.get(name).is_some_and(|variable| variable.is_exported));
+        exported
+            .filter_map(|name| self.text(&name).map(str::to_owned).map(|text| (name, text)))
+            .collect()
     }
 
     fn scopes(&self) -> impl Iterator<Item = &BTreeMap<String, Variable>> {
@@ -143,6 +169,8 @@ impl Variables {
 /// Whether a text can be a variable's name.
 pub fn is_name(text: &str) -> bool {
     let mut characters = text.chars();
-    characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    characters
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

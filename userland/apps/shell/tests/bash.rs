@@ -5,7 +5,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../test/shell/features.sh");
+const SCRIPT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../../test/shell/features.sh"
+);
 
 /// A new folder below the one that cargo has for tests.
 fn folder(name: &str) -> PathBuf {
@@ -20,9 +23,17 @@ fn folder(name: &str) -> PathBuf {
 fn written(name: &str, shell: &str, arguments: &[&str]) -> String {
     let folder = folder(name);
     symlink(shell, folder.join("bin/sh")).unwrap();
-    let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
+    let path = format!(
+        "{}:{}",
+        folder.join("bin").display(),
+        std::env::var("PATH").unwrap()
+    );
     let mut command = Command::new(folder.join("bin/sh"));
-    command.args(arguments).env("PATH", path).env("WORK", folder.join("work")).env("LC_ALL", "C.UTF-8");
+    command
+        .args(arguments)
+        .env("PATH", path)
+        .env("WORK", folder.join("work"))
+        .env("LC_ALL", "C.UTF-8");
     let output = command.current_dir(folder.join("work")).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
@@ -31,7 +42,10 @@ fn written(name: &str, shell: &str, arguments: &[&str]) -> String {
 fn the_script_of_features_does_the_same() {
     let bash = written("bash", "/bin/bash", &[SCRIPT]);
     let own = written("own", env!("CARGO_BIN_EXE_sh"), &[SCRIPT]);
-    assert!(bash.ends_with("end\n"), "bash itself did not get through: {bash}");
+    assert!(
+        bash.ends_with("end\n"),
+        "bash itself did not get through: {bash}"
+    );
     assert_eq!(own, bash);
 }
 

@@ -48,7 +48,9 @@ fn status(shell: &Shell, arguments: &[String]) -> Result<Status, Unwind> {
 
 pub(super) fn return_from(shell: &mut Shell, arguments: &[String]) -> Outcome {
     if shell.functions_running == 0 && shell.scripts_running == 0 {
-        return Err(failed("can only `return' from a function or sourced script"));
+        return Err(failed(
+            "can only `return' from a function or sourced script",
+        ));
     }
     Err(Unwind::Return(status(shell, arguments)?))
 }
@@ -59,7 +61,11 @@ pub(super) fn exit(shell: &mut Shell, arguments: &[String]) -> Outcome {
 
 pub(super) fn eval(shell: &mut Shell, arguments: &[String]) -> Outcome {
     let text = arguments.join(" ");
-    if text.trim().is_empty() { Ok(SUCCESS) } else { shell.run_text(&text) }
+    if text.trim().is_empty() {
+        Ok(SUCCESS)
+    } else {
+        shell.run_text(&text)
+    }
 }
 
 pub(super) fn source(shell: &mut Shell, arguments: &[String]) -> Outcome {
@@ -68,7 +74,8 @@ pub(super) fn source(shell: &mut Shell, arguments: &[String]) -> Outcome {
     };
     let path = shell.absolute(name);
     let text = fs::read(&path).map_err(|_| failed(format!("{name}: No such file or directory")))?;
-    let own = (!arguments.is_empty()).then(|| std::mem::replace(&mut shell.state.arguments, arguments.to_vec()));
+    let own = (!arguments.is_empty())
+        .then(|| std::mem::replace(&mut shell.state.arguments, arguments.to_vec()));
     shell.scripts_running += 1;
     let outcome = shell.run_text(&String::from_utf8_lossy(&text));
     shell.scripts_running -= 1;
@@ -90,7 +97,11 @@ pub(super) fn exec(shell: &mut Shell, arguments: &[String]) -> Outcome {
 }
 
 pub(super) fn builtin(shell: &mut Shell, arguments: &[String]) -> Outcome {
-    if arguments.is_empty() { Ok(SUCCESS) } else { shell.run_builtin(arguments) }
+    if arguments.is_empty() {
+        Ok(SUCCESS)
+    } else {
+        shell.run_builtin(arguments)
+    }
 }
 
 pub(super) fn command(shell: &mut Shell, arguments: &[String]) -> Outcome {
@@ -115,7 +126,9 @@ pub(super) fn kind(shell: &mut Shell, arguments: &[String]) -> Outcome {
     }
     let status = describe(shell, names, |name, meaning| meaning.sentence(name))?;
     if status != SUCCESS {
-        let unknown = names.iter().filter(|name| Meaning::of(shell, name).is_none());
+        let unknown = names
+            .iter()
+            .filter(|name| Meaning::of(shell, name).is_none());
         unknown.for_each(|name| shell.complain(format_args!("type: {name}: not found")));
     }
     Ok(status)
@@ -125,7 +138,9 @@ fn describe(shell: &mut Shell, names: &[String], say: fn(&str, &Meaning) -> Stri
     let mut status = SUCCESS;
     for name in names {
         match Meaning::of(shell, name) {
-            Some(meaning) => shell.files.write(format!("{}\n", say(name, &meaning)).as_bytes())?,
+            Some(meaning) => shell
+                .files
+                .write(format!("{}\n", say(name, &meaning)).as_bytes())?,
             None => status = FAILURE,
         }
     }
@@ -142,8 +157,8 @@ enum Meaning {
 }
 
 const KEYWORDS: [&str; 18] = [
-    "if", "then", "else", "elif", "fi", "case", "esac", "for", "while", "until", "do", "done", "in", "function", "time",
-    "{", "}", "!",
+    "if", "then", "else", "elif", "fi", "case", "esac", "for", "while", "until", "do", "done",
+    "in", "function", "time", "{", "}", "!",
 ];
 
 impl Meaning {
@@ -165,14 +180,20 @@ impl Meaning {
             let is_file = fs::metadata(shell.absolute(name)).is_ok_and(|file| file.is_file());
             return is_file.then(|| Self::Program(name.into()));
         }
-        system::programs().iter().any(|program| program == name).then(|| Self::Program(format!("/bin/{name}")))
+        system::programs()
+            .iter()
+            .any(|program| program == name)
+            .then(|| Self::Program(format!("/bin/{name}")))
     }
 
     /// As `command -v` says it.
     fn short(&self) -> String {
         match self {
             Self::Alias(text) => format!("alias {text}"),
-            Self::Keyword(name) | Self::Function(name, _) | Self::Builtin(name) | Self::Program(name) => name.clone(),
+            Self::Keyword(name)
+            | Self::Function(name, _)
+            | Self::Builtin(name)
+            | Self::Program(name) => name.clone(),
         }
     }
 
@@ -188,7 +209,10 @@ impl Meaning {
 
     fn sentence(&self, name: &str) -> String {
         match self {
-            Self::Alias(text) => format!("{name} is aliased to `{}'", text.split_once('=').map_or("", |(_, text)| text)),
+            Self::Alias(text) => format!(
+                "{name} is aliased to `{}'",
+                text.split_once('=').map_or("", |(_, text)| text)
+            ),
             Self::Keyword(_) => format!("{name} is a shell keyword"),
             Self::Function(_, text) => format!("{name} is a function\n{}", text.trim_end()),
             Self::Builtin(_) => format!("{name} is a shell builtin"),
@@ -196,4 +220,3 @@ impl Meaning {
         }
     }
 }
-

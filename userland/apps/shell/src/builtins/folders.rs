@@ -16,7 +16,11 @@ pub(super) fn cd(shell: &mut Shell, arguments: &[String]) -> Outcome {
         _ => return Err(failed("too many arguments")),
     };
     let path = shell.absolute(&target);
-    let path = if path.len() > 1 { path.trim_end_matches('/') } else { &path };
+    let path = if path.len() > 1 {
+        path.trim_end_matches('/')
+    } else {
+        &path
+    };
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => (),
         Ok(_) => return Err(failed(format!("{target}: Not a directory"))),
@@ -32,6 +36,8 @@ pub(super) fn cd(shell: &mut Shell, arguments: &[String]) -> Outcome {
 }
 
 pub(super) fn pwd(shell: &mut Shell, _arguments: &[String]) -> Outcome {
-    shell.files.write(format!("{}\n", shell.state.folder).as_bytes())?;
+    shell
+        .files
+        .write(format!("{}\n", shell.state.folder).as_bytes())?;
     Ok(SUCCESS)
 }

@@ -28,8 +28,15 @@ fn meant(shell: &Shell, text: Option<&String>) -> Result<usize, Unwind> {
     match text {
         None => shell.jobs.current().ok_or_else(|| failed("no current job")),
         Some(text) => {
-            let whole = if text.starts_with('%') { text.clone() } else { format!("%{text}") };
-            shell.jobs.find(&whole).ok_or_else(|| failed(format!("{text}: no such job")))
+            let whole = if text.starts_with('%') {
+                text.clone()
+            } else {
+                format!("%{text}")
+            };
+            shell
+                .jobs
+                .find(&whole)
+                .ok_or_else(|| failed(format!("{text}: no such job")))
         }
     }
 }
@@ -58,7 +65,12 @@ pub(super) fn background(shell: &mut Shell, arguments: &[String]) -> Outcome {
 pub(super) fn wait(shell: &mut Shell, arguments: &[String]) -> Outcome {
     let (_, arguments) = options(arguments, "nf")?;
     if arguments.is_empty() {
-        let numbers: Vec<usize> = shell.jobs.iter().filter(|job| !job.is_suspended).map(|job| job.number).collect();
+        let numbers: Vec<usize> = shell
+            .jobs
+            .iter()
+            .filter(|job| !job.is_suspended)
+            .map(|job| job.number)
+            .collect();
         for number in numbers {
             wait_for(shell, number)?;
         }
@@ -69,7 +81,9 @@ pub(super) fn wait(shell: &mut Shell, arguments: &[String]) -> Outcome {
         status = match shell.jobs.find(text) {
             Some(number) => wait_for(shell, number)?,
             None => {
-                shell.complain(format_args!("wait: {text}: no such job or child of this shell"));
+                shell.complain(format_args!(
+                    "wait: {text}: no such job or child of this shell"
+                ));
                 NOT_FOUND
             }
         };
@@ -100,7 +114,8 @@ pub(super) fn kill(shell: &mut Shell, arguments: &[String]) -> Outcome {
     for target in targets {
         let number = shell.jobs.find(target);
         let job = number.and_then(|number| shell.jobs.get_mut(number));
-        let job = job.ok_or_else(|| failed(format!("({target}) - no such job or child of this shell")))?;
+        let job =
+            job.ok_or_else(|| failed(format!("({target}) - no such job or child of this shell")))?;
         send(job, signal)?;
     }
     Ok(SUCCESS)

@@ -111,7 +111,10 @@ pub fn find(name: &str) -> Option<&'static Builtin> {
 
 /// Whether arguments of this command may be assignments, which are not split.
 pub fn declares(name: &str) -> bool {
-    matches!(name, "alias" | "declare" | "export" | "local" | "readonly" | "typeset")
+    matches!(
+        name,
+        "alias" | "declare" | "export" | "local" | "readonly" | "typeset"
+    )
 }
 
 /// An error behind the command's name.
@@ -121,7 +124,9 @@ fn failed(sentence: impl Into<String>) -> Unwind {
 
 /// A number as an argument.
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, Unwind> {
-    text.trim().parse().map_err(|_| failed(format!("{text}: numeric argument required")))
+    text.trim()
+        .parse()
+        .map_err(|_| failed(format!("{text}: numeric argument required")))
 }
 
 /// The letters of the leading options, which all are among `known`, and the arguments behind them.

@@ -6,9 +6,15 @@ use crate::shell::{FAILURE, Outcome, SUCCESS, Shell, Unwind};
 
 pub(super) fn echo(shell: &mut Shell, arguments: &[String]) -> Outcome {
     let is_option = |text: &&String| {
-        text.len() > 1 && text.starts_with('-') && text[1..].chars().all(|c| matches!(c, 'n' | 'e' | 'E'))
+        text.len() > 1
+            && text.starts_with('-')
+            && text[1..].chars().all(|c| matches!(c, 'n' | 'e' | 'E'))
     };
-    let options: String = arguments.iter().take_while(is_option).map(|text| &text[1..]).collect();
+    let options: String = arguments
+        .iter()
+        .take_while(is_option)
+        .map(|text| &text[1..])
+        .collect();
     let count = arguments.iter().take_while(is_option).count();
     let mut text = arguments[count..].join(" ");
     let mut ends = !options.contains('n');
@@ -29,7 +35,12 @@ pub(super) fn echo(shell: &mut Shell, arguments: &[String]) -> Outcome {
 
 /// Octal numbers begin with a zero here, which `$'…'` would count as a digit.
 fn escaped(text: &str) -> String {
-    ansi_text(&text.replace("\\0", "\\").replace("\\'", "\\\\'").replace("\\\"", "\\\\\""))
+    ansi_text(
+        &text
+            .replace("\\0", "\\")
+            .replace("\\'", "\\\\'")
+            .replace("\\\"", "\\\\\""),
+    )
 }
 
 pub(super) fn printf(shell: &mut Shell, arguments: &[String]) -> Outcome {
@@ -41,7 +52,12 @@ pub(super) fn printf(shell: &mut Shell, arguments: &[String]) -> Outcome {
     let Some((format, arguments)) = arguments.split_first() else {
         return Err(failed("usage: printf [-v NAME] FORMAT [ARG…]"));
     };
-    let mut writer = Writer { arguments, text: String::new(), is_ended: false, problem: None };
+    let mut writer = Writer {
+        arguments,
+        text: String::new(),
+        is_ended: false,
+        problem: None,
+    };
     // As often as there are arguments for it.
     loop {
         let before = writer.arguments.len();
@@ -125,11 +141,15 @@ impl Writer<'_> {
         let width;
         (width, rest) = self.count(rest)?;
         form.is_left |= width.is_some_and(|width| width < 0);
-        form.width = usize::try_from(width.unwrap_or(0).unsigned_abs()).unwrap_or(WIDTH_MAX).min(WIDTH_MAX);
+        form.width = usize::try_from(width.unwrap_or(0).unsigned_abs())
+            .unwrap_or(WIDTH_MAX)
+            .min(WIDTH_MAX);
         if let Some(behind) = rest.strip_prefix('.') {
             let precision;
             (precision, rest) = self.count(behind)?;
-            form.precision = usize::try_from(precision.unwrap_or(0)).ok().map(|precision| precision.min(WIDTH_MAX));
+            form.precision = usize::try_from(precision.unwrap_or(0))
+                .ok()
+                .map(|precision| precision.min(WIDTH_MAX));
         }
         let Some(letter) = rest.chars().next() else {
             return Err(failed("`%': missing format character"));
@@ -153,7 +173,11 @@ impl Writer<'_> {
             '%' => "%".into(),
             's' => cut(self.argument().unwrap_or_default(), form),
             'q' => backslashed(&self.argument().unwrap_or_default()),
-            'c' => self.argument().and_then(|text| text.chars().next()).map(String::from).unwrap_or_default(),
+            'c' => self
+                .argument()
+                .and_then(|text| text.chars().next())
+                .map(String::from)
+                .unwrap_or_default(),
             'b' => {
                 let text = self.argument().unwrap_or_default();
                 let end = text.find("\\c");
@@ -170,7 +194,15 @@ impl Writer<'_> {
             'X' => digits(format!("{:X}", self.integer()), false, form, false).prefixed("0X", form),
             'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
                 let value = self.float();
-                digits(float_digits(value.abs(), letter, form), value.is_sign_negative(), &Form { precision: None, ..*form }, true)
+                digits(
+                    float_digits(value.abs(), letter, form),
+                    value.is_sign_negative(),
+                    &Form {
+                        precision: None,
+                        ..*form
+                    },
+                    true,
+                )
             }
             other => return Err(failed(format!("`{other}': invalid format character"))),
         };
@@ -203,7 +235,10 @@ impl Writer<'_> {
     /// A missing argument is 0; a quote makes a character its number.
     fn integer(&mut self) -> i64 {
         let text = self.argument().unwrap_or_default();
-        if let Some(c) = text.strip_prefix(['\'', '"']).and_then(|rest| rest.chars().next()) {
+        if let Some(c) = text
+            .strip_prefix(['\'', '"'])
+            .and_then(|rest| rest.chars().next())
+        {
             return u32::from(c).into();
         }
         let (is_negative, digits) = match text.trim().strip_prefix('-') {
@@ -212,8 +247,12 @@ impl Writer<'_> {
         };
         let parsed = match digits {
             "" => Ok(0),
-            hex if hex.starts_with("0x") || hex.starts_with("0X") => u64::from_str_radix(&hex[2..], 16),
-            octal if octal.len() > 1 && octal.starts_with('0') => u64::from_str_radix(&octal[1..], 8),
+            hex if hex.starts_with("0x") || hex.starts_with("0X") => {
+                u64::from_str_radix(&hex[2..], 16)
+            }
+            octal if octal.len() > 1 && octal.starts_with('0') => {
+                u64::from_str_radix(&octal[1..], 8)
+            }
             decimal => decimal.parse(),
         };
         let value = parsed.unwrap_or_else(|_| {
@@ -221,7 +260,11 @@ impl Writer<'_> {
             let len = digits.bytes().take_while(u8::is_ascii_digit).count();
             digits[..len].parse().unwrap_or(0)
         }) as i64;
-        if is_negative { value.wrapping_neg() } else { value }
+        if is_negative {
+            value.wrapping_neg()
+        } else {
+            value
+        }
     }
 
     fn float(&mut self) -> f64 {
@@ -242,7 +285,11 @@ trait Prefixed {
 
 impl Prefixed for String {
     fn prefixed(self, prefix: &str, form: &Form) -> String {
-        if form.is_alternate { format!("{prefix}{self}") } else { self }
+        if form.is_alternate {
+            format!("{prefix}{self}")
+        } else {
+            self
+        }
     }
 }
 
@@ -255,7 +302,11 @@ fn cut(text: String, form: &Form) -> String {
 
 fn digits(digits: String, is_negative: bool, form: &Form, is_signed: bool) -> String {
     let missing = form.precision.unwrap_or(0).saturating_sub(digits.len());
-    let sign = match (is_negative, is_signed && form.has_sign, is_signed && form.has_blank) {
+    let sign = match (
+        is_negative,
+        is_signed && form.has_sign,
+        is_signed && form.has_blank,
+    ) {
         (true, ..) => "-",
         (_, true, _) => "+",
         (_, _, true) => " ",
@@ -278,12 +329,24 @@ fn exponential(value: f64, precision: usize, letter: char) -> String {
     let text = format!("{value:.precision$e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    let e = if letter.is_ascii_uppercase() { 'E' } else { 'e' };
-    format!("{digits}{e}{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+    let e = if letter.is_ascii_uppercase() {
+        'E'
+    } else {
+        'e'
+    };
+    format!(
+        "{digits}{e}{}{:02}",
+        if exponent < 0 { '-' } else { '+' },
+        exponent.abs()
+    )
 }
 
 fn general(value: f64, precision: usize, letter: char) -> String {
-    let exponent = if value == 0.0 { 0 } else { value.log10().floor() as i32 };
+    let exponent = if value == 0.0 {
+        0
+    } else {
+        value.log10().floor() as i32
+    };
     let limit = i32::try_from(precision).unwrap_or(i32::MAX);
     if (-4..limit).contains(&exponent) {
         let decimals = usize::try_from(limit - 1 - exponent).unwrap_or(0);
@@ -298,9 +361,17 @@ fn general(value: f64, precision: usize, letter: char) -> String {
 }
 
 fn trimmed(digits: &str) -> String {
-    if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.').into() } else { digits.into() }
+    if digits.contains('.') {
+        digits.trim_end_matches('0').trim_end_matches('.').into()
+    } else {
+        digits.into()
+    }
 }
 
 fn escaped_format(text: &str) -> String {
-    if text.contains('\\') { ansi_text(text) } else { text.to_owned() }
+    if text.contains('\\') {
+        ansi_text(text)
+    } else {
+        text.to_owned()
+    }
 }

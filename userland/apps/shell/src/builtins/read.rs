@@ -36,7 +36,10 @@ impl Request {
         };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
-            match argument.strip_prefix('-').filter(|letters| !letters.is_empty()) {
+            match argument
+                .strip_prefix('-')
+                .filter(|letters| !letters.is_empty())
+            {
                 Some(letters) => request.options(letters, &mut rest)?,
                 None => {
                     request.names = std::iter::once(argument).chain(rest).cloned().collect();
@@ -47,14 +50,22 @@ impl Request {
         Ok(request)
     }
 
-    fn options<'a>(&mut self, letters: &'a str, rest: &mut impl Iterator<Item = &'a String>) -> Result<(), Unwind> {
+    fn options<'a>(
+        &mut self,
+        letters: &'a str,
+        rest: &mut impl Iterator<Item = &'a String>,
+    ) -> Result<(), Unwind> {
         for (at, letter) in letters.char_indices() {
             match letter {
                 'r' => self.is_raw = true,
                 's' | 'e' => (),
                 'p' | 'd' | 'n' | 'N' | 'a' | 'u' | 't' => {
                     let behind = &letters[at + 1..];
-                    let value = if behind.is_empty() { rest.next().map(String::as_str) } else { Some(behind) };
+                    let value = if behind.is_empty() {
+                        rest.next().map(String::as_str)
+                    } else {
+                        Some(behind)
+                    };
                     let missing = || failed(format!("-{letter}: option requires an argument"));
                     return self.option_with(letter, value.ok_or_else(missing)?);
                 }
@@ -83,13 +94,21 @@ pub(super) fn read(shell: &mut Shell, arguments: &[String]) -> Outcome {
         shell.files.error(&request.prompt);
     }
     let (line, is_ended) = read_line(shell, &request)?;
-    let separators = shell.state.variables.text("IFS").unwrap_or(" \t\n").to_owned();
+    let separators = shell
+        .state
+        .variables
+        .text("IFS")
+        .unwrap_or(" \t\n")
+        .to_owned();
     match &request.array {
         Some(name) => {
             let fields = split_line(&line, &separators, usize::MAX);
-            shell.state.variables.entry(name).value = Some(Value::List((0..).zip(fields).collect()));
+            shell.state.variables.entry(name).value =
+                Some(Value::List((0..).zip(fields).collect()));
         }
-        None if request.names.is_empty() => shell.assign("REPLY", line.iter().map(|(c, _)| c).collect())?,
+        None if request.names.is_empty() => {
+            shell.assign("REPLY", line.iter().map(|(c, _)| c).collect())?
+        }
         None => {
             let mut fields = split_line(&line, &separators, request.names.len()).into_iter();
             for name in &request.names {
@@ -112,17 +131,26 @@ fn read_line(shell: &mut Shell, request: &Request) -> Result<(Vec<Marked>, bool)
         system::set_raw(true);
     }
     let (bytes, is_ended) = bytes?;
-    Ok((marked(&String::from_utf8_lossy(&bytes), request.is_raw), is_ended))
+    Ok((
+        marked(&String::from_utf8_lossy(&bytes), request.is_raw),
+        is_ended,
+    ))
 }
 
 /// One byte at a time: what is behind the line is for whoever reads next.
-fn read_bytes(shell: &mut Shell, input: &Input, request: &Request) -> Result<(Vec<u8>, bool), Unwind> {
+fn read_bytes(
+    shell: &mut Shell,
+    input: &Input,
+    request: &Request,
+) -> Result<(Vec<u8>, bool), Unwind> {
     let mut bytes = Vec::new();
     while bytes.len() < LINE_LEN_BYTES_MAX {
         let byte = input.read(1).map_err(Unwind::Failed)?.first().copied();
         match byte {
             None => return Ok((bytes, false)),
-            Some(3) if shell.is_interactive && input.is_terminal() => return Err(Unwind::Interrupted),
+            Some(3) if shell.is_interactive && input.is_terminal() => {
+                return Err(Unwind::Interrupted);
+            }
             Some(byte) if byte == request.delimiter => {
                 if request.is_raw || !ends_in_backslash(&bytes) {
                     return Ok((bytes, true));
@@ -131,16 +159,27 @@ fn read_bytes(shell: &mut Shell, input: &Input, request: &Request) -> Result<(Ve
             }
             Some(byte) => bytes.push(byte),
         }
-        let is_full = |count| String::from_utf8_lossy(&bytes).chars().count() >= count && str::from_utf8(&bytes).is_ok();
+        let is_full = |count| {
+            String::from_utf8_lossy(&bytes).chars().count() >= count
+                && str::from_utf8(&bytes).is_ok()
+        };
         if request.count.is_some_and(is_full) {
             return Ok((bytes, true));
         }
     }
-    Err(failed(format!("a line of more than {LINE_LEN_BYTES_MAX} bytes is not read")))
+    Err(failed(format!(
+        "a line of more than {LINE_LEN_BYTES_MAX} bytes is not read"
+    )))
 }
 
 fn ends_in_backslash(bytes: &[u8]) -> bool {
-    bytes.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+    bytes
+        .iter()
+        .rev()
+        .take_while(|byte| **byte == b'\\')
+        .count()
+        % 2
+        == 1
 }
 
 fn marked(text: &str, is_raw: bool) -> Vec<Marked> {
@@ -167,12 +206,20 @@ pub(super) fn mapfile(shell: &mut Shell, arguments: &[String]) -> Outcome {
         }
         bytes.extend(more);
         if bytes.len() > LINE_LEN_BYTES_MAX {
-            return Err(failed(format!("more than {LINE_LEN_BYTES_MAX} bytes are not read")));
+            return Err(failed(format!(
+                "more than {LINE_LEN_BYTES_MAX} bytes are not read"
+            )));
         }
     }
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.split_inclusive('\n');
-    let lines = lines.map(|line| if letters.contains('t') { line.trim_end_matches('\n') } else { line });
+    let lines = lines.map(|line| {
+        if letters.contains('t') {
+            line.trim_end_matches('\n')
+        } else {
+            line
+        }
+    });
     let list: BTreeMap<i64, String> = (0..).zip(lines.map(str::to_owned)).collect();
     let name = names.first().map_or("MAPFILE", String::as_str);
     shell.state.variables.entry(name).value = Some(Value::List(list));

@@ -36,7 +36,10 @@ pub(super) fn set(shell: &mut Shell, arguments: &[String]) -> Outcome {
                 },
                 // Of no consequence here: job control and history are always on at the prompt.
                 'm' | 'h' | 'b' | 'B' | 'H' | 'v' => None,
-                letter => Some(switches::by_letter(letter).ok_or_else(|| failed(format!("-{letter}: invalid option")))?),
+                letter => Some(
+                    switches::by_letter(letter)
+                        .ok_or_else(|| failed(format!("-{letter}: invalid option")))?,
+                ),
             };
             if let Some(switch) = switch {
                 shell.state.options.set(switch, is_on);
@@ -51,7 +54,11 @@ fn named(name: &str) -> Result<Switch, Unwind> {
 }
 
 fn show_options(shell: &mut Shell) -> Outcome {
-    let lines = shell.state.options.list().map(|(name, is_on)| format!("{name:<15}\t{}\n", if is_on { "on" } else { "off" }));
+    let lines = shell
+        .state
+        .options
+        .list()
+        .map(|(name, is_on)| format!("{name:<15}\t{}\n", if is_on { "on" } else { "off" }));
     let text: String = lines.collect();
     shell.files.write(text.as_bytes())?;
     Ok(SUCCESS)
@@ -60,7 +67,12 @@ fn show_options(shell: &mut Shell) -> Outcome {
 fn show_variables(shell: &mut Shell) -> Outcome {
     let mut text = String::new();
     for name in shell.state.variables.names() {
-        if let Some(Value::Text(value)) = shell.state.variables.get(&name).and_then(|variable| variable.value.as_ref()) {
+        if let Some(Value::Text(value)) = shell
+            .state
+            .variables
+            .get(&name)
+            .and_then(|variable| variable.value.as_ref())
+        {
             text += &format!("{name}={}\n", quoted(value));
         }
     }
@@ -91,7 +103,11 @@ pub(super) fn shopt(shell: &mut Shell, arguments: &[String]) -> Outcome {
 
 pub(super) fn alias(shell: &mut Shell, arguments: &[String]) -> Outcome {
     if arguments.is_empty() {
-        let lines = shell.state.aliases.iter().map(|(name, text)| format!("alias {name}={}\n", always_quoted(text)));
+        let lines = shell
+            .state
+            .aliases
+            .iter()
+            .map(|(name, text)| format!("alias {name}={}\n", always_quoted(text)));
         let text: String = lines.collect();
         shell.files.write(text.as_bytes())?;
     }
@@ -120,7 +136,11 @@ pub(super) fn unalias(shell: &mut Shell, arguments: &[String]) -> Outcome {
         shell.state.aliases.clear();
     }
     for name in names {
-        shell.state.aliases.remove(name).ok_or_else(|| failed(format!("{name}: not found")))?;
+        shell
+            .state
+            .aliases
+            .remove(name)
+            .ok_or_else(|| failed(format!("{name}: not found")))?;
     }
     Ok(SUCCESS)
 }
@@ -132,8 +152,15 @@ pub(super) fn trap(shell: &mut Shell, arguments: &[String]) -> Outcome {
     let (letters, arguments) = options(arguments, "pl")?;
     let (commands, events) = match arguments {
         [] => {
-            let lines = shell.traps.iter().map(|(event, commands)| format!("trap -- {} {event}\n", always_quoted(commands)));
-            let text: String = if letters.contains('l') { EVENTS.join(" ") + "\n" } else { lines.collect() };
+            let lines = shell
+                .traps
+                .iter()
+                .map(|(event, commands)| format!("trap -- {} {event}\n", always_quoted(commands)));
+            let text: String = if letters.contains('l') {
+                EVENTS.join(" ") + "\n"
+            } else {
+                lines.collect()
+            };
             shell.files.write(text.as_bytes())?;
             return Ok(SUCCESS);
         }
@@ -156,7 +183,9 @@ fn event_of(text: &str) -> Result<&str, Unwind> {
         "0" => Ok("EXIT"),
         "2" => Ok("INT"),
         // They never come: nobody sends signals here.
-        quiet @ ("TERM" | "HUP" | "QUIT" | "PIPE" | "USR1" | "USR2" | "1" | "3" | "15") => Ok(quiet),
+        quiet @ ("TERM" | "HUP" | "QUIT" | "PIPE" | "USR1" | "USR2" | "1" | "3" | "15") => {
+            Ok(quiet)
+        }
         event if EVENTS.contains(&event) => Ok(event),
         other => Err(failed(format!("{other}: invalid signal specification"))),
     }
@@ -169,14 +198,20 @@ pub(super) fn history(shell: &mut Shell, arguments: &[String]) -> Outcome {
         return Ok(SUCCESS);
     }
     let lines = shell.history.iter().enumerate();
-    let text: String = lines.map(|(index, line)| format!("{:>5}  {line}\n", index + 1)).collect();
+    let text: String = lines
+        .map(|(index, line)| format!("{:>5}  {line}\n", index + 1))
+        .collect();
     shell.files.write(text.as_bytes())?;
     Ok(SUCCESS)
 }
 
 pub(super) fn help(shell: &mut Shell, arguments: &[String]) -> Outcome {
-    let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
-    let shown: Vec<_> = BUILTINS.iter().filter(|builtin| wanted(builtin.name)).collect();
+    let wanted =
+        |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
+    let shown: Vec<_> = BUILTINS
+        .iter()
+        .filter(|builtin| wanted(builtin.name))
+        .collect();
     if shown.is_empty() {
         return Err(failed(format!("no help for `{}'", arguments.join(" "))));
     }

@@ -53,7 +53,10 @@ fn holds(shell: &mut Shell, expression: &TestExpr) -> Result<bool, Unwind> {
 }
 
 /// `test` compares numbers, where `[[` computes expressions.
-fn integers_where_wanted(predicate: &brush_parser::ast::BinaryPredicate, operands: &[&String]) -> Result<(), Unwind> {
+fn integers_where_wanted(
+    predicate: &brush_parser::ast::BinaryPredicate,
+    operands: &[&String],
+) -> Result<(), Unwind> {
     use brush_parser::ast::BinaryPredicate as P;
     let wants_numbers = matches!(
         predicate,

@@ -49,7 +49,14 @@ pub(super) fn export(shell: &mut Shell, arguments: &[String]) -> Outcome {
     if names.is_empty() {
         return show(shell, names, |variable| variable.is_exported);
     }
-    each(shell, names, Wish { is_exported: Some(!letters.contains('n')), ..Wish::default() })
+    each(
+        shell,
+        names,
+        Wish {
+            is_exported: Some(!letters.contains('n')),
+            ..Wish::default()
+        },
+    )
 }
 
 pub(super) fn readonly(shell: &mut Shell, arguments: &[String]) -> Outcome {
@@ -57,7 +64,14 @@ pub(super) fn readonly(shell: &mut Shell, arguments: &[String]) -> Outcome {
     if names.is_empty() {
         return show(shell, names, |variable| variable.is_read_only);
     }
-    each(shell, names, Wish { is_read_only: true, ..Wish::default() })
+    each(
+        shell,
+        names,
+        Wish {
+            is_read_only: true,
+            ..Wish::default()
+        },
+    )
 }
 
 fn each(shell: &mut Shell, arguments: &[String], wish: Wish) -> Outcome {
@@ -81,7 +95,11 @@ fn each(shell: &mut Shell, arguments: &[String], wish: Wish) -> Outcome {
 
 fn make(shell: &mut Shell, name: &str, wish: Wish) {
     let variables = &mut shell.state.variables;
-    let variable = if wish.is_local { variables.declare_local(name) } else { variables.entry(name) };
+    let variable = if wish.is_local {
+        variables.declare_local(name)
+    } else {
+        variables.entry(name)
+    };
     if let Some(is_exported) = wish.is_exported {
         variable.is_exported = is_exported;
     }
@@ -104,7 +122,11 @@ fn assign(shell: &mut Shell, name: &str, argument: &str) -> Result<(), Unwind> {
         shell.run_program(&program)?;
         return Ok(());
     }
-    let text = if start.ends_with('+') { shell.variable_text(name).unwrap_or_default() + text } else { text.into() };
+    let text = if start.ends_with('+') {
+        shell.variable_text(name).unwrap_or_default() + text
+    } else {
+        text.into()
+    };
     shell.assign(name, text)
 }
 
@@ -134,8 +156,17 @@ fn declaration(name: &str, variable: &Variable) -> String {
         Some(Value::Map(_)) => letters.push('A'),
         _ => (),
     }
-    let flags = [(variable.is_integer, 'i'), (variable.is_read_only, 'r'), (variable.is_exported, 'x')];
-    letters.extend(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter));
+    let flags = [
+        (variable.is_integer, 'i'),
+        (variable.is_read_only, 'r'),
+        (variable.is_exported, 'x'),
+    ];
+    letters.extend(
+        flags
+            .iter()
+            .filter(|(is_set, _)| *is_set)
+            .map(|(_, letter)| letter),
+    );
     if letters.is_empty() {
         letters.push('-');
     }
@@ -144,7 +175,9 @@ fn declaration(name: &str, variable: &Variable) -> String {
         Some(Value::Text(text)) => format!("=\"{}\"", in_double_quotes(text)),
         Some(list) => {
             let pairs = list.keys().into_iter().zip(list.texts());
-            let pairs: Vec<String> = pairs.map(|(key, text)| format!("[{key}]=\"{}\"", in_double_quotes(&text))).collect();
+            let pairs: Vec<String> = pairs
+                .map(|(key, text)| format!("[{key}]=\"{}\"", in_double_quotes(&text)))
+                .collect();
             format!("=({})", pairs.join(" "))
         }
     };
@@ -152,14 +185,32 @@ fn declaration(name: &str, variable: &Variable) -> String {
 }
 
 fn in_double_quotes(text: &str) -> String {
-    text.chars().flat_map(|c| if "\"$`\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| {
+            if "\"$`\\".contains(c) {
+                vec!['\\', c]
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
 }
 
 fn show_functions(shell: &mut Shell, names: &[String], only_names: bool) -> Outcome {
     let is_meant = |name: &String| names.is_empty() || names.contains(name);
-    let functions = shell.state.functions.iter().filter(|(name, _)| is_meant(name));
+    let functions = shell
+        .state
+        .functions
+        .iter()
+        .filter(|(name, _)| is_meant(name));
     let lines: Vec<String> = functions
-        .map(|(name, function)| if only_names { format!("declare -f {name}\n") } else { format!("{function}\n") })
+        .map(|(name, function)| {
+            if only_names {
+                format!("declare -f {name}\n")
+            } else {
+                format!("{function}\n")
+            }
+        })
         .collect();
     shell.files.write(lines.concat().as_bytes())?;
     Ok(Status::from(!names.is_empty() && lines.len() < names.len()))
@@ -170,9 +221,16 @@ pub(super) fn unset(shell: &mut Shell, arguments: &[String]) -> Outcome {
     for name in names {
         if letters.contains('f') {
             shell.state.functions.remove(name);
-        } else if let Some((list, index)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+        } else if let Some((list, index)) =
+            name.strip_suffix(']').and_then(|name| name.split_once('['))
+        {
             unset_element(shell, list, index)?;
-        } else if shell.state.variables.get(name).is_some_and(|variable| variable.is_read_only) {
+        } else if shell
+            .state
+            .variables
+            .get(name)
+            .is_some_and(|variable| variable.is_read_only)
+        {
             return Err(failed(format!("{name}: cannot unset: readonly variable")));
         } else if shell.state.variables.get(name).is_some() {
             shell.state.variables.remove(name);
@@ -184,7 +242,11 @@ pub(super) fn unset(shell: &mut Shell, arguments: &[String]) -> Outcome {
 }
 
 fn unset_element(shell: &mut Shell, name: &str, index: &str) -> Result<(), Unwind> {
-    let number = if shell.is_map(name) { 0 } else { shell.arithmetic(index)? };
+    let number = if shell.is_map(name) {
+        0
+    } else {
+        shell.arithmetic(index)?
+    };
     match &mut shell.state.variables.entry(name).value {
         Some(Value::List(list)) => drop(list.remove(&number)),
         Some(Value::Map(map)) => drop(map.remove(index)),
@@ -214,14 +276,25 @@ pub(super) fn getopts(shell: &mut Shell, arguments: &[String]) -> Outcome {
     let [letters, name, own @ ..] = arguments else {
         return Err(failed("usage: getopts LETTERS NAME [ARG…]"));
     };
-    let own = if own.is_empty() { shell.state.arguments.clone() } else { own.to_vec() };
-    let mut index: usize = shell.variable_text("OPTIND").and_then(|text| text.parse().ok()).unwrap_or(1);
+    let own = if own.is_empty() {
+        shell.state.arguments.clone()
+    } else {
+        own.to_vec()
+    };
+    let mut index: usize = shell
+        .variable_text("OPTIND")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1);
     if index <= 1 && shell.option_index != index {
         shell.option_offset = 0;
     }
-    let current = own.get(index.saturating_sub(1)).filter(|text| text.starts_with('-') && text.len() > 1);
+    let current = own
+        .get(index.saturating_sub(1))
+        .filter(|text| text.starts_with('-') && text.len() > 1);
     let Some(current) = current.filter(|text| *text != "--") else {
-        let is_end = own.get(index.saturating_sub(1)).is_some_and(|text| text == "--");
+        let is_end = own
+            .get(index.saturating_sub(1))
+            .is_some_and(|text| text == "--");
         return finish_options(shell, name, index + usize::from(is_end));
     };
     let rest: String = current.chars().skip(1 + shell.option_offset).collect();
@@ -230,7 +303,9 @@ pub(super) fn getopts(shell: &mut Shell, arguments: &[String]) -> Outcome {
     };
     let behind: String = rest.chars().skip(1).collect();
     let place = letters.trim_start_matches(':').find(letter);
-    let takes_value = place.is_some_and(|at| letters.trim_start_matches(':')[at + letter.len_utf8()..].starts_with(':'));
+    let takes_value = place.is_some_and(|at| {
+        letters.trim_start_matches(':')[at + letter.len_utf8()..].starts_with(':')
+    });
     let mut found = letter.to_string();
     let mut value = None;
     if takes_value && !behind.is_empty() {
@@ -261,12 +336,22 @@ pub(super) fn getopts(shell: &mut Shell, arguments: &[String]) -> Outcome {
 }
 
 /// A colon in front of the letters means that the script itself complains.
-fn complain_option(shell: &Shell, letters: &str, letter: char, is_known: bool, value: &mut Option<String>) -> String {
+fn complain_option(
+    shell: &Shell,
+    letters: &str,
+    letter: char,
+    is_known: bool,
+    value: &mut Option<String>,
+) -> String {
     if letters.starts_with(':') {
         *value = Some(letter.to_string());
         return if is_known { ":".into() } else { "?".into() };
     }
-    let problem = if is_known { "option requires an argument" } else { "illegal option" };
+    let problem = if is_known {
+        "option requires an argument"
+    } else {
+        "illegal option"
+    };
     shell.complain(format_args!("{problem} -- {letter}"));
     "?".into()
 }

@@ -30,10 +30,16 @@ impl Shell {
         match expression {
             ArithmeticExpr::Literal(number) => Ok(*number),
             ArithmeticExpr::Reference(target) => self.target_value(target),
-            ArithmeticExpr::UnaryOp(operator, operand) => Ok(unary(*operator, self.evaluate(operand)?)),
+            ArithmeticExpr::UnaryOp(operator, operand) => {
+                Ok(unary(*operator, self.evaluate(operand)?))
+            }
             ArithmeticExpr::BinaryOp(operator, left, right) => self.binary(*operator, left, right),
             ArithmeticExpr::Conditional(condition, then, otherwise) => {
-                let chosen = if self.evaluate(condition)? != 0 { then } else { otherwise };
+                let chosen = if self.evaluate(condition)? != 0 {
+                    then
+                } else {
+                    otherwise
+                };
                 self.evaluate(chosen)
             }
             ArithmeticExpr::Assignment(target, value) => {
@@ -49,7 +55,11 @@ impl Shell {
         }
     }
 
-    fn step(&mut self, operator: UnaryAssignmentOperator, target: &ArithmeticTarget) -> Result<i64, Unwind> {
+    fn step(
+        &mut self,
+        operator: UnaryAssignmentOperator,
+        target: &ArithmeticTarget,
+    ) -> Result<i64, Unwind> {
         let old = self.target_value(target)?;
         let (new, is_before) = match operator {
             UnaryAssignmentOperator::PrefixIncrement => (old.wrapping_add(1), true),
@@ -62,7 +72,12 @@ impl Shell {
     }
 
     /// The right side of `&&` and `||` is looked at only where it matters.
-    fn binary(&mut self, operator: BinaryOperator, left: &ArithmeticExpr, right: &ArithmeticExpr) -> Result<i64, Unwind> {
+    fn binary(
+        &mut self,
+        operator: BinaryOperator,
+        left: &ArithmeticExpr,
+        right: &ArithmeticExpr,
+    ) -> Result<i64, Unwind> {
         let left = self.evaluate(left)?;
         match operator {
             BinaryOperator::LogicalAnd if left == 0 => Ok(0),
@@ -82,10 +97,16 @@ impl Shell {
         };
         let text = text.unwrap_or_default();
         if self.expansions >= DEPTH_MAX {
-            return Err(Unwind::Failed(format!("{text}: expression recursion level exceeded")));
+            return Err(Unwind::Failed(format!(
+                "{text}: expression recursion level exceeded"
+            )));
         }
         self.expansions += 1;
-        let value = if text.trim().is_empty() { Ok(0) } else { self.evaluate_text(&text) };
+        let value = if text.trim().is_empty() {
+            Ok(0)
+        } else {
+            self.evaluate_text(&text)
+        };
         self.expansions -= 1;
         value
     }
@@ -93,7 +114,9 @@ impl Shell {
     /// The key of an element: of a map a name is itself, else it is computed.
     fn index(&mut self, name: &str, index: &ArithmeticExpr) -> Result<String, Unwind> {
         match index {
-            ArithmeticExpr::Reference(ArithmeticTarget::Variable(key)) if self.is_map(name) => Ok(key.clone()),
+            ArithmeticExpr::Reference(ArithmeticTarget::Variable(key)) if self.is_map(name) => {
+                Ok(key.clone())
+            }
             index => self.evaluate(index).map(|number| number.to_string()),
         }
     }

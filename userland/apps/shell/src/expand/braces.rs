@@ -20,14 +20,19 @@ pub(super) fn expand(word: &str) -> Result<Vec<String>, Unwind> {
 
 /// Every text of the first piece before every text of the second, and so on.
 fn sequence(pieces: &[BraceExpressionOrText]) -> Result<Vec<String>, Unwind> {
-    pieces.iter().try_fold(vec![String::new()], |starts, piece| {
-        let ends = match piece {
-            BraceExpressionOrText::Text(text) => vec![text.clone()],
-            BraceExpressionOrText::Expr(members) => alternatives(members)?,
-        };
-        limit(starts.len().saturating_mul(ends.len()))?;
-        Ok(starts.iter().flat_map(|start| ends.iter().map(move |end| format!("{start}{end}"))).collect())
-    })
+    pieces
+        .iter()
+        .try_fold(vec![String::new()], |starts, piece| {
+            let ends = match piece {
+                BraceExpressionOrText::Text(text) => vec![text.clone()],
+                BraceExpressionOrText::Expr(members) => alternatives(members)?,
+            };
+            limit(starts.len().saturating_mul(ends.len()))?;
+            Ok(starts
+                .iter()
+                .flat_map(|start| ends.iter().map(move |end| format!("{start}{end}")))
+                .collect())
+        })
 }
 
 fn alternatives(members: &[BraceExpressionMember]) -> Result<Vec<String>, Unwind> {
@@ -35,12 +40,27 @@ fn alternatives(members: &[BraceExpressionMember]) -> Result<Vec<String>, Unwind
     for member in members {
         all.extend(match member {
             BraceExpressionMember::Child(pieces) => sequence(pieces)?,
-            BraceExpressionMember::NumberSequence { start, end, increment } => {
-                steps(*start, *end, *increment)?.iter().map(i64::to_string).collect()
-            }
-            BraceExpressionMember::CharSequence { start, end, increment } => {
-                let codes = steps(i64::from(u32::from(*start)), i64::from(u32::from(*end)), *increment)?;
-                let characters = codes.iter().filter_map(|code| char::from_u32(u32::try_from(*code).ok()?));
+            BraceExpressionMember::NumberSequence {
+                start,
+                end,
+                increment,
+            } => steps(*start, *end, *increment)?
+                .iter()
+                .map(i64::to_string)
+                .collect(),
+            BraceExpressionMember::CharSequence {
+                start,
+                end,
+                increment,
+            } => {
+                let codes = steps(
+                    i64::from(u32::from(*start)),
+                    i64::from(u32::from(*end)),
+                    *increment,
+                )?;
+                let characters = codes
+                    .iter()
+                    .filter_map(|code| char::from_u32(u32::try_from(*code).ok()?));
                 characters.map(String::from).collect()
             }
         });
@@ -57,14 +77,20 @@ fn steps(start: i64, end: i64, increment: i64) -> Result<Vec<i64>, Unwind> {
     let signed = i64::try_from(step).unwrap_or(i64::MAX);
     let towards = |index: u64| {
         let way = signed.wrapping_mul(index as i64);
-        if end >= start { start.wrapping_add(way) } else { start.wrapping_sub(way) }
+        if end >= start {
+            start.wrapping_add(way)
+        } else {
+            start.wrapping_sub(way)
+        }
     };
     Ok((0..=count).map(towards).collect())
 }
 
 fn limit(count: usize) -> Result<(), Unwind> {
     if count > WORDS_MAX {
-        return Err(Unwind::Failed(format!("braces: more than {WORDS_MAX} words")));
+        return Err(Unwind::Failed(format!(
+            "braces: more than {WORDS_MAX} words"
+        )));
     }
     Ok(())
 }

@@ -47,7 +47,10 @@ impl From<SyntaxError> for Unwind {
 
 impl Shell {
     /// All that a command gets for these words.
-    pub fn expand_all<'a>(&mut self, words: impl Iterator<Item = &'a Word>) -> Result<Vec<String>, Unwind> {
+    pub fn expand_all<'a>(
+        &mut self,
+        words: impl Iterator<Item = &'a Word>,
+    ) -> Result<Vec<String>, Unwind> {
         let mut all = Vec::new();
         for word in words {
             all.extend(self.expand(&word.value)?);
@@ -101,7 +104,14 @@ impl Shell {
         if is_quoted && !word.contains('"') {
             return self.parts(&format!("\"{word}\""), Place::Quoted);
         }
-        self.parts(word, if is_quoted { Place::Quoted } else { Place::Word })
+        self.parts(
+            word,
+            if is_quoted {
+                Place::Quoted
+            } else {
+                Place::Word
+            },
+        )
     }
 
     fn parts(&mut self, word: &str, place: Place) -> Result<Vec<Part>, Unwind> {
@@ -109,46 +119,76 @@ impl Shell {
         self.parts_of(&pieces, false)
     }
 
-    fn parts_of(&mut self, pieces: &[WordPieceWithSource], is_quoted: bool) -> Result<Vec<Part>, Unwind> {
+    fn parts_of(
+        &mut self,
+        pieces: &[WordPieceWithSource],
+        is_quoted: bool,
+    ) -> Result<Vec<Part>, Unwind> {
         if self.expansions >= DEPTH_MAX {
-            return Err(Unwind::Failed(format!("expansions nest deeper than {DEPTH_MAX}")));
+            return Err(Unwind::Failed(format!(
+                "expansions nest deeper than {DEPTH_MAX}"
+            )));
         }
         self.expansions += 1;
         let mut parts = Vec::new();
-        let done = pieces.iter().try_for_each(|piece| self.piece(&piece.piece, is_quoted, &mut parts));
+        let done = pieces
+            .iter()
+            .try_for_each(|piece| self.piece(&piece.piece, is_quoted, &mut parts));
         self.expansions -= 1;
         done.map(|()| parts)
     }
 
-    fn piece(&mut self, piece: &WordPiece, is_quoted: bool, parts: &mut Vec<Part>) -> Result<(), Unwind> {
+    fn piece(
+        &mut self,
+        piece: &WordPiece,
+        is_quoted: bool,
+        parts: &mut Vec<Part>,
+    ) -> Result<(), Unwind> {
         match piece {
             WordPiece::Text(text) if is_quoted => parts.push(Part::Quoted(text.clone())),
             WordPiece::Text(text) => parts.push(Part::Text(text.clone())),
             WordPiece::SingleQuotedText(text) => parts.push(Part::Quoted(text.clone())),
             WordPiece::AnsiCQuotedText(text) => parts.push(Part::Quoted(ansi_text(text))),
-            WordPiece::DoubleQuotedSequence(pieces) | WordPiece::GettextDoubleQuotedSequence(pieces) => {
+            WordPiece::DoubleQuotedSequence(pieces)
+            | WordPiece::GettextDoubleQuotedSequence(pieces) => {
                 self.double_quoted(pieces, parts)?;
             }
             WordPiece::TildeExpansion(tilde) => parts.push(Part::Quoted(self.tilde(tilde))),
-            WordPiece::ParameterExpansion(expression) => parts.extend(self.parameter(expression, is_quoted)?),
+            WordPiece::ParameterExpansion(expression) => {
+                parts.extend(self.parameter(expression, is_quoted)?)
+            }
             WordPiece::CommandSubstitution(command) => {
                 parts.push(expanded(self.substitute(command)?, is_quoted));
             }
             WordPiece::BackquotedCommandSubstitution(command) => {
-                parts.push(expanded(self.substitute(&quoting::backquoted(command))?, is_quoted));
+                parts.push(expanded(
+                    self.substitute(&quoting::backquoted(command))?,
+                    is_quoted,
+                ));
             }
             WordPiece::EscapeSequence(escape) => parts.extend(quoting::escaped(escape)),
             WordPiece::ArithmeticExpression(expression) => {
-                parts.push(expanded(self.arithmetic(&expression.value)?.to_string(), is_quoted));
+                parts.push(expanded(
+                    self.arithmetic(&expression.value)?.to_string(),
+                    is_quoted,
+                ));
             }
         }
         Ok(())
     }
 
     /// `""` is a field; `"$@"` is none where there are no arguments.
-    fn double_quoted(&mut self, pieces: &[WordPieceWithSource], parts: &mut Vec<Part>) -> Result<(), Unwind> {
+    fn double_quoted(
+        &mut self,
+        pieces: &[WordPieceWithSource],
+        parts: &mut Vec<Part>,
+    ) -> Result<(), Unwind> {
         let inner = self.parts_of(pieces, true)?;
-        if inner.is_empty() && !pieces.iter().any(|piece| parameter::is_all_arguments(&piece.piece)) {
+        if inner.is_empty()
+            && !pieces
+                .iter()
+                .any(|piece| parameter::is_all_arguments(&piece.piece))
+        {
             parts.push(Part::Quoted(String::new()));
         }
         parts.extend(inner);
@@ -156,26 +196,44 @@ impl Shell {
     }
 
     fn tilde(&self, tilde: &TildeExpr) -> String {
-        let variable = |name: &str| self.state.variables.text(name).unwrap_or_default().to_owned();
+        let variable = |name: &str| {
+            self.state
+                .variables
+                .text(name)
+                .unwrap_or_default()
+                .to_owned()
+        };
         match tilde {
             TildeExpr::Home => variable("HOME"),
             TildeExpr::WorkingDir => self.state.folder.clone(),
             TildeExpr::OldWorkingDir => variable("OLDPWD"),
             TildeExpr::UserHome(user) => format!("~{user}"),
             TildeExpr::NthDirFromTopOfDirStack { n, plus_used: true } => format!("~+{n}"),
-            TildeExpr::NthDirFromTopOfDirStack { n, plus_used: false } => format!("~{n}"),
+            TildeExpr::NthDirFromTopOfDirStack {
+                n,
+                plus_used: false,
+            } => format!("~{n}"),
             TildeExpr::NthDirFromBottomOfDirStack { n } => format!("~-{n}"),
         }
     }
 
     /// `IFS`.
     fn separators(&self) -> String {
-        self.state.variables.text("IFS").unwrap_or(" \t\n").to_owned()
+        self.state
+            .variables
+            .text("IFS")
+            .unwrap_or(" \t\n")
+            .to_owned()
     }
 
     /// The paths that a field with a pattern matches, or the field itself.
     fn file_names(&self, field: Vec<Segment>) -> Vec<String> {
-        let plain = || field.iter().map(|(text, _)| text.as_str()).collect::<String>();
+        let plain = || {
+            field
+                .iter()
+                .map(|(text, _)| text.as_str())
+                .collect::<String>()
+        };
         if self.has(Switch::NoGlob) {
             return vec![plain()];
         }
@@ -192,7 +250,11 @@ impl Shell {
 }
 
 fn expanded(text: String, is_quoted: bool) -> Part {
-    if is_quoted { Part::Quoted(text) } else { Part::Value(text) }
+    if is_quoted {
+        Part::Quoted(text)
+    } else {
+        Part::Value(text)
+    }
 }
 
 /// All parts as one text.
@@ -214,12 +276,19 @@ fn segments(parts: Vec<Part>) -> Vec<Segment> {
 }
 
 fn marked(segments: &[Segment]) -> Vec<Marked> {
-    segments.iter().flat_map(|(text, is_quoted)| text.chars().map(|c| (c, *is_quoted))).collect()
+    segments
+        .iter()
+        .flat_map(|(text, is_quoted)| text.chars().map(|c| (c, *is_quoted)))
+        .collect()
 }
 
 /// Splits parts into fields at `separators`.
 fn fields(parts: Vec<Part>, separators: &str) -> Vec<Vec<Segment>> {
-    let mut splitter = Splitter { separators, fields: Vec::new(), field: None };
+    let mut splitter = Splitter {
+        separators,
+        fields: Vec::new(),
+        field: None,
+    };
     for part in parts {
         match part {
             Part::Text(text) => splitter.push(text, false),
@@ -283,7 +352,8 @@ impl Splitter<'_> {
 /// Splits a line for `read`: at most `count` fields, the last of which keeps the rest.
 pub fn split_line(line: &[Marked], separators: &str, count: usize) -> Vec<String> {
     let is_separator = |(c, is_quoted): Marked| !is_quoted && separators.contains(c);
-    let is_blank = |(c, is_quoted): Marked| !is_quoted && c.is_ascii_whitespace() && separators.contains(c);
+    let is_blank =
+        |(c, is_quoted): Marked| !is_quoted && c.is_ascii_whitespace() && separators.contains(c);
     let skip = |mut at: usize| {
         while line.get(at).is_some_and(|c| is_blank(*c)) {
             at += 1;
@@ -293,7 +363,9 @@ pub fn split_line(line: &[Marked], separators: &str, count: usize) -> Vec<String
     let mut fields = Vec::new();
     let mut at = skip(0);
     while at < line.len() && fields.len() + 1 < count {
-        let end = (at..line.len()).find(|index| is_separator(line[*index])).unwrap_or(line.len());
+        let end = (at..line.len())
+            .find(|index| is_separator(line[*index]))
+            .unwrap_or(line.len());
         fields.push(line[at..end].iter().map(|(c, _)| c).collect());
         at = skip(end);
         if at < line.len() && is_separator(line[at]) && (at > end || !is_blank(line[end])) {
@@ -301,7 +373,10 @@ pub fn split_line(line: &[Marked], separators: &str, count: usize) -> Vec<String
         }
     }
     if at < line.len() {
-        let rest_len = line[at..].iter().rposition(|c| !is_blank(*c)).map_or(0, |last| last + 1);
+        let rest_len = line[at..]
+            .iter()
+            .rposition(|c| !is_blank(*c))
+            .map_or(0, |last| last + 1);
         fields.push(line[at..at + rest_len].iter().map(|(c, _)| c).collect());
     }
     fields
@@ -313,7 +388,10 @@ mod tests {
 
     fn split(text: &str, separators: &str) -> Vec<String> {
         let fields = fields(vec![Part::Value(text.into())], separators);
-        fields.into_iter().map(|field| field.into_iter().map(|(text, _)| text).collect()).collect()
+        fields
+            .into_iter()
+            .map(|field| field.into_iter().map(|(text, _)| text).collect())
+            .collect()
     }
 
     #[test]
@@ -329,7 +407,10 @@ mod tests {
     #[test]
     fn lines_are_split() {
         let line = |text: &str| text.chars().map(|c| (c, false)).collect::<Vec<Marked>>();
-        assert_eq!(split_line(&line(" a b  c d "), " \t\n", 3), ["a", "b", "c d"]);
+        assert_eq!(
+            split_line(&line(" a b  c d "), " \t\n", 3),
+            ["a", "b", "c d"]
+        );
         assert_eq!(split_line(&line("a:b::c"), ":", 4), ["a", "b", "", "c"]);
         assert_eq!(split_line(&line("one"), " ", 2), ["one"]);
     }

@@ -14,7 +14,8 @@ pub(super) fn matching(folder: &str, pattern: &[Marked], with_dots: bool) -> Vec
     let mut found = vec![String::new()];
     for (index, component) in components.iter().enumerate() {
         let is_last = index + 1 == components.len();
-        let step = |start: &String| matching_component(folder, start, component, is_last, with_dots);
+        let step =
+            |start: &String| matching_component(folder, start, component, is_last, with_dots);
         found = found.iter().flat_map(step).take(NAMES_MAX).collect();
         if index == 0 && is_absolute {
             found = vec!["/".into()];
@@ -25,14 +26,28 @@ pub(super) fn matching(folder: &str, pattern: &[Marked], with_dots: bool) -> Vec
 }
 
 /// `start` with each entry behind it that one component of the pattern matches, and a slash where more follows.
-fn matching_component(folder: &str, start: &str, component: &[Marked], is_last: bool, with_dots: bool) -> Vec<String> {
+fn matching_component(
+    folder: &str,
+    start: &str,
+    component: &[Marked],
+    is_last: bool,
+    with_dots: bool,
+) -> Vec<String> {
     let pattern = Pattern::new(component);
     let slash = if is_last { "" } else { "/" };
-    let place = if start.starts_with('/') { start.to_owned() } else { format!("{folder}/{start}") };
+    let place = if start.starts_with('/') {
+        start.to_owned()
+    } else {
+        format!("{folder}/{start}")
+    };
     if !pattern.is_magic() {
         let path = format!("{start}{}{slash}", pattern.literal());
         let is_there = fs::symlink_metadata(format!("{place}{}", pattern.literal())).is_ok();
-        return if is_there || component.is_empty() { vec![path] } else { Vec::new() };
+        return if is_there || component.is_empty() {
+            vec![path]
+        } else {
+            Vec::new()
+        };
     }
     let Ok(entries) = fs::read_dir(&place) else {
         return Vec::new();
@@ -40,7 +55,9 @@ fn matching_component(folder: &str, start: &str, component: &[Marked], is_last: 
     let names = entries.flatten().filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let is_shown = !name.starts_with('.') || with_dots || pattern.begins_with('.');
-        let leads_on = || is_last || fs::metadata(format!("{place}/{name}")).is_ok_and(|target| target.is_dir());
+        let leads_on = || {
+            is_last || fs::metadata(format!("{place}/{name}")).is_ok_and(|target| target.is_dir())
+        };
         (is_shown && pattern.matches(&name) && leads_on()).then_some(name)
     });
     names.map(|name| format!("{start}{name}{slash}")).collect()

@@ -71,19 +71,39 @@ fn escape<'a>(rest: &'a str, to: &mut Vec<u8>) -> &'a str {
 }
 
 fn digits(text: &str, radix: u32, len_max: usize) -> (&str, Option<u32>) {
-    let len = text.chars().take(len_max).take_while(|c| c.is_digit(radix)).count();
+    let len = text
+        .chars()
+        .take(len_max)
+        .take_while(|c| c.is_digit(radix))
+        .count();
     (&text[len..], u32::from_str_radix(&text[..len], radix).ok())
 }
 
-fn number<'a>(whole: &'a str, text: &'a str, radix: u32, len_max: usize, to: &mut Vec<u8>) -> &'a str {
+fn number<'a>(
+    whole: &'a str,
+    text: &'a str,
+    radix: u32,
+    len_max: usize,
+    to: &mut Vec<u8>,
+) -> &'a str {
     let (behind, number) = digits(text, radix, len_max);
-    push(whole, number.map(|number| vec![(number & 0xFF) as u8]), behind, to)
+    push(
+        whole,
+        number.map(|number| vec![(number & 0xFF) as u8]),
+        behind,
+        to,
+    )
 }
 
 fn character<'a>(whole: &'a str, text: &'a str, len_max: usize, to: &mut Vec<u8>) -> &'a str {
     let (behind, number) = digits(text, 16, len_max);
     let character = number.and_then(char::from_u32);
-    push(whole, character.map(|c| c.to_string().into_bytes()), behind, to)
+    push(
+        whole,
+        character.map(|c| c.to_string().into_bytes()),
+        behind,
+        to,
+    )
 }
 
 /// An escape without a number is text.
@@ -118,7 +138,13 @@ pub fn backslashed(text: &str) -> String {
     if text.is_empty() || text.chars().any(char::is_control) {
         return quoted(text);
     }
-    let escape = |c: char| if c.is_alphanumeric() || "_-./:=@%+".contains(c) { vec![c] } else { vec!['\\', c] };
+    let escape = |c: char| {
+        if c.is_alphanumeric() || "_-./:=@%+".contains(c) {
+            vec![c]
+        } else {
+            vec!['\\', c]
+        }
+    };
     text.chars().flat_map(escape).collect()
 }
 

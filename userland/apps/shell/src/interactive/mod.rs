@@ -57,11 +57,17 @@ impl Shell {
                 Entered::Nothing => continue,
                 Entered::End => {
                     self.files.error("exit\n");
-                    Program { complete_commands: Vec::new() }
+                    Program {
+                        complete_commands: Vec::new(),
+                    }
                 }
             };
             let is_end = program.complete_commands.is_empty();
-            let outcome = if is_end { Err(Unwind::Exit(self.state.status)) } else { self.run_program(&program) };
+            let outcome = if is_end {
+                Err(Unwind::Exit(self.state.status))
+            } else {
+                self.run_program(&program)
+            };
             match outcome {
                 Err(Unwind::Exit(_)) if self.has_suspended_jobs() && !was_warned => {
                     self.files.error("There are stopped jobs.\n");
@@ -117,8 +123,15 @@ impl Shell {
                 Ok(program) => {
                     self.remember(&text);
                     // A comment is nothing either.
-                    let is_empty = program.complete_commands.iter().all(|list| list.0.is_empty());
-                    return if is_empty { Entered::Nothing } else { Entered::Program(program) };
+                    let is_empty = program
+                        .complete_commands
+                        .iter()
+                        .all(|list| list.0.is_empty());
+                    return if is_empty {
+                        Entered::Nothing
+                    } else {
+                        Entered::Program(program)
+                    };
                 }
                 Err(error) if error.is_incomplete => (),
                 Err(error) => {

@@ -26,10 +26,21 @@ impl Shell {
         let state = &self.state;
         match letter {
             'w' => self.short_folder(),
-            'W' => state.folder.rsplit('/').find(|part| !part.is_empty()).unwrap_or("/").to_owned(),
+            'W' => state
+                .folder
+                .rsplit('/')
+                .find(|part| !part.is_empty())
+                .unwrap_or("/")
+                .to_owned(),
             '$' => "$".into(),
             's' => state.name.rsplit('/').next().unwrap_or_default().to_owned(),
-            '?' => if state.status == SUCCESS { String::new() } else { state.status.to_string() },
+            '?' => {
+                if state.status == SUCCESS {
+                    String::new()
+                } else {
+                    state.status.to_string()
+                }
+            }
             'j' => self.jobs.iter().count().to_string(),
             // Brackets of what takes no room on the terminal, which nothing does that is left here.
             '[' | ']' | 'n' | 'r' | 'a' | 'e' => String::new(),
@@ -42,7 +53,9 @@ impl Shell {
         let folder = &self.state.folder;
         let home = self.state.variables.text("HOME").unwrap_or("/");
         match folder.strip_prefix(home) {
-            Some(rest) if home != "/" && (rest.is_empty() || rest.starts_with('/')) => format!("~{rest}"),
+            Some(rest) if home != "/" && (rest.is_empty() || rest.starts_with('/')) => {
+                format!("~{rest}")
+            }
             _ => folder.clone(),
         }
     }

@@ -1,8 +1,8 @@
 //! `{ }`, `( )`, `(( ))`, `if`, `for`, `while`, `until`, `case`.
 
 use brush_parser::ast::{
-    ArithmeticForClauseCommand, CaseClauseCommand, CaseItem, CaseItemPostAction, CompoundCommand, CompoundList,
-    ForClauseCommand, IfClauseCommand, UnexpandedArithmeticExpr,
+    ArithmeticForClauseCommand, CaseClauseCommand, CaseItem, CaseItemPostAction, CompoundCommand,
+    CompoundList, ForClauseCommand, IfClauseCommand, UnexpandedArithmeticExpr,
 };
 
 use crate::shell::{Outcome, SUCCESS, Shell, Unwind};
@@ -15,7 +15,9 @@ impl Shell {
     /// Runs a compound command in this shell.
     pub(super) fn run_compound(&mut self, command: &CompoundCommand) -> Outcome {
         if self.depth >= DEPTH_MAX {
-            return Err(Unwind::Failed(format!("commands nest deeper than {DEPTH_MAX}")));
+            return Err(Unwind::Failed(format!(
+                "commands nest deeper than {DEPTH_MAX}"
+            )));
         }
         self.depth += 1;
         let outcome = self.run_kind(command);
@@ -27,16 +29,20 @@ impl Shell {
         match command {
             CompoundCommand::BraceGroup(group) => self.run_list(&group.list),
             CompoundCommand::Subshell(subshell) => self.run_subshell(&subshell.list),
-            CompoundCommand::Arithmetic(arithmetic) => {
-                self.arithmetic(&arithmetic.expr.value).map(|value| u8::from(value == 0))
-            }
+            CompoundCommand::Arithmetic(arithmetic) => self
+                .arithmetic(&arithmetic.expr.value)
+                .map(|value| u8::from(value == 0)),
             CompoundCommand::ArithmeticForClause(clause) => self.run_arithmetic_for(clause),
             CompoundCommand::ForClause(clause) => self.run_for(clause),
             CompoundCommand::CaseClause(clause) => self.run_case(clause),
             CompoundCommand::IfClause(clause) => self.run_if(clause),
             CompoundCommand::WhileClause(clause) => self.run_while(&clause.0, &clause.1.list, true),
-            CompoundCommand::UntilClause(clause) => self.run_while(&clause.0, &clause.1.list, false),
-            CompoundCommand::Coprocess(_) => Err(Unwind::Failed("coproc: there are no coprocesses here".into())),
+            CompoundCommand::UntilClause(clause) => {
+                self.run_while(&clause.0, &clause.1.list, false)
+            }
+            CompoundCommand::Coprocess(_) => Err(Unwind::Failed(
+                "coproc: there are no coprocesses here".into(),
+            )),
         }
     }
 
@@ -62,7 +68,12 @@ impl Shell {
         Ok(SUCCESS)
     }
 
-    fn run_while(&mut self, condition: &CompoundList, body: &CompoundList, wanted: bool) -> Outcome {
+    fn run_while(
+        &mut self,
+        condition: &CompoundList,
+        body: &CompoundList,
+        wanted: bool,
+    ) -> Outcome {
         self.in_loop(|shell| {
             let mut status = SUCCESS;
             loop {
@@ -114,7 +125,9 @@ impl Shell {
     /// An expression that is not there is true.
     fn optional(&mut self, expression: Option<&UnexpandedArithmeticExpr>) -> Result<i64, Unwind> {
         match expression {
-            Some(expression) if !expression.value.trim().is_empty() => self.arithmetic(&expression.value),
+            Some(expression) if !expression.value.trim().is_empty() => {
+                self.arithmetic(&expression.value)
+            }
             _ => Ok(1),
         }
     }
@@ -174,4 +187,3 @@ enum Turn {
     More(u8),
     Over(u8),
 }
-

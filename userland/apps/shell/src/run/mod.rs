@@ -12,7 +12,9 @@ mod tests_extended;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use brush_parser::ast::{AndOr, AndOrList, Command, CompoundList, Pipeline, PipelineTimed, Program, SeparatorOperator};
+use brush_parser::ast::{
+    AndOr, AndOrList, Command, CompoundList, Pipeline, PipelineTimed, Program, SeparatorOperator,
+};
 
 use crate::files::File;
 use crate::options::Switch;
@@ -39,7 +41,10 @@ impl Shell {
 
     /// Runs a program that was parsed.
     pub fn run_program(&mut self, program: &Program) -> Outcome {
-        program.complete_commands.iter().try_fold(self.state.status, |_, list| self.run_list(list))
+        program
+            .complete_commands
+            .iter()
+            .try_fold(self.state.status, |_, list| self.run_list(list))
     }
 
     /// Runs a script to its end: what is left of it becomes a status, and the trap of its end runs.
@@ -148,7 +153,11 @@ impl Shell {
             self.run_text(&trap)?;
             self.traps.insert("ERR".into(), trap);
         }
-        if self.has(Switch::ErrExit) { Err(Unwind::Exit(status)) } else { Ok(()) }
+        if self.has(Switch::ErrExit) {
+            Err(Unwind::Exit(status))
+        } else {
+            Ok(())
+        }
     }
 
     fn run_commands(&mut self, commands: &[Command]) -> Outcome {
@@ -161,7 +170,10 @@ impl Shell {
             commands => {
                 let statuses = self.run_stages(commands)?;
                 self.set_statuses(&statuses);
-                let failed = statuses.iter().rev().find(|status| **status != SUCCESS && self.has(Switch::PipeFail));
+                let failed = statuses
+                    .iter()
+                    .rev()
+                    .find(|status| **status != SUCCESS && self.has(Switch::PipeFail));
                 Ok(failed.or(statuses.last()).copied().unwrap_or_default())
             }
         }
@@ -175,7 +187,11 @@ impl Shell {
 
     fn tell_time(&self, timed: &PipelineTimed, seconds: f64) {
         let text = match timed {
-            PipelineTimed::Timed(_) => format!("\nreal\t{}m{:.3}s\n", (seconds / 60.0) as u64, seconds % 60.0),
+            PipelineTimed::Timed(_) => format!(
+                "\nreal\t{}m{:.3}s\n",
+                (seconds / 60.0) as u64,
+                seconds % 60.0
+            ),
             PipelineTimed::TimedWithPosixOutput(_) => format!("real {seconds:.2}\n"),
         };
         self.files.error(&text);
@@ -189,13 +205,15 @@ impl Shell {
                 self.with_redirects(redirects.as_ref(), |shell| shell.run_compound(compound))
             }
             Command::Function(function) => {
-                let name = self.expand_to_text(&function.fname.value, crate::syntax::Place::Word)?;
+                let name =
+                    self.expand_to_text(&function.fname.value, crate::syntax::Place::Word)?;
                 self.state.functions.insert(name, Rc::new(function.clone()));
                 Ok(SUCCESS)
             }
-            Command::ExtendedTest(test, redirects) => {
-                self.with_redirects(redirects.as_ref(), |shell| shell.run_extended_test(&test.expr))
-            }
+            Command::ExtendedTest(test, redirects) => self
+                .with_redirects(redirects.as_ref(), |shell| {
+                    shell.run_extended_test(&test.expr)
+                }),
         }
     }
 
@@ -220,13 +238,19 @@ impl Shell {
         drop(subshell);
         let bytes = capture.take();
         if bytes.len() > CAPTURE_LEN_BYTES_MAX {
-            return Err(Unwind::Failed(format!("a command's output of more than {CAPTURE_LEN_BYTES_MAX} bytes is not kept")));
+            return Err(Unwind::Failed(format!(
+                "a command's output of more than {CAPTURE_LEN_BYTES_MAX} bytes is not kept"
+            )));
         }
         Ok(bytes)
     }
 
     /// Runs a copy of this shell to its end. Ctrl-C ends this one's command as well.
-    fn in_subshell(&mut self, subshell: &mut Shell, run: impl FnOnce(&mut Shell) -> Outcome) -> Outcome {
+    fn in_subshell(
+        &mut self,
+        subshell: &mut Shell,
+        run: impl FnOnce(&mut Shell) -> Outcome,
+    ) -> Outcome {
         let mut is_interrupted = false;
         let status = subshell.run_to_end(|subshell| {
             let outcome = run(subshell);
@@ -234,7 +258,11 @@ impl Shell {
             outcome
         });
         self.keys.append(&mut subshell.keys);
-        if is_interrupted { Err(Unwind::Interrupted) } else { Ok(status) }
+        if is_interrupted {
+            Err(Unwind::Interrupted)
+        } else {
+            Ok(status)
+        }
     }
 }
 
@@ -244,7 +272,10 @@ fn is_checked(command: &Command) -> bool {
     match command {
         Command::Simple(_) | Command::ExtendedTest(..) => true,
         Command::Compound(compound, _) => {
-            matches!(compound, CompoundCommand::Subshell(_) | CompoundCommand::Arithmetic(_))
+            matches!(
+                compound,
+                CompoundCommand::Subshell(_) | CompoundCommand::Arithmetic(_)
+            )
         }
         Command::Function(_) => false,
     }

@@ -2,8 +2,8 @@
 
 use brush_parser::SourceSpan;
 use brush_parser::ast::{
-    AndOrList, BraceGroupCommand, Command, CommandPrefix, CommandSuffix, CompoundCommand, CompoundList, CompoundListItem,
-    SeparatorOperator, SimpleCommand, Word,
+    AndOrList, BraceGroupCommand, Command, CommandPrefix, CommandSuffix, CompoundCommand,
+    CompoundList, CompoundListItem, SeparatorOperator, SimpleCommand, Word,
 };
 
 use super::simple::Words;
@@ -20,12 +20,21 @@ impl Shell {
     pub(super) fn run_stages(&mut self, commands: &[Command]) -> Result<Vec<Status>, Unwind> {
         let mut captures = Captures::default();
         let stages = self.start_stages(commands, self.files.clone(), &mut captures)?;
-        let name = commands.iter().map(Command::to_string).collect::<Vec<_>>().join(" | ");
+        let name = commands
+            .iter()
+            .map(Command::to_string)
+            .collect::<Vec<_>>()
+            .join(" | ");
         self.run_in_foreground(Job::new(name, stages), captures)
     }
 
     /// Starts all parts of a pipeline, each with a pipe to the next.
-    fn start_stages(&mut self, commands: &[Command], own: Files, captures: &mut Captures) -> Result<Vec<Stage>, Unwind> {
+    fn start_stages(
+        &mut self,
+        commands: &[Command],
+        own: Files,
+        captures: &mut Captures,
+    ) -> Result<Vec<Stage>, Unwind> {
         let mut stages = Vec::new();
         let mut files = own.clone();
         for (index, command) in commands.iter().enumerate() {
@@ -48,7 +57,12 @@ impl Shell {
 
     /// Starts a part of a pipeline beside this shell. What it is handed is closed here when this returns. A built-in command
     /// that reads nothing is done at once; then what it wrote comes back, where it went to a pipe.
-    fn start_stage(&mut self, command: &Command, files: Files, captures: &mut Captures) -> (Stage, Option<Input>) {
+    fn start_stage(
+        &mut self,
+        command: &Command,
+        files: Files,
+        captures: &mut Captures,
+    ) -> (Stage, Option<Input>) {
         let simple = match command {
             Command::Simple(simple) => simple,
             other => return (self.start_as_shell(other.clone(), &files, captures), None),
@@ -66,13 +80,18 @@ impl Shell {
             return subshell.do_at_once(simple, words, captures);
         }
         let files = subshell.files.clone();
-        (subshell.start_as_shell(expanded(simple, &words), &files, captures), None)
+        (
+            subshell.start_as_shell(expanded(simple, &words), &files, captures),
+            None,
+        )
     }
 
     /// Whether the words are no function, built-in command or mere assignment.
     fn is_program(&self, words: &Words) -> bool {
         let name = words.name();
-        name.is_some_and(|name| !self.state.functions.contains_key(name) && builtins::find(name).is_none())
+        name.is_some_and(|name| {
+            !self.state.functions.contains_key(name) && builtins::find(name).is_none()
+        })
     }
 
     /// Whether it reads nothing and writes little.
@@ -80,15 +99,26 @@ impl Shell {
         let Some(name) = words.name() else {
             return true;
         };
-        !self.state.functions.contains_key(name) && builtins::find(name).is_some_and(|builtin| builtin.is_brief)
+        !self.state.functions.contains_key(name)
+            && builtins::find(name).is_some_and(|builtin| builtin.is_brief)
     }
 
-    fn start_as_shell(&mut self, command: Command, files: &Files, captures: &mut Captures) -> Stage {
+    fn start_as_shell(
+        &mut self,
+        command: Command,
+        files: &Files,
+        captures: &mut Captures,
+    ) -> Stage {
         let name = self.state.name.clone();
         stage(name, self.start_subshell(command, files, captures))
     }
 
-    fn start_as_program(&mut self, simple: &SimpleCommand, words: &Words, captures: &mut Captures) -> Stage {
+    fn start_as_program(
+        &mut self,
+        simple: &SimpleCommand,
+        words: &Words,
+        captures: &mut Captures,
+    ) -> Stage {
         if let Err(unwind) = self.redirect_simple(simple) {
             return Stage::Done(self.settle(Err(unwind)));
         }
@@ -102,7 +132,12 @@ impl Shell {
         stage(name, started)
     }
 
-    fn do_at_once(&mut self, simple: &SimpleCommand, words: Words, captures: &mut Captures) -> (Stage, Option<Input>) {
+    fn do_at_once(
+        &mut self,
+        simple: &SimpleCommand,
+        words: Words,
+        captures: &mut Captures,
+    ) -> (Stage, Option<Input>) {
         let to_pipe = match self.files.get(1) {
             Some(File::Output(output)) if !output.is_terminal() => true,
             _ => false,
@@ -151,7 +186,11 @@ impl Shell {
 
 fn stage(name: String, started: Result<crate::system::Child, Status>) -> Stage {
     match started {
-        Ok(child) => Stage::Process { name, child, exit: None },
+        Ok(child) => Stage::Process {
+            name,
+            child,
+            exit: None,
+        },
         Err(status) => Stage::Done(status),
     }
 }
@@ -161,9 +200,21 @@ fn expanded(simple: &SimpleCommand, words: &Words) -> Command {
     use brush_parser::ast::CommandPrefixOrSuffixItem as Item;
     let is_kept = |item: &&Item| !matches!(item, Item::Word(_));
     let prefix = simple.prefix.clone();
-    let mut suffix: Vec<Item> = words.words.iter().skip(1).map(|word| Item::Word(Word::new(&quoted(word)))).collect();
-    let kept = simple.suffix.iter().flat_map(|suffix| &suffix.0).filter(is_kept);
-    suffix.extend(kept.filter(|item| matches!(item, Item::IoRedirect(_))).cloned());
+    let mut suffix: Vec<Item> = words
+        .words
+        .iter()
+        .skip(1)
+        .map(|word| Item::Word(Word::new(&quoted(word))))
+        .collect();
+    let kept = simple
+        .suffix
+        .iter()
+        .flat_map(|suffix| &suffix.0)
+        .filter(is_kept);
+    suffix.extend(
+        kept.filter(|item| matches!(item, Item::IoRedirect(_)))
+            .cloned(),
+    );
     Command::Simple(SimpleCommand {
         prefix: prefix.map(|prefix| CommandPrefix(prefix.0)),
         word_or_name: words.name().map(|name| Word::new(&quoted(name))),
@@ -173,7 +224,13 @@ fn expanded(simple: &SimpleCommand, words: &Words) -> Command {
 
 /// A list as one command.
 fn grouped(list: &AndOrList) -> Command {
-    let list = CompoundList(vec![CompoundListItem(list.clone(), SeparatorOperator::Sequence)]);
-    let group = BraceGroupCommand { list, loc: SourceSpan::default() };
+    let list = CompoundList(vec![CompoundListItem(
+        list.clone(),
+        SeparatorOperator::Sequence,
+    )]);
+    let group = BraceGroupCommand {
+        list,
+        loc: SourceSpan::default(),
+    };
     Command::Compound(CompoundCommand::BraceGroup(group), None)
 }

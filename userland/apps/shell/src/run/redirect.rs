@@ -1,8 +1,8 @@
 //! Redirections.
 
 use brush_parser::ast::{
-    IoFileRedirectKind, IoFileRedirectTarget, IoHereDocument, IoRedirect, ProcessSubstitutionKind, RedirectList,
-    SubshellCommand, Word,
+    IoFileRedirectKind, IoFileRedirectTarget, IoHereDocument, IoRedirect, ProcessSubstitutionKind,
+    RedirectList, SubshellCommand, Word,
 };
 
 use crate::files::{self, File};
@@ -22,7 +22,11 @@ impl Shell {
             return run(self);
         };
         let own = self.files.clone();
-        let outcome = match redirects.0.iter().try_for_each(|redirect| self.redirect(redirect)) {
+        let outcome = match redirects
+            .0
+            .iter()
+            .try_for_each(|redirect| self.redirect(redirect))
+        {
             Ok(()) => run(self),
             Err(Unwind::Failed(sentence)) => {
                 self.complain(sentence);
@@ -38,7 +42,9 @@ impl Shell {
     /// Carries out one redirection.
     pub(super) fn redirect(&mut self, redirect: &IoRedirect) -> Result<(), Unwind> {
         match redirect {
-            IoRedirect::File(number, kind, target) => self.redirect_to_target(*number, kind, target),
+            IoRedirect::File(number, kind, target) => {
+                self.redirect_to_target(*number, kind, target)
+            }
             IoRedirect::HereDocument(number, document) => {
                 let text = self.document(document)?;
                 self.redirect_to_text(*number, &text)
@@ -48,7 +54,11 @@ impl Shell {
                 self.redirect_to_text(*number, &text)
             }
             IoRedirect::OutputAndError(word, is_appended) => {
-                let opening = if *is_appended { Opening::Append } else { self.truncating() };
+                let opening = if *is_appended {
+                    Opening::Append
+                } else {
+                    self.truncating()
+                };
                 let file = self.open(word, &IoFileRedirectKind::Write, opening)?;
                 self.files.set(1, file.clone());
                 self.files.set(2, file);
@@ -60,15 +70,22 @@ impl Shell {
     fn document(&mut self, document: &IoHereDocument) -> Result<String, Unwind> {
         let text = &document.doc.value;
         let text = if document.remove_tabs {
-            text.split_inclusive('\n').map(|line| line.trim_start_matches('\t')).collect()
+            text.split_inclusive('\n')
+                .map(|line| line.trim_start_matches('\t'))
+                .collect()
         } else {
             text.clone()
         };
-        if document.requires_expansion { self.expand_document(&text) } else { Ok(text) }
+        if document.requires_expansion {
+            self.expand_document(&text)
+        } else {
+            Ok(text)
+        }
     }
 
     fn redirect_to_text(&mut self, number: Option<i32>, text: &str) -> Result<(), Unwind> {
-        let input = files::saying(text.as_bytes()).map_err(|reason| Unwind::Failed(format!("here-document: {reason}")))?;
+        let input = files::saying(text.as_bytes())
+            .map_err(|reason| Unwind::Failed(format!("here-document: {reason}")))?;
         self.files.set(number.unwrap_or(0), File::Input(input));
         Ok(())
     }
@@ -92,7 +109,8 @@ impl Shell {
             }
             IoFileRedirectTarget::ProcessSubstitution(kind, subshell) => {
                 let path = self.substitute_process(kind, subshell)?;
-                let input = system::open_input(&path).map_err(|reason| Unwind::Failed(format!("{path}: {reason}")))?;
+                let input = system::open_input(&path)
+                    .map_err(|reason| Unwind::Failed(format!("{path}: {reason}")))?;
                 self.files.set(number, File::Input(input));
             }
         }
@@ -100,12 +118,20 @@ impl Shell {
     }
 
     /// `2>&1`, `2>&-`, and `>&file`.
-    fn duplicate_named(&mut self, number: i32, text: &str, word: &Word, kind: &IoFileRedirectKind) -> Result<(), Unwind> {
+    fn duplicate_named(
+        &mut self,
+        number: i32,
+        text: &str,
+        word: &Word,
+        kind: &IoFileRedirectKind,
+    ) -> Result<(), Unwind> {
         if text == "-" {
             self.files.close(number);
             return Ok(());
         }
-        let (text, is_moved) = text.strip_suffix('-').map_or((text, false), |text| (text, true));
+        let (text, is_moved) = text
+            .strip_suffix('-')
+            .map_or((text, false), |text| (text, true));
         match text.parse() {
             Ok(source) => {
                 self.duplicate(number, source)?;
@@ -138,13 +164,25 @@ impl Shell {
     }
 
     fn truncating(&self) -> Opening {
-        if self.has(Switch::NoClobber) { Opening::New } else { Opening::Truncate }
+        if self.has(Switch::NoClobber) {
+            Opening::New
+        } else {
+            Opening::Truncate
+        }
     }
 
-    fn open(&mut self, word: &Word, kind: &IoFileRedirectKind, opening: Opening) -> Result<File, Unwind> {
+    fn open(
+        &mut self,
+        word: &Word,
+        kind: &IoFileRedirectKind,
+        opening: Opening,
+    ) -> Result<File, Unwind> {
         let mut names = self.expand(&word.value)?;
         let (Some(name), true) = (names.pop(), names.is_empty()) else {
-            return Err(Unwind::Failed(format!("{}: ambiguous redirect", word.value)));
+            return Err(Unwind::Failed(format!(
+                "{}: ambiguous redirect",
+                word.value
+            )));
         };
         let path = self.absolute(&name);
         // The shell's own are those of the command, not of the process.
@@ -174,7 +212,8 @@ impl Shell {
             return Err(Unwind::Failed(">(…): pipes have no names here".into()));
         }
         let bytes = self.capture(|copy| copy.run_list(&subshell.list))?;
-        let path = files::temporary(&bytes).map_err(|reason| Unwind::Failed(format!("/tmp: {reason}")))?;
+        let path =
+            files::temporary(&bytes).map_err(|reason| Unwind::Failed(format!("/tmp: {reason}")))?;
         self.temporary_files.push(path.clone());
         Ok(path)
     }
@@ -183,14 +222,18 @@ impl Shell {
     pub(super) fn remove_later(&mut self) {
         if self.jobs.iter().next().is_none() {
             // They may be gone already.
-            self.temporary_files.drain(..).for_each(|path| drop(std::fs::remove_file(path)));
+            self.temporary_files
+                .drain(..)
+                .for_each(|path| drop(std::fs::remove_file(path)));
         }
     }
 }
 
 fn default_number(kind: &IoFileRedirectKind) -> i32 {
     match kind {
-        IoFileRedirectKind::Read | IoFileRedirectKind::ReadAndWrite | IoFileRedirectKind::DuplicateInput => 0,
+        IoFileRedirectKind::Read
+        | IoFileRedirectKind::ReadAndWrite
+        | IoFileRedirectKind::DuplicateInput => 0,
         _ => 1,
     }
 }

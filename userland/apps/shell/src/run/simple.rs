@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use brush_parser::ast::{
-    Assignment, AssignmentName, AssignmentValue, Command, CommandPrefixOrSuffixItem as Item, FunctionDefinition,
-    IoRedirect, SimpleCommand, Word,
+    Assignment, AssignmentName, AssignmentValue, Command, CommandPrefixOrSuffixItem as Item,
+    FunctionDefinition, IoRedirect, SimpleCommand, Word,
 };
 
 use crate::builtins;
@@ -58,9 +58,14 @@ impl Shell {
         }
         let keys = system::pending_keys();
         let is_interrupted = keys.contains(&CTRL_C);
-        self.keys.extend(keys.into_iter().filter(|key| *key != CTRL_C));
+        self.keys
+            .extend(keys.into_iter().filter(|key| *key != CTRL_C));
         self.keys.truncate(KEYS_MAX);
-        if is_interrupted { Err(Unwind::Interrupted) } else { Ok(()) }
+        if is_interrupted {
+            Err(Unwind::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 
     /// Runs a simple command whose words are known.
@@ -102,10 +107,13 @@ impl Shell {
     fn run_named(&mut self, words: &Words) -> Outcome {
         let name = words.name().unwrap_or_default().to_owned();
         if let Some(function) = self.state.functions.get(&name).cloned() {
-            return self.with_assignments(&words.assignments, |shell| shell.call(&function, &words.words[1..]));
+            return self.with_assignments(&words.assignments, |shell| {
+                shell.call(&function, &words.words[1..])
+            });
         }
         if builtins::find(&name).is_some() {
-            return self.with_assignments(&words.assignments, |shell| shell.run_builtin(&words.words));
+            return self
+                .with_assignments(&words.assignments, |shell| shell.run_builtin(&words.words));
         }
         let assigned = self.assigned_texts(&words.assignments)?;
         self.run_program_in_foreground(&words.words, &assigned)
@@ -127,23 +135,41 @@ impl Shell {
     }
 
     /// Runs a program and waits for it.
-    pub fn run_program_in_foreground(&mut self, words: &[String], assigned: &[(String, String)]) -> Outcome {
+    pub fn run_program_in_foreground(
+        &mut self,
+        words: &[String],
+        assigned: &[(String, String)],
+    ) -> Outcome {
         let mut captures = Captures::default();
         let child = match self.start_program(words, assigned, &self.files, &mut captures) {
             Ok(child) => child,
             Err(status) => return Ok(status),
         };
         let name = words.first().cloned().unwrap_or_default();
-        let stage = Stage::Process { name, child, exit: None };
-        let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        let stage = Stage::Process {
+            name,
+            child,
+            exit: None,
+        };
+        let command = words
+            .iter()
+            .map(|word| quoted(word))
+            .collect::<Vec<_>>()
+            .join(" ");
         let statuses = self.run_in_foreground(Job::new(command, vec![stage]), captures)?;
         Ok(statuses.last().copied().unwrap_or(INTERRUPTED))
     }
 
     /// Runs a function with these arguments.
-    pub(super) fn call(&mut self, function: &Rc<FunctionDefinition>, arguments: &[String]) -> Outcome {
+    pub(super) fn call(
+        &mut self,
+        function: &Rc<FunctionDefinition>,
+        arguments: &[String],
+    ) -> Outcome {
         if self.functions_running >= CALLS_MAX {
-            return Err(Unwind::Failed(format!("functions call functions deeper than {CALLS_MAX}")));
+            return Err(Unwind::Failed(format!(
+                "functions call functions deeper than {CALLS_MAX}"
+            )));
         }
         let own = std::mem::replace(&mut self.state.arguments, arguments.to_vec());
         let loops = std::mem::take(&mut self.loops);
@@ -180,13 +206,20 @@ impl Shell {
         for item in simple.suffix.iter().flat_map(|suffix| &suffix.0) {
             match item {
                 Item::Word(word) => words.extend(self.expand(&word.value)?),
-                Item::AssignmentWord(assignment, _) if declares => words.push(self.declaration(assignment)?),
+                Item::AssignmentWord(assignment, _) if declares => {
+                    words.push(self.declaration(assignment)?)
+                }
                 Item::AssignmentWord(_, word) => words.extend(self.expand(&word.value)?),
-                Item::ProcessSubstitution(kind, subshell) => words.push(self.substitute_process(kind, subshell)?),
+                Item::ProcessSubstitution(kind, subshell) => {
+                    words.push(self.substitute_process(kind, subshell)?)
+                }
                 Item::IoRedirect(_) => (),
             }
         }
-        Ok(Words { words, assignments: assignments(simple) })
+        Ok(Words {
+            words,
+            assignments: assignments(simple),
+        })
     }
 
     /// The command's own word, in place of which an alias may stand.
@@ -194,7 +227,12 @@ impl Shell {
         let mut seen = Vec::new();
         let mut first = name.value.clone();
         let mut rest = Vec::new();
-        while let Some(text) = self.state.aliases.get(&first).filter(|_| !seen.contains(&first)) {
+        while let Some(text) = self
+            .state
+            .aliases
+            .get(&first)
+            .filter(|_| !seen.contains(&first))
+        {
             let program = syntax::program(&text.clone())?;
             let mut words = simple_words(&program).ok_or_else(|| {
                 Unwind::Failed(format!("alias {first}: an alias stands for a command's first words, and for nothing else"))
@@ -213,7 +251,9 @@ impl Shell {
     /// `name=text` as one argument of `export` and its like, which does not split it.
     fn declaration(&mut self, assignment: &Assignment) -> Result<String, Unwind> {
         let AssignmentName::VariableName(name) = &assignment.name else {
-            return Err(Unwind::Failed("an array's element cannot be declared".into()));
+            return Err(Unwind::Failed(
+                "an array's element cannot be declared".into(),
+            ));
         };
         let sign = if assignment.append { "+=" } else { "=" };
         match &assignment.value {
@@ -228,7 +268,10 @@ impl Shell {
                         text += &format!("[{}]=", key.value);
                     }
                     let words = self.expand(&word.value)?;
-                    text += &words.iter().map(|word| quoted(word) + " ").collect::<String>();
+                    text += &words
+                        .iter()
+                        .map(|word| quoted(word) + " ")
+                        .collect::<String>();
                 }
                 Ok(text + ")")
             }
@@ -236,7 +279,9 @@ impl Shell {
     }
 
     fn run_assignments(&mut self, simple: &SimpleCommand, assignments: &[Assignment]) -> Outcome {
-        assignments.iter().try_for_each(|assignment| self.assign_from(assignment))?;
+        assignments
+            .iter()
+            .try_for_each(|assignment| self.assign_from(assignment))?;
         let own = self.files.clone();
         let redirected = self.redirect_simple(simple);
         self.files = own;
@@ -251,7 +296,11 @@ impl Shell {
         match (&assignment.name, &assignment.value) {
             (AssignmentName::VariableName(name), AssignmentValue::Scalar(word)) => {
                 let text = self.expand_to_text(&word.value, Place::Assigned)?;
-                if assignment.append { self.append(name, &text) } else { self.assign(name, text) }
+                if assignment.append {
+                    self.append(name, &text)
+                } else {
+                    self.assign(name, text)
+                }
             }
             (AssignmentName::VariableName(name), AssignmentValue::Array(elements)) => {
                 self.assign_array(name, elements, assignment.append)
@@ -260,41 +309,72 @@ impl Shell {
                 let text = self.expand_to_text(&word.value, Place::Assigned)?;
                 self.assign_element(name, index, text, assignment.append)
             }
-            (AssignmentName::ArrayElementName(name, _), AssignmentValue::Array(_)) => {
-                Err(Unwind::Failed(format!("{name}: an array's element cannot be an array")))
-            }
+            (AssignmentName::ArrayElementName(name, _), AssignmentValue::Array(_)) => Err(
+                Unwind::Failed(format!("{name}: an array's element cannot be an array")),
+            ),
         }
     }
 
     fn append(&mut self, name: &str, text: &str) -> Result<(), Unwind> {
         let old = self.variable_text(name).unwrap_or_default();
-        let is_integer = self.state.variables.get(name).is_some_and(|variable| variable.is_integer);
-        let whole = if is_integer { format!("({old})+({text})") } else { old + text };
+        let is_integer = self
+            .state
+            .variables
+            .get(name)
+            .is_some_and(|variable| variable.is_integer);
+        let whole = if is_integer {
+            format!("({old})+({text})")
+        } else {
+            old + text
+        };
         self.assign(name, whole)
     }
 
-    fn assign_array(&mut self, name: &str, elements: &[(Option<Word>, Word)], is_appended: bool) -> Result<(), Unwind> {
+    fn assign_array(
+        &mut self,
+        name: &str,
+        elements: &[(Option<Word>, Word)],
+        is_appended: bool,
+    ) -> Result<(), Unwind> {
         let mut values = Vec::new();
         for (key, word) in elements {
             match key {
-                Some(key) => values.push((Some(key.value.clone()), self.expand_to_text(&word.value, Place::Assigned)?)),
-                None => values.extend(self.expand(&word.value)?.into_iter().map(|text| (None, text))),
+                Some(key) => values.push((
+                    Some(key.value.clone()),
+                    self.expand_to_text(&word.value, Place::Assigned)?,
+                )),
+                None => values.extend(
+                    self.expand(&word.value)?
+                        .into_iter()
+                        .map(|text| (None, text)),
+                ),
             }
         }
-        if self.state.variables.get(name).is_some_and(|variable| variable.is_read_only) {
+        if self
+            .state
+            .variables
+            .get(name)
+            .is_some_and(|variable| variable.is_read_only)
+        {
             return Err(Unwind::Failed(format!("{name}: readonly variable")));
         }
         let is_map = self.is_map(name);
         let value = &mut self.state.variables.entry(name).value;
         let mut next = match value {
-            Some(Value::List(list)) if is_appended => list.last_key_value().map_or(0, |(last, _)| last + 1),
+            Some(Value::List(list)) if is_appended => {
+                list.last_key_value().map_or(0, |(last, _)| last + 1)
+            }
             Some(Value::Text(text)) if is_appended => {
                 *value = Some(Value::List(BTreeMap::from([(0, text.clone())])));
                 1
             }
             Some(Value::Map(_)) if is_appended => 0,
             _ => {
-                *value = Some(if is_map { Value::Map(BTreeMap::new()) } else { Value::List(BTreeMap::new()) });
+                *value = Some(if is_map {
+                    Value::Map(BTreeMap::new())
+                } else {
+                    Value::List(BTreeMap::new())
+                });
                 0
             }
         };
@@ -307,7 +387,11 @@ impl Shell {
     }
 
     /// Runs with assignments that are undone afterwards.
-    fn with_assignments(&mut self, assignments: &[Assignment], run: impl FnOnce(&mut Self) -> Outcome) -> Outcome {
+    fn with_assignments(
+        &mut self,
+        assignments: &[Assignment],
+        run: impl FnOnce(&mut Self) -> Outcome,
+    ) -> Outcome {
         let mut old: Vec<(String, Option<Variable>)> = Vec::new();
         for assignment in assignments {
             if let AssignmentName::VariableName(name) = &assignment.name {
@@ -329,11 +413,19 @@ impl Shell {
     }
 
     /// The texts that a program finds in its environment beside what is exported.
-    pub(super) fn assigned_texts(&mut self, assignments: &[Assignment]) -> Result<Vec<(String, String)>, Unwind> {
+    pub(super) fn assigned_texts(
+        &mut self,
+        assignments: &[Assignment],
+    ) -> Result<Vec<(String, String)>, Unwind> {
         let mut texts = Vec::new();
         for assignment in assignments {
-            if let (AssignmentName::VariableName(name), AssignmentValue::Scalar(word)) = (&assignment.name, &assignment.value) {
-                texts.push((name.clone(), self.expand_to_text(&word.value, Place::Assigned)?));
+            if let (AssignmentName::VariableName(name), AssignmentValue::Scalar(word)) =
+                (&assignment.name, &assignment.value)
+            {
+                texts.push((
+                    name.clone(),
+                    self.expand_to_text(&word.value, Place::Assigned)?,
+                ));
             }
         }
         Ok(texts)
@@ -369,7 +461,9 @@ fn simple_words(program: &brush_parser::ast::Program) -> Option<Vec<String>> {
     let [item] = list.0.as_slice() else {
         return None;
     };
-    let (true, [Command::Simple(simple)]) = (item.0.additional.is_empty(), item.0.first.seq.as_slice()) else {
+    let (true, [Command::Simple(simple)]) =
+        (item.0.additional.is_empty(), item.0.first.seq.as_slice())
+    else {
         return None;
     };
     let mut words = vec![simple.word_or_name.as_ref()?.value.clone()];

@@ -24,15 +24,26 @@ impl Shell {
                 let operand = self.expand_to_text(&operand.value, Place::Word)?;
                 self.unary_test(predicate, &operand)
             }
-            ExtendedTestExpr::BinaryTest(predicate, left, right) => self.extended_binary(predicate, left, right),
+            ExtendedTestExpr::BinaryTest(predicate, left, right) => {
+                self.extended_binary(predicate, left, right)
+            }
         }
     }
 
-    fn extended_binary(&mut self, predicate: &BinaryPredicate, left: &Word, right: &Word) -> Result<bool, Unwind> {
+    fn extended_binary(
+        &mut self,
+        predicate: &BinaryPredicate,
+        left: &Word,
+        right: &Word,
+    ) -> Result<bool, Unwind> {
         let left = self.expand_to_text(&left.value, Place::Word)?;
         match predicate {
-            BinaryPredicate::StringExactlyMatchesPattern => Ok(self.expand_to_pattern(&right.value)?.matches(&left)),
-            BinaryPredicate::StringDoesNotExactlyMatchPattern => Ok(!self.expand_to_pattern(&right.value)?.matches(&left)),
+            BinaryPredicate::StringExactlyMatchesPattern => {
+                Ok(self.expand_to_pattern(&right.value)?.matches(&left))
+            }
+            BinaryPredicate::StringDoesNotExactlyMatchPattern => {
+                Ok(!self.expand_to_pattern(&right.value)?.matches(&left))
+            }
             BinaryPredicate::StringMatchesRegex => {
                 let expression = self.expand_to_expression(&right.value)?;
                 self.matches_expression(&left, &expression)
@@ -50,18 +61,27 @@ impl Shell {
 
     /// `=~`; what its groups matched is in `BASH_REMATCH`.
     fn matches_expression(&mut self, text: &str, expression: &str) -> Result<bool, Unwind> {
-        let expression = regex_lite::Regex::new(expression)
-            .map_err(|error| Unwind::Failed(format!("{expression}: not a regular expression: {error}")))?;
+        let expression = regex_lite::Regex::new(expression).map_err(|error| {
+            Unwind::Failed(format!("{expression}: not a regular expression: {error}"))
+        })?;
         let found = expression.captures(text);
         let groups = found.iter().flat_map(|groups| groups.iter());
-        let texts = groups.map(|group| group.map(|group| group.as_str().to_owned()).unwrap_or_default());
+        let texts = groups.map(|group| {
+            group
+                .map(|group| group.as_str().to_owned())
+                .unwrap_or_default()
+        });
         let list = (0..).zip(texts).collect();
         self.state.variables.entry("BASH_REMATCH").value = Some(Value::List(list));
         Ok(found.is_some())
     }
 
     /// A test of one operand.
-    pub fn unary_test(&mut self, predicate: &UnaryPredicate, operand: &str) -> Result<bool, Unwind> {
+    pub fn unary_test(
+        &mut self,
+        predicate: &UnaryPredicate,
+        operand: &str,
+    ) -> Result<bool, Unwind> {
         let path = self.absolute(operand);
         let metadata = || fs::metadata(&path);
         Ok(match predicate {
@@ -71,18 +91,30 @@ impl Shell {
             | UnaryPredicate::FileExistsAndIsReadable
             | UnaryPredicate::FileExistsAndIsWritable => !operand.is_empty() && metadata().is_ok(),
             UnaryPredicate::FileExistsAndIsDir => metadata().is_ok_and(|file| file.is_dir()),
-            UnaryPredicate::FileExistsAndIsRegularFile => metadata().is_ok_and(|file| file.is_file()),
-            UnaryPredicate::FileExistsAndIsNotZeroLength => metadata().is_ok_and(|file| file.len() > 0),
-            UnaryPredicate::FileExistsAndIsSymlink => fs::symlink_metadata(&path).is_ok_and(|file| file.is_symlink()),
+            UnaryPredicate::FileExistsAndIsRegularFile => {
+                metadata().is_ok_and(|file| file.is_file())
+            }
+            UnaryPredicate::FileExistsAndIsNotZeroLength => {
+                metadata().is_ok_and(|file| file.len() > 0)
+            }
+            UnaryPredicate::FileExistsAndIsSymlink => {
+                fs::symlink_metadata(&path).is_ok_and(|file| file.is_symlink())
+            }
             // WASI knows no permissions: whatever begins as something that runs, runs.
             UnaryPredicate::FileExistsAndIsExecutable => {
                 metadata().is_ok_and(|file| file.is_dir()) || begins_as_executable(&path)
             }
-            UnaryPredicate::FdIsOpenTerminal => operand.parse().is_ok_and(|number| self.files.is_terminal(number)),
-            UnaryPredicate::ShellOptionEnabled => options::by_name(operand).is_some_and(|switch| self.has(switch)),
-            UnaryPredicate::ShellVariableIsSetAndAssigned => {
-                self.state.variables.get(operand).is_some_and(|variable| variable.value.is_some())
+            UnaryPredicate::FdIsOpenTerminal => operand
+                .parse()
+                .is_ok_and(|number| self.files.is_terminal(number)),
+            UnaryPredicate::ShellOptionEnabled => {
+                options::by_name(operand).is_some_and(|switch| self.has(switch))
             }
+            UnaryPredicate::ShellVariableIsSetAndAssigned => self
+                .state
+                .variables
+                .get(operand)
+                .is_some_and(|variable| variable.value.is_some()),
             UnaryPredicate::FileExistsAndIsBlockSpecialFile
             | UnaryPredicate::FileExistsAndIsCharSpecialFile
             | UnaryPredicate::FileExistsAndIsSetgid
@@ -98,17 +130,30 @@ impl Shell {
     }
 
     /// A test of two operands, patterns and regular expressions aside.
-    pub fn binary_test(&mut self, predicate: &BinaryPredicate, left: &str, right: &str) -> Result<bool, Unwind> {
-        let modified = |path: &str| fs::metadata(self.absolute(path)).and_then(|file| file.modified()).ok();
+    pub fn binary_test(
+        &mut self,
+        predicate: &BinaryPredicate,
+        left: &str,
+        right: &str,
+    ) -> Result<bool, Unwind> {
+        let modified = |path: &str| {
+            fs::metadata(self.absolute(path))
+                .and_then(|file| file.modified())
+                .ok()
+        };
         Ok(match predicate {
-            BinaryPredicate::StringExactlyMatchesPattern | BinaryPredicate::StringExactlyMatchesString => left == right,
-            BinaryPredicate::StringDoesNotExactlyMatchPattern | BinaryPredicate::StringDoesNotExactlyMatchString => {
-                left != right
-            }
+            BinaryPredicate::StringExactlyMatchesPattern
+            | BinaryPredicate::StringExactlyMatchesString => left == right,
+            BinaryPredicate::StringDoesNotExactlyMatchPattern
+            | BinaryPredicate::StringDoesNotExactlyMatchString => left != right,
             BinaryPredicate::LeftSortsBeforeRight => left < right,
             BinaryPredicate::LeftSortsAfterRight => left > right,
-            BinaryPredicate::LeftFileIsNewerOrExistsWhenRightDoesNot => modified(left) > modified(right),
-            BinaryPredicate::LeftFileIsOlderOrDoesNotExistWhenRightDoes => modified(left) < modified(right),
+            BinaryPredicate::LeftFileIsNewerOrExistsWhenRightDoesNot => {
+                modified(left) > modified(right)
+            }
+            BinaryPredicate::LeftFileIsOlderOrDoesNotExistWhenRightDoes => {
+                modified(left) < modified(right)
+            }
             BinaryPredicate::FilesReferToSameDeviceAndInodeNumbers => {
                 let real = |path: &str| fs::canonicalize(self.absolute(path)).ok();
                 real(left).is_some() && real(left) == real(right)
@@ -120,7 +165,12 @@ impl Shell {
         })
     }
 
-    fn compare(&mut self, predicate: &BinaryPredicate, left: &str, right: &str) -> Result<bool, Unwind> {
+    fn compare(
+        &mut self,
+        predicate: &BinaryPredicate,
+        left: &str,
+        right: &str,
+    ) -> Result<bool, Unwind> {
         let (left, right) = (self.arithmetic(left)?, self.arithmetic(right)?);
         Ok(match predicate {
             BinaryPredicate::ArithmeticEqualTo => left == right,
@@ -134,7 +184,9 @@ impl Shell {
 }
 
 fn begins_as_executable(path: &str) -> bool {
-    let start = |start: &[u8]| start.starts_with(b"\0asm") || start.starts_with(b"#!") || start.starts_with(b"\x7fELF");
+    let start = |start: &[u8]| {
+        start.starts_with(b"\0asm") || start.starts_with(b"#!") || start.starts_with(b"\x7fELF")
+    };
     let mut bytes = [0; 4];
     let read = fs::File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut bytes));
     read.is_ok_and(|len| start(&bytes[..len]))

@@ -52,7 +52,10 @@ impl Input {
 
 /// Standard input as a file: `std`'s own takes more bytes than it is asked for.
 fn own(stream: &impl std::os::fd::AsFd) -> Result<File, String> {
-    let owned = stream.as_fd().try_clone_to_owned().map_err(|error| reason(&error))?;
+    let owned = stream
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| reason(&error))?;
     Ok(owned.into())
 }
 
@@ -71,8 +74,12 @@ impl Output {
     /// Writes all of it; `Err(None)` where nobody reads it any more.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Option<String>> {
         let written = match self {
-            Self::Standard(StandardOutput::Stdout) => own(&io::stdout()).map(|mut file| file.write_all(bytes))?,
-            Self::Standard(StandardOutput::Stderr) => own(&io::stderr()).map(|mut file| file.write_all(bytes))?,
+            Self::Standard(StandardOutput::Stdout) => {
+                own(&io::stdout()).map(|mut file| file.write_all(bytes))?
+            }
+            Self::Standard(StandardOutput::Stderr) => {
+                own(&io::stderr()).map(|mut file| file.write_all(bytes))?
+            }
             Self::Discard => Ok(()),
             Self::Stream(file) => (&**file).write_all(bytes),
         };
@@ -101,7 +108,10 @@ impl Output {
 /// A pipe: what is written to the second is read from the first.
 pub fn pipe() -> Result<(Input, Output), String> {
     let (read, write) = io::pipe().map_err(|error| reason(&error))?;
-    let (read, write) = (File::from(OwnedFd::from(read)), File::from(OwnedFd::from(write)));
+    let (read, write) = (
+        File::from(OwnedFd::from(read)),
+        File::from(OwnedFd::from(write)),
+    );
     Ok((Input::Stream(Rc::new(read)), Output::Stream(Rc::new(write))))
 }
 
@@ -143,7 +153,10 @@ impl Child {
     pub fn try_wait(&self) -> Option<Exit> {
         match self.0.borrow_mut().try_wait() {
             Ok(status) => status.map(exit),
-            Err(_) => Some(Exit { code: 127, message: None }),
+            Err(_) => Some(Exit {
+                code: 127,
+                message: None,
+            }),
         }
     }
 
@@ -166,17 +179,24 @@ fn exit(status: ExitStatus) -> Exit {
         || status.signal().map_or(u8::MAX, ended_by),
         |code| (code & 0xFF) as u8,
     );
-    Exit { code, message: status.signal().map(|_| status.to_string()) }
+    Exit {
+        code,
+        message: status.signal().map(|_| status.to_string()),
+    }
 }
 
 /// Starts a process.
 pub fn spawn(launch: &Launch<'_>) -> Result<Child, SpawnError> {
-    let stream = |stdio: io::Result<Stdio>| stdio.map_err(|error| SpawnError::Refused(reason(&error)));
+    let stream =
+        |stdio: io::Result<Stdio>| stdio.map_err(|error| SpawnError::Refused(reason(&error)));
     let mut command = Command::new(launch.program);
     if let Some((name, arguments)) = launch.arguments.split_first() {
         command.arg0(name).args(arguments);
     }
-    command.env_clear().envs(launch.environment.iter().cloned()).current_dir(launch.folder);
+    command
+        .env_clear()
+        .envs(launch.environment.iter().cloned())
+        .current_dir(launch.folder);
     command
         .stdin(stream(launch.stdin.for_child())?)
         .stdout(stream(launch.stdout.for_child())?)
@@ -190,7 +210,9 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Child, SpawnError> {
 
 /// Under which name a further shell is started. Cargo says it to tests.
 pub fn own_program() -> String {
-    let own = std::env::current_exe().ok().filter(|path| path.ends_with("sh"));
+    let own = std::env::current_exe()
+        .ok()
+        .filter(|path| path.ends_with("sh"));
     own.map_or_else(|| "sh".into(), |path| path.to_string_lossy().into_owned())
 }
 
@@ -202,8 +224,14 @@ pub fn id() -> u64 {
 /// The names that `spawn` looks up.
 pub fn programs() -> Vec<String> {
     let path = std::env::var("PATH").unwrap_or_default();
-    let entries = path.split(':').filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    let entries = path
+        .split(':')
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flatten()
+        .flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 /// Waits until one of them has ended.

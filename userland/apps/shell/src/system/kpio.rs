@@ -8,7 +8,9 @@ use sdk::processes::{self, Launch as Spawn, Limits, ProcessError};
 use sdk::terminal;
 use sdk::wasip2::cli;
 use sdk::wasip2::filesystem::preopens;
-use sdk::wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
+use sdk::wasip2::filesystem::types::{
+    Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags,
+};
 use sdk::wasip2::io::poll::{self, Pollable};
 use sdk::wasip2::io::streams::{InputStream, OutputStream, StreamError};
 
@@ -59,7 +61,9 @@ impl Input {
         Ok(match self {
             Self::Standard => processes::Input::Inherit,
             Self::Empty => processes::Input::Empty,
-            Self::Stream(stream) => processes::Input::Stream(pipes::duplicate_input(stream).map_err(used_up)?),
+            Self::Stream(stream) => {
+                processes::Input::Stream(pipes::duplicate_input(stream).map_err(used_up)?)
+            }
         })
     }
 }
@@ -89,8 +93,12 @@ impl Output {
     /// Whether a person sees it.
     pub fn is_terminal(&self) -> bool {
         match self {
-            Self::Standard(StandardOutput::Stdout) => cli::terminal_stdout::get_terminal_stdout().is_some(),
-            Self::Standard(StandardOutput::Stderr) => cli::terminal_stderr::get_terminal_stderr().is_some(),
+            Self::Standard(StandardOutput::Stdout) => {
+                cli::terminal_stdout::get_terminal_stdout().is_some()
+            }
+            Self::Standard(StandardOutput::Stderr) => {
+                cli::terminal_stderr::get_terminal_stderr().is_some()
+            }
             Self::Discard | Self::Stream(_) => false,
         }
     }
@@ -104,8 +112,12 @@ impl Output {
         Ok(match self {
             Self::Discard => processes::Output::Discard,
             Self::Standard(own) if is_inherited(*own) => processes::Output::Inherit,
-            Self::Standard(StandardOutput::Stdout) => processes::Output::Stream(STDOUT.with(duplicate)?),
-            Self::Standard(StandardOutput::Stderr) => processes::Output::Stream(STDERR.with(duplicate)?),
+            Self::Standard(StandardOutput::Stdout) => {
+                processes::Output::Stream(STDOUT.with(duplicate)?)
+            }
+            Self::Standard(StandardOutput::Stderr) => {
+                processes::Output::Stream(STDERR.with(duplicate)?)
+            }
             Self::Stream(stream) => processes::Output::Stream(duplicate(stream)?),
         })
     }
@@ -113,10 +125,12 @@ impl Output {
 
 fn write(stream: &OutputStream, bytes: &[u8]) -> Result<(), Option<String>> {
     bytes.chunks(CHUNK_LEN_BYTES).try_for_each(|chunk| {
-        stream.blocking_write_and_flush(chunk).map_err(|error| match error {
-            StreamError::Closed => None,
-            StreamError::LastOperationFailed(error) => Some(error.to_debug_string()),
-        })
+        stream
+            .blocking_write_and_flush(chunk)
+            .map_err(|error| match error {
+                StreamError::Closed => None,
+                StreamError::LastOperationFailed(error) => Some(error.to_debug_string()),
+            })
     })
 }
 
@@ -166,11 +180,15 @@ pub fn open_output(path: &str, opening: Opening) -> Result<Output, String> {
 /// Opens below the folder of the longest name that leads there.
 fn open(path: &str, how: OpenFlags, flags: DescriptorFlags) -> Result<Descriptor, String> {
     FOLDERS.with(|folders| {
-        let leads_there = folders.iter().filter_map(|(folder, name)| Some((folder, name.len(), below(path, name)?)));
+        let leads_there = folders
+            .iter()
+            .filter_map(|(folder, name)| Some((folder, name.len(), below(path, name)?)));
         let Some((folder, _, rest)) = leads_there.max_by_key(|(_, len, _)| *len) else {
             return Err(reason(ErrorCode::NoEntry));
         };
-        folder.open_at(PathFlags::SYMLINK_FOLLOW, rest, how, flags).map_err(reason)
+        folder
+            .open_at(PathFlags::SYMLINK_FOLLOW, rest, how, flags)
+            .map_err(reason)
     })
 }
 
@@ -203,7 +221,10 @@ impl Child {
     /// How it ended; nothing while it runs.
     pub fn try_wait(&self) -> Option<Exit> {
         let exit = self.0.try_wait()?;
-        Some(Exit { code: exit.code, message: exit.message })
+        Some(Exit {
+            code: exit.code,
+            message: exit.message,
+        })
     }
 
     /// Ends it.
@@ -235,12 +256,14 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Child, SpawnError> {
         limits: UNLIMITED,
         may_spawn: true,
     });
-    spawned.map(|process| Child(Rc::new(process))).map_err(|error| match error {
-        ProcessError::NotFound(_) => SpawnError::NotFound,
-        ProcessError::Unusable(reason) | ProcessError::Denied(reason) | ProcessError::Quota(reason) => {
-            SpawnError::Refused(reason)
-        }
-    })
+    spawned
+        .map(|process| Child(Rc::new(process)))
+        .map_err(|error| match error {
+            ProcessError::NotFound(_) => SpawnError::NotFound,
+            ProcessError::Unusable(reason)
+            | ProcessError::Denied(reason)
+            | ProcessError::Quota(reason) => SpawnError::Refused(reason),
+        })
 }
 
 /// A child has what the shell has.
@@ -260,7 +283,11 @@ pub fn own_program() -> String {
 
 /// The shell's own number.
 pub fn id() -> u64 {
-    processes::descendants().iter().map(|status| status.id).min().unwrap_or_default()
+    processes::descendants()
+        .iter()
+        .map(|status| status.id)
+        .min()
+        .unwrap_or_default()
 }
 
 /// The names that `spawn` looks up.
@@ -295,7 +322,9 @@ pub fn drain(from: &Input, into: &mut Vec<u8>, is_foreground: bool) -> Drained {
 }
 
 fn suspension(is_foreground: bool) -> Option<Pollable> {
-    foreground::subscribe_suspended().ok().filter(|_| is_foreground)
+    foreground::subscribe_suspended()
+        .ok()
+        .filter(|_| is_foreground)
 }
 
 fn wait(pollables: &[Pollable]) {
@@ -311,7 +340,11 @@ pub fn has_terminal() -> bool {
 
 /// Whether the terminal hands every key on as it is typed. Without a terminal there is nothing to do.
 pub fn set_raw(is_raw: bool) {
-    let mode = if is_raw { terminal::Mode::Raw } else { terminal::Mode::Cooked };
+    let mode = if is_raw {
+        terminal::Mode::Raw
+    } else {
+        terminal::Mode::Cooked
+    };
     let _ = terminal::set_mode(mode);
 }
 
