@@ -117,6 +117,7 @@ while getopts ab:c o -a -b val -c rest; do echo "$o $OPTARG"; done; echo $OPTIND
 command -v cd echo; type -t if f cat cd; cd g; cd - > /dev/null; cd ./g/../g/sub; echo "${PWD##*/}"; cd ../..
 printf '#!/bin/sh\necho script "$0" "$1"\n' > script.sh; sh script.sh arg; sh ./script.sh direct
 mapfile -t lines < out; echo ${#lines[@]}; set -- $(echo a b c); echo $#
-cat <(echo process) <(echo substitution)
+cat <(echo process) <(echo substitution); sort <(echo b) <(echo a) | head -2
+true | echo last; echo first | echo second | cat; echo to file | echo kept > out; cat out
 alias hey='echo aliased'
 hey you; unalias hey; echo "$-" | tr -dc e; : ignored; true; echo end

@@ -4,7 +4,6 @@
 //! those of crate `wasip2`, so that a stream from the one can be handed to the other. A program that calls anything
 //! of this has to be granted it: otherwise it does not link.
 #![expect(missing_docs, reason = "generated; the WIT documents it")]
-#![expect(unsafe_code, reason = "generated: calls of imports")]
 
 pub use wasip2;
 

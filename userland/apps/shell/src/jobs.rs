@@ -90,11 +90,10 @@ impl Job {
 
     /// The number of its last process.
     pub fn id(&self) -> Option<u64> {
-        let ids = self.stages.iter().filter_map(|stage| match stage {
+        self.stages.iter().rev().find_map(|stage| match stage {
             Stage::Process { child, .. } => Some(child.id()),
             Stage::Done(_) => None,
-        });
-        ids.last()
+        })
     }
 
     /// Whether one of its processes has this number.

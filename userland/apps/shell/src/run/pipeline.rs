@@ -9,7 +9,7 @@ use brush_parser::ast::{
 use super::simple::Words;
 use crate::builtins;
 use crate::expand::quoted;
-use crate::files::{self, File, Files};
+use crate::files::{self, Capture, File, Files};
 use crate::jobs::{Job, Stage};
 use crate::launch::Captures;
 use crate::shell::{Outcome, SUCCESS, Shell, Status, Unwind};
@@ -25,7 +25,9 @@ impl Shell {
             .map(Command::to_string)
             .collect::<Vec<_>>()
             .join(" | ");
-        self.run_in_foreground(Job::new(name, stages), captures)
+        let statuses = self.run_in_foreground(Job::new(name, stages), captures);
+        self.remove_later();
+        statuses
     }
 
     /// Starts all parts of a pipeline, each with a pipe to the next.
@@ -39,12 +41,13 @@ impl Shell {
         let mut files = own.clone();
         for (index, command) in commands.iter().enumerate() {
             let mut next = own.clone();
-            if index + 1 < commands.len() {
+            let has_next = index + 1 < commands.len();
+            if has_next {
                 let (input, output) = system::pipe().map_err(Unwind::Failed)?;
                 files.set(1, File::Output(output));
                 next.set(0, File::Input(input));
             }
-            let (stage, said) = self.start_stage(command, files, captures);
+            let (stage, said) = self.start_stage(command, files, has_next, captures);
             // What it has said already is there without a pipe.
             if let Some(input) = said {
                 next.set(0, File::Input(input));
@@ -61,6 +64,7 @@ impl Shell {
         &mut self,
         command: &Command,
         files: Files,
+        has_next: bool,
         captures: &mut Captures,
     ) -> (Stage, Option<Input>) {
         let simple = match command {
@@ -69,21 +73,31 @@ impl Shell {
         };
         let mut subshell = self.subshell();
         subshell.files = files;
-        let words = match subshell.words_of(simple) {
+        let started = subshell.start_simple(simple, has_next, captures);
+        // Processes may not have opened them yet.
+        self.temporary_files.append(&mut subshell.temporary_files);
+        started
+    }
+
+    fn start_simple(
+        &mut self,
+        simple: &SimpleCommand,
+        has_next: bool,
+        captures: &mut Captures,
+    ) -> (Stage, Option<Input>) {
+        let words = match self.words_of(simple) {
             Ok(words) => words,
-            outcome => return (Stage::Done(subshell.settle(outcome.map(|_| SUCCESS))), None),
+            Err(unwind) => return (Stage::Done(self.settle(Err(unwind))), None),
         };
-        if subshell.is_program(&words) {
-            return (subshell.start_as_program(simple, &words, captures), None);
+        if self.is_program(&words) {
+            return (self.start_as_program(simple, &words, captures), None);
         }
-        if subshell.may_be_done_at_once(&words) {
-            return subshell.do_at_once(simple, words, captures);
+        if self.may_be_done_at_once(&words) {
+            return self.do_at_once(simple, words, has_next);
         }
-        let files = subshell.files.clone();
-        (
-            subshell.start_as_shell(expanded(simple, &words), &files, captures),
-            None,
-        )
+        let files = self.files.clone();
+        let command = expanded(simple, &words);
+        (self.start_as_shell(command, &files, captures), None)
     }
 
     /// Whether the words are no function, built-in command or mere assignment.
@@ -128,33 +142,31 @@ impl Shell {
             Ok(assigned) => self.start_program(&words.words, &assigned, &self.files, captures),
             Err(unwind) => Err(self.settle(Err(unwind))),
         };
-        self.remove_later();
         stage(name, started)
     }
 
+    /// What goes to the next part is kept and handed on.
     fn do_at_once(
         &mut self,
         simple: &SimpleCommand,
         words: Words,
-        captures: &mut Captures,
+        has_next: bool,
     ) -> (Stage, Option<Input>) {
-        let to_pipe = match self.files.get(1) {
-            Some(File::Output(output)) if !output.is_terminal() => true,
-            _ => false,
-        };
-        let is_last = !to_pipe;
-        let _ = captures;
-        if is_last {
-            let outcome = self.run_words(simple, words);
-            return (Stage::Done(self.settle(outcome)), None);
+        let capture = Capture::default();
+        if has_next {
+            self.files.set(1, File::Capture(capture.clone()));
         }
-        let capture = crate::files::Capture::default();
-        self.files.set(1, File::Capture(capture.clone()));
         let outcome = self.run_words(simple, words);
-        let status = self.settle(outcome);
+        let stage = Stage::Done(self.settle(outcome));
+        if !has_next {
+            return (stage, None);
+        }
         match files::saying(&capture.take()) {
-            Ok(input) => (Stage::Done(status), Some(input)),
-            Err(reason) => (Stage::Done(self.settle(Err(Unwind::Failed(reason)))), None),
+            Ok(input) => (stage, Some(input)),
+            Err(reason) => (
+                Stage::Done(self.settle(Err(Unwind::Failed(reason)))),
+                None,
+            ),
         }
     }
 
