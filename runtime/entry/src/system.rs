@@ -13,10 +13,10 @@ use kernel_machine::memory::frame::{FrameOwner, OWNERS};
 use runtime_engine::{Engine, EngineOptions};
 use runtime_host::{AttachedTerminal, Budget, ByteSource, FileTree, Notifier, TerminalDevice};
 use runtime_platform::code_memory;
-use runtime_prompt::{Job, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
+use runtime_prompt::{Job, Limits, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
 use runtime_supervisor::{
-    CpuClock, Files, Launch, Phase, Process, ProcessLimits, ProcessStatus, ProgramFinder, Rights,
-    Supervisor, SupervisorOptions,
+    ChildLimits, CpuClock, Files, Launch, Phase, Process, ProcessId, ProcessLimits, ProcessStatus,
+    ProgramFinder, Rights, Supervisor, SupervisorOptions,
 };
 
 use crate::crash::{self, CrashCommand, Request, Saying};
@@ -133,8 +133,9 @@ impl PromptSystem {
         program: &str,
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
+        limits: &Limits,
     ) -> Result<Box<dyn Job>, StartError> {
-        let process = self.launch(program, arguments, stdin)?;
+        let process = self.launch(program, arguments, stdin, limits)?;
         Ok(Box::new(Foreground { process }))
     }
 
@@ -143,6 +144,7 @@ impl PromptSystem {
         program: &str,
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
+        limits: &Limits,
     ) -> Result<Process, StartError> {
         let programs = self
             .system
@@ -164,12 +166,23 @@ impl PromptSystem {
                 stderr: true,
             })),
             files: Files::whole(self.system.root.clone(), Rights::ReadWrite),
-            limits: self.system.limits(),
+            limits: self.system.limits().lowered(&child_limits(limits)),
             may_spawn: true,
             jit: false,
         };
         let started = self.system.supervisor.spawn(launch);
         started.map_err(|error| StartError::Refused(error.to_string()))
+    }
+}
+
+fn child_limits(limits: &Limits) -> ChildLimits {
+    ChildLimits {
+        memory_bytes: limits.memory_bytes,
+        cpu_percent: limits.cpu_percent,
+        cpu_time: limits.cpu_time,
+        handles: limits.handles,
+        output_bytes: limits.output_bytes,
+        processes: limits.processes,
     }
 }
 
@@ -198,16 +211,24 @@ impl System for PromptSystem {
         program: &str,
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
+        limits: &Limits,
     ) -> Result<Box<dyn Job>, StartError> {
         if let Some(crash) = &self.system.crash
             && program == crash::NAME
         {
             return match crash.request(arguments)? {
                 Request::Say(text) => Ok(Box::new(Saying(text))),
-                Request::Feed(stdin) => self.foreground(crash::VICTIM, &[], stdin),
+                Request::Feed(stdin) => self.foreground(crash::VICTIM, &[], stdin, limits),
             };
         }
-        self.foreground(program, arguments, stdin)
+        self.foreground(program, arguments, stdin, limits)
+    }
+
+    fn kill(&self, id: u64) -> Result<(), String> {
+        let process = self.system.supervisor.find(ProcessId(id));
+        let process = process.ok_or_else(|| format!("There is no process {id}."))?;
+        process.kill();
+        Ok(())
     }
 
     fn processes(&self) -> Vec<ProcessRow> {
@@ -293,7 +314,14 @@ fn memory_uses(owner: FrameOwner, name: &str, len_bytes: u64) -> Vec<MemoryUse> 
 fn process_row(status: ProcessStatus) -> ProcessRow {
     ProcessRow {
         id: status.id.0,
-        state: phase_name(status.phase).to_owned(),
+        parent: status.parent.map(|parent| parent.0),
+        state: if status.is_suspended {
+            "suspended".to_owned()
+        } else {
+            phase_name(status.phase).to_owned()
+        },
+        threads: Some(status.threads),
+        handles: Some(status.handles),
         memory_bytes: Some(status.memory_bytes),
         cpu_time: status.cpu_time,
         age: Some(status.age),
@@ -306,6 +334,9 @@ fn thread_row(row: ThreadRow) -> ProcessRow {
     let name = String::from_utf8_lossy(&row.name[..row.name_len_bytes]);
     ProcessRow {
         id: u64::from(row.id.as_u32()),
+        parent: None,
+        threads: None,
+        handles: None,
         state: format!("cpu {}", row.cpu),
         memory_bytes: None,
         cpu_time: Some(Duration::from_nanos(row.cpu_time_ns)),

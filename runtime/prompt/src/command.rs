@@ -8,6 +8,8 @@ pub(crate) enum BuiltIn {
     Free,
     Help,
     Keyboard,
+    Kill,
+    Limit,
     Log,
     PowerOff,
     Ps,
@@ -17,7 +19,7 @@ pub(crate) enum BuiltIn {
 }
 
 /// Every built-in: its name, and what it does in a few words.
-pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 11] = [
+pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 13] = [
     (BuiltIn::Clear, "clear", "clear the screen"),
     (
         BuiltIn::Dmesg,
@@ -30,6 +32,16 @@ pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 11] = [
         BuiltIn::Keyboard,
         "keyboard",
         "show or choose the layout: keyboard [LAYOUT]",
+    ),
+    (
+        BuiltIn::Kill,
+        "kill",
+        "end a process and all that it started: kill ID…",
+    ),
+    (
+        BuiltIn::Limit,
+        "limit",
+        "run a program that may use so much: limit [memory=64M] [cpu=50] … PROGRAM",
     ),
     (
         BuiltIn::Log,
@@ -75,7 +87,12 @@ pub(crate) fn parse(words: Vec<String>) -> Result<Command, String> {
     };
     match BUILT_INS.iter().find(|(_, known, _)| *known == name) {
         Some((
-            built_in @ (BuiltIn::Dmesg | BuiltIn::Keyboard | BuiltIn::Log | BuiltIn::Trace),
+            built_in @ (BuiltIn::Dmesg
+            | BuiltIn::Keyboard
+            | BuiltIn::Kill
+            | BuiltIn::Limit
+            | BuiltIn::Log
+            | BuiltIn::Trace),
             ..,
         )) => Ok(Command::Worded {
             built_in: *built_in,

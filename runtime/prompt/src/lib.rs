@@ -14,6 +14,7 @@
 
 mod command;
 mod foreground;
+mod limits;
 mod output;
 mod prompt;
 mod report;
@@ -24,4 +25,4 @@ mod words;
 
 pub use output::TerminalOutput;
 pub use prompt::{Parting, Prompt};
-pub use system::{Job, MemoryUse, ProcessRow, StartError, System};
+pub use system::{Job, Limits, MemoryUse, ProcessRow, StartError, System};

@@ -8,9 +8,10 @@ use runtime_host::{Budget, ByteSource, Cancellation, Read, TerminalDevice, read_
 
 use crate::command::{BuiltIn, Command, parse};
 use crate::foreground::{Stdin, serve};
+use crate::limits;
 use crate::output::TerminalOutput;
 use crate::report;
-use crate::system::{StartError, System};
+use crate::system::{Limits, StartError, System};
 use crate::words::split;
 
 const PROMPT: &str = "kpio> ";
@@ -192,7 +193,9 @@ impl<S: System> Prompt<S> {
                 built_in,
                 arguments,
             }) => self.run_worded(built_in, &arguments),
-            Ok(Command::Program { name, arguments }) => self.run_program(&name, &arguments),
+            Ok(Command::Program { name, arguments }) => {
+                self.run_program(&name, &arguments, &Limits::default());
+            }
             Err(sentence) => self.output.say(&format!("{sentence}\n")),
         }
         None
@@ -208,6 +211,8 @@ impl<S: System> Prompt<S> {
             BuiltIn::Clear
             | BuiltIn::Dmesg
             | BuiltIn::Keyboard
+            | BuiltIn::Kill
+            | BuiltIn::Limit
             | BuiltIn::Log
             | BuiltIn::PowerOff
             | BuiltIn::Reboot
@@ -219,6 +224,8 @@ impl<S: System> Prompt<S> {
     fn run_worded(&mut self, built_in: BuiltIn, arguments: &[String]) {
         let answer = match (built_in, arguments) {
             (BuiltIn::Dmesg, [first, rest @ ..]) if first == "-f" => return self.follow_log(rest),
+            (BuiltIn::Limit, _) => return self.run_limited(arguments),
+            (BuiltIn::Kill, _) => self.kill(arguments),
             (BuiltIn::Dmesg, _) => self.system.log(arguments),
             (BuiltIn::Log, _) => self.system.log_levels(arguments),
             (BuiltIn::Keyboard, _) => self.system.keyboard(arguments),
@@ -242,13 +249,36 @@ impl<S: System> Prompt<S> {
         }
     }
 
+    /// Runs a program with less than everything.
+    fn run_limited(&mut self, words: &[String]) {
+        match limits::parse(words) {
+            Ok((limits, [name, arguments @ ..])) => self.run_program(name, arguments, &limits),
+            Ok((_, [])) => {}
+            Err(sentence) => self.output.say(&format!("{sentence}\n")),
+        }
+    }
+
+    /// Ends the processes of these numbers.
+    fn kill(&self, words: &[String]) -> Result<String, String> {
+        if words.is_empty() {
+            return Err("Say which processes: kill ID…".to_owned());
+        }
+        for word in words {
+            let id = word.parse();
+            let word = report::printable(word);
+            let id = id.map_err(|_| format!("'{word}' is no number of a process."))?;
+            self.system.kill(id)?;
+        }
+        Ok(String::new())
+    }
+
     /// Runs a program in the foreground until it ends.
-    fn run_program(&mut self, name: &str, arguments: &[String]) {
+    fn run_program(&mut self, name: &str, arguments: &[String], limits: &Limits) {
         let (stdin, reader) = match Stdin::new(&self.budget, &self.terminal) {
             Ok(ends) => ends,
             Err(error) => return self.complain(name, &error.to_string()),
         };
-        match self.system.start(name, arguments, Arc::new(reader)) {
+        match self.system.start(name, arguments, Arc::new(reader), limits) {
             Ok(job) => {
                 if let Some(sentence) = serve(&*job, stdin, &mut self.keys, &self.output) {
                     self.remark(&sentence);

@@ -45,22 +45,41 @@ pub(crate) fn processes(rows: &[ProcessRow]) -> String {
         return "No process runs.\n".into();
     }
     let mut text = format!(
-        "{:>6}  {:<8}{:>12}{:>12}  {:>10}  {:<15} NAME\n",
-        "ID", "STATE", "MEMORY KiB", "CPU ms", "AGE", "CLASS"
+        "{:>6}  {:<9}{:>11}{:>9}{:>8}{:>8}  {:>8}  {:<15} NAME\n",
+        "ID", "STATE", "MEMORY KiB", "CPU ms", "THREADS", "HANDLES", "AGE", "CLASS"
     );
-    for row in rows {
+    for (depth, row) in as_tree(rows) {
         text += &format!(
-            "{:>6}  {:<8}{:>12}{:>12}  {:>10}  {:<15} {}\n",
+            "{:>6}  {:<9}{:>11}{:>9}{:>8}{:>8}  {:>8}  {:<15} {:indent$}{}\n",
             row.id,
             printable(&row.state),
             or_dash(row.memory_bytes.map(|bytes| bytes.div_ceil(1024))),
             or_dash(row.cpu_time.map(|time| time.as_millis())),
+            or_dash(row.threads),
+            or_dash(row.handles),
             or_dash(row.age.map(age)),
             or_dash(row.class.as_deref().map(printable)),
+            "",
             printable(&row.name),
+            indent = 2 * depth,
         );
     }
     text
+}
+
+/// The rows with how deep each stands in the tree, children behind their parents.
+fn as_tree(rows: &[ProcessRow]) -> Vec<(usize, &ProcessRow)> {
+    let has_row = |id| rows.iter().any(|row| row.threads.is_some() && row.id == id);
+    let roots = rows.iter().filter(|row| !row.parent.is_some_and(has_row));
+    let mut found = Vec::new();
+    let mut waiting: Vec<_> = roots.map(|row| (0, row)).rev().collect();
+    while let Some((depth, row)) = waiting.pop() {
+        found.push((depth, row));
+        let is_child = |other: &&ProcessRow| row.threads.is_some() && other.parent == Some(row.id);
+        let children = rows.iter().filter(is_child);
+        waiting.extend(children.map(|child| (depth + 1, child)).rev());
+    }
+    found
 }
 
 /// What nobody knows is a dash.
@@ -144,21 +163,50 @@ mod tests {
 
     #[test]
     fn names_cannot_command_the_terminal() {
-        let row = ProcessRow {
-            id: 7,
-            state: "running".into(),
-            memory_bytes: Some(1),
-            cpu_time: None,
-            age: Some(Duration::ZERO),
-            class: Some("batch -3".into()),
-            name: "evil\x1b[2J\nx".into(),
-        };
-        let text = processes(&[row]);
+        let text = processes(&[row(7, None, "evil\x1b[2J\nx")]);
         assert!(
             text.ends_with("0:00  batch -3        evil?[2J?x\n"),
             "{text}"
         );
         assert_eq!(processes(&[]), "No process runs.\n");
+    }
+
+    fn row(id: u64, parent: Option<u64>, name: &str) -> ProcessRow {
+        ProcessRow {
+            id,
+            parent,
+            state: "running".into(),
+            memory_bytes: Some(1),
+            cpu_time: None,
+            threads: Some(1),
+            handles: Some(0),
+            age: Some(Duration::ZERO),
+            class: Some("batch -3".into()),
+            name: name.into(),
+        }
+    }
+
+    #[test]
+    fn children_stand_behind_their_parents() {
+        let rows = [
+            row(1, None, "shell"),
+            row(2, None, "other"),
+            row(3, Some(1), "child"),
+            row(4, Some(3), "grandchild"),
+            row(5, Some(1), "sibling"),
+            row(6, Some(99), "of one who is gone"),
+        ];
+        let text = processes(&rows);
+        let names: Vec<&str> = text.lines().skip(1).map(|line| &line[91..]).collect();
+        let tree = [
+            "shell",
+            "  child",
+            "    grandchild",
+            "  sibling",
+            "other",
+            "of one who is gone",
+        ];
+        assert_eq!(names, tree, "{text}");
     }
 
     #[test]
@@ -167,6 +215,6 @@ mod tests {
         let text = help(&programs);
         assert!(programs.iter().all(|program| text.contains(program)));
         assert!(BUILT_INS.iter().all(|(_, name, _)| text.contains(name)));
-        assert!(text.lines().skip(14).all(|line| line.len() <= LIST_COLUMNS));
+        assert!(text.lines().skip(16).all(|line| line.len() <= LIST_COLUMNS));
     }
 }

@@ -16,7 +16,10 @@ pub trait System {
         program: &str,
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
+        limits: &Limits,
     ) -> Result<Box<dyn Job>, StartError>;
+    /// Tells the process of this number, and all that it started, to end. An error is a sentence.
+    fn kill(&self, id: u64) -> Result<(), String>;
     /// The processes that exist, oldest first, and the kernel's own threads.
     fn processes(&self) -> Vec<ProcessRow>;
     /// Who uses how much of the machine's memory. The rows add up to all of it.
@@ -36,6 +39,23 @@ pub trait System {
     fn keyboard(&self, words: &[String]) -> Result<String, String>;
     /// Switches tracing on or off, or saves what was traced, as the words say. An error is a sentence.
     fn trace(&self, words: &[String]) -> Result<String, String>;
+}
+
+/// What a program and all that it starts may use; what is not said is not limited further.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// CPU time in any second, in hundredths of one CPU.
+    pub cpu_percent: Option<u32>,
+    /// CPU time in all.
+    pub cpu_time: Option<Duration>,
+    /// Handles at a time.
+    pub handles: Option<u32>,
+    /// Bytes of output.
+    pub output_bytes: Option<u64>,
+    /// Processes at a time.
+    pub processes: Option<u32>,
 }
 
 /// A program that was started and holds the terminal.
@@ -63,12 +83,18 @@ pub enum StartError {
 pub struct ProcessRow {
     /// Its number.
     pub id: u64,
+    /// The process that started it, where that is one.
+    pub parent: Option<u64>,
     /// What it is busy with, in a word.
     pub state: String,
     /// Memory reserved for it; `None` where nobody counts it.
     pub memory_bytes: Option<u64>,
     /// CPU time that it has used; `None` where nobody counts it.
     pub cpu_time: Option<Duration>,
+    /// Its threads; `None` where it is one itself.
+    pub threads: Option<u32>,
+    /// Handles that it holds; `None` where it has none to hold.
+    pub handles: Option<u32>,
     /// Time since its start; `None` where nobody knows.
     pub age: Option<Duration>,
     /// How soon and how much it gets of the CPU; `None` where its threads say so.

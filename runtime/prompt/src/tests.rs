@@ -11,7 +11,9 @@ use runtime_host::{
     Subscribers, TerminalDevice, TerminalSize, pipe, read_blocking, write_all_blocking,
 };
 
-use crate::{Job, MemoryUse, Parting, ProcessRow, Prompt, StartError, System, TerminalOutput};
+use crate::{
+    Job, Limits, MemoryUse, Parting, ProcessRow, Prompt, StartError, System, TerminalOutput,
+};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -132,6 +134,7 @@ impl System for Fake {
         program: &str,
         arguments: &[String],
         stdin: Arc<dyn ByteSource>,
+        _limits: &Limits,
     ) -> Result<Box<dyn Job>, StartError> {
         match program {
             "cat" | "deaf" | "echo" => {}
@@ -149,12 +152,22 @@ impl System for Fake {
         Ok(Box::new(Program(state)))
     }
 
+    fn kill(&self, id: u64) -> Result<(), String> {
+        match id {
+            12 => Ok(()),
+            _ => Err(format!("There is no process {id}.")),
+        }
+    }
+
     fn processes(&self) -> Vec<ProcessRow> {
         vec![ProcessRow {
             id: 12,
+            parent: None,
             state: "running".into(),
             memory_bytes: Some(3 << 20),
             cpu_time: Some(Duration::from_millis(1234)),
+            threads: Some(1),
+            handles: Some(5),
             age: Some(Duration::from_secs(75)),
             class: Some("interactive".into()),
             name: "clock".into(),
@@ -180,7 +193,7 @@ impl System for Fake {
     }
 
     fn follow_log(&self, words: &[String]) -> Result<Box<dyn Job>, String> {
-        let job = self.start("deaf", words, Arc::new(NoInput));
+        let job = self.start("deaf", words, Arc::new(NoInput), &Limits::default());
         job.map_err(|error| format!("{error:?}"))
     }
 
@@ -267,7 +280,7 @@ fn built_in_commands_answer() {
         "trace [\"start\", \"switch\"]\r\n"
     );
     assert!(person.asks("ps").contains(
-        "    12  running         3072        1234        1:15  interactive     clock\r\n"
+        "    12  running         3072     1234       1       5      1:15  interactive     clock\r\n"
     ));
     assert!(person.asks("free").contains("2048 KiB\r\n"));
     assert!(

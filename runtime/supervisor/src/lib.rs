@@ -35,6 +35,7 @@ pub use exit::Exit;
 pub use launch::{Launch, LaunchError, ProgramImage, WasmBytes};
 pub use limits::{ProcessLimits, Refusal};
 pub use process::{CpuClock, Phase, Process, ProcessId, ProcessStatus};
+pub use runtime_kpio::ChildLimits;
 pub use runtime_wasi::{Files, Rights};
 pub use state::ProcessState;
 pub use supervisor::{Interface, PROCESS_BYTES_MIN, ProgramFinder, Supervisor, SupervisorOptions};

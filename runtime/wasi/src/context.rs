@@ -1,15 +1,17 @@
 //! What one process is given: its arguments, streams, files, clocks, and the table of its handles.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use lib_handle_table::{Handle, HandleError, Rights as HandleRights, Table};
 use runtime_host::{
     Budget, ByteSink, ByteSource, Cancellation, Clock, Discard, Entropy, FileTree, NoInput,
     Notifier, OverBudget, Reservation, StandardStream, SystemClock, SystemEntropy, Terminal, tmpfs,
     wait_until,
 };
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceTableError};
+use wasmtime::component::{HasData, Linker, Resource};
 
 use crate::bindings::{Command, LinkOptions};
 use crate::filesystem::{Files, Folder, Rights};
@@ -71,7 +73,7 @@ impl From<OverBudget> for LimitReached {
 
 /// One process's side of WASI. It is the data of the process's store, or a part of it.
 pub struct WasiContext {
-    table: ResourceTable,
+    table: Table<Held>,
     handles: Handles,
     pub(crate) budget: Budget,
     pub(crate) cancellation: Cancellation,
@@ -87,6 +89,9 @@ pub struct WasiContext {
     /// Pays for the strings.
     _strings: Reservation,
 }
+
+/// What a handle refers to; which type it has is looked at with every use.
+type Held = Box<dyn Any + Send>;
 
 /// How many handles there are. The table keeps the room of the most there ever were at once, so that many
 /// are paid for.
@@ -174,32 +179,39 @@ impl WasiContext {
     /// Gives the process a handle to `entry`.
     pub fn push<T: Send + 'static>(&mut self, entry: T) -> Result<Resource<T>, LimitReached> {
         self.handles.add()?;
-        self.table.push(entry).map_err(|_| {
-            self.handles.set_live(self.handles.live - 1);
-            LimitReached::Handles {
-                limit: self.handles.limit,
+        match self.table.insert(Box::new(entry), HandleRights::ALL) {
+            Ok(handle) => Ok(Resource::new_own(handle.as_u32())),
+            Err(_) => {
+                self.handles.set_live(self.handles.live - 1);
+                let limit = self.handles.limit;
+                Err(LimitReached::Handles { limit })
             }
-        })
+        }
     }
 
     /// What a handle refers to.
-    pub fn get<T: 'static>(&self, handle: &Resource<T>) -> Result<&T, ResourceTableError> {
-        self.table.get(handle)
+    pub fn get<T: 'static>(&self, handle: &Resource<T>) -> Result<&T, HandleError> {
+        let handle = Handle::from_u32(handle.rep());
+        let held = self.table.get(handle, HandleRights::ALL)?;
+        held.downcast_ref().ok_or(HandleError::Closed(handle))
     }
 
     /// What a handle refers to, to be changed.
-    pub fn get_mut<T: 'static>(
-        &mut self,
-        handle: &Resource<T>,
-    ) -> Result<&mut T, ResourceTableError> {
-        self.table.get_mut(handle)
+    pub fn get_mut<T: 'static>(&mut self, handle: &Resource<T>) -> Result<&mut T, HandleError> {
+        let handle = Handle::from_u32(handle.rep());
+        let held = self.table.get_mut(handle, HandleRights::ALL)?;
+        held.downcast_mut().ok_or(HandleError::Closed(handle))
     }
 
     /// Takes a handle back.
-    pub fn delete<T: 'static>(&mut self, handle: Resource<T>) -> Result<T, ResourceTableError> {
-        let entry = self.table.delete(handle)?;
+    pub fn delete<T: 'static>(&mut self, handle: Resource<T>) -> Result<T, HandleError> {
+        // Looked at before it is taken: a handle of another kind stays what it is.
+        self.get(&handle)?;
+        let handle = Handle::from_u32(handle.rep());
+        let held = self.table.remove(handle)?;
         self.handles.set_live(self.handles.live - 1);
-        Ok(entry)
+        let entry = held.downcast().map_err(|_| HandleError::Closed(handle))?;
+        Ok(*entry)
     }
 
     /// Blocks until `attempt` gives an answer; see [`wait_until`].
@@ -375,7 +387,7 @@ impl WasiContextBuilder {
         let paid = self.budget.reserve(0)?;
         let counted = self.handle_count.reserve(0)?;
         Ok(WasiContext {
-            table: ResourceTable::new(),
+            table: Table::new(),
             handles: Handles {
                 live: 0,
                 most: 0,

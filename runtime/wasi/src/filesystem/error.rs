@@ -1,7 +1,7 @@
 //! From a tree's errors to `error-code`.
 
+use lib_handle_table::HandleError;
 use runtime_host::tmpfs;
-use wasmtime::component::ResourceTableError;
 
 use crate::LimitReached;
 use crate::bindings::wasi::filesystem::types::ErrorCode;
@@ -38,8 +38,8 @@ impl From<wasmtime::Error> for FilesystemError {
     }
 }
 
-impl From<ResourceTableError> for FilesystemError {
-    fn from(error: ResourceTableError) -> Self {
+impl From<HandleError> for FilesystemError {
+    fn from(error: HandleError) -> Self {
         Self::Trap(error.into())
     }
 }

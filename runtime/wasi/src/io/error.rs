@@ -1,7 +1,8 @@
 //! `wasi:io/error`: why a stream's operation failed.
 
+use lib_handle_table::HandleError;
 use runtime_host::{StreamFailure, tmpfs};
-use wasmtime::component::{Resource, ResourceTableError};
+use wasmtime::component::Resource;
 
 use crate::bindings::wasi::filesystem::types::ErrorCode;
 use crate::bindings::wasi::io::error::{Host, HostError};
@@ -52,8 +53,8 @@ impl From<wasmtime::Error> for StreamError {
     }
 }
 
-impl From<ResourceTableError> for StreamError {
-    fn from(error: ResourceTableError) -> Self {
+impl From<HandleError> for StreamError {
+    fn from(error: HandleError) -> Self {
         Self::Trap(error.into())
     }
 }
