@@ -137,7 +137,7 @@ impl<S: System> Prompt<S> {
             self.output.say(&format!(
                 "This is {program}; 'help' lists its commands, and 'exit' leads to the prompt of the kernel.\n"
             ));
-            self.run_program(program, &[]);
+            self.run_program(program, &[], &Limits::default());
         }
     }
 

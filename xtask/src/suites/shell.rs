@@ -202,6 +202,7 @@ const SCENES: &[(&str, Scene)] = &[
             ("", PROMPT),
             ("fg\r", "echo run"),
             ("typed\r", "\ntyped"),
+            ("", "\ntyped"),
             ("\x04", PROMPT),
             ("jobs; echo no''ne\r", "\nnone"),
             ("", PROMPT),

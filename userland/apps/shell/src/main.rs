@@ -1,18 +1,17 @@
 //! `sh`: from arguments to a shell.
 
 use std::fs;
-use std::process::ExitCode;
 
 use shell::files::Files;
 use shell::launch::Handoff;
 use shell::shell::{NOT_FOUND, Shell, Status, USAGE};
 use shell::system;
 
-fn main() -> ExitCode {
+fn main() {
     let mut arguments = std::env::args();
     let name = arguments.next().unwrap_or_else(|| "sh".into());
     let arguments: Vec<String> = arguments.collect();
-    ExitCode::from(run(name, arguments))
+    system::exit(run(name, arguments));
 }
 
 fn run(name: String, mut arguments: Vec<String>) -> Status {

@@ -163,10 +163,7 @@ impl Shell {
         }
         match files::saying(&capture.take()) {
             Ok(input) => (stage, Some(input)),
-            Err(reason) => (
-                Stage::Done(self.settle(Err(Unwind::Failed(reason)))),
-                None,
-            ),
+            Err(reason) => (Stage::Done(self.settle(Err(Unwind::Failed(reason)))), None),
         }
     }
 

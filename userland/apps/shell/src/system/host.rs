@@ -208,6 +208,11 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Child, SpawnError> {
     }
 }
 
+/// Ends the shell.
+pub fn exit(status: u8) {
+    process::exit(status.into());
+}
+
 /// Under which name a further shell is started. Cargo says it to tests.
 pub fn own_program() -> String {
     let own = std::env::current_exe()

@@ -276,6 +276,11 @@ const UNLIMITED: Limits = Limits {
     processes: None,
 };
 
+/// Ends the shell. WASI's older way out knows success and failure only.
+pub fn exit(status: u8) {
+    cli::exit::exit_with_code(status);
+}
+
 /// Under which name a further shell is started.
 pub fn own_program() -> String {
     "sh".into()

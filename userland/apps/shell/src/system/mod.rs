@@ -17,7 +17,7 @@ use host as backend;
 use kpio as backend;
 
 pub use backend::{
-    Child, Input, Output, drain, give_terminal_to, has_terminal, id, open_input, open_output,
+    Child, Input, Output, drain, exit, give_terminal_to, has_terminal, id, open_input, open_output,
     own_program, pending_keys, pipe, programs, random, resume_from_terminal, set_raw, spawn,
     terminal_columns, wait_for_any, was_suspended,
 };
