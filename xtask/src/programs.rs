@@ -1,4 +1,5 @@
-//! Programs that nobody here wrote: fetched from the cargo registry, built unpatched, compiled for the guest.
+//! Programs of images, compiled for the guest: those that nobody here wrote, fetched from the cargo registry and built
+//! unpatched, and those of `userland/`, which cargo builds anew where they have changed.
 //!
 //! Law: what was built once is kept in the user's cache, named after everything that it depends on: the
 //! package's version and features and the compiler's version for a `.wasm`; its bytes and those of
@@ -16,7 +17,7 @@ use crate::failure::{Failure, Result};
 use crate::paths::{self, Paths};
 use crate::progress;
 use crate::setup::targets::{self, Target};
-use crate::system::Program;
+use crate::system::{OwnProgram, Program};
 
 /// How size and speed are traded for registry programs. Part of the cache's key.
 const PROFILE: [(&str, &str); 6] = [
@@ -27,6 +28,26 @@ const PROFILE: [(&str, &str); 6] = [
     ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
     ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
 ];
+
+/// The workspace of the programs that were written here.
+const OWN: &str = "userland";
+
+/// The component `BINARY.wasm` of a program of `userland/`.
+pub fn build_own(paths: &Paths, program: &OwnProgram) -> Result<PathBuf> {
+    let target = targets::ensure(paths, targets::WASM)?;
+    let output = paths.source(OWN).join("target");
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(paths.source(&program.path))
+        .args(["build", "--quiet", "--release", "--locked"])
+        .args(["--bin", &program.binary])
+        .env("CARGO_TARGET_DIR", &output);
+    target.apply(&mut cargo);
+    let what = format!("Building {} for {}", program.path, targets::WASM);
+    progress::step(&what, || command::run(&mut cargo))?;
+    let release = output.join(targets::WASM).join("release");
+    Ok(release.join(format!("{}.wasm", program.binary)))
+}
 
 /// The component `BINARY.wasm` of a registry program, built now or kept from before.
 pub fn build(paths: &Paths, program: &Program) -> Result<PathBuf> {

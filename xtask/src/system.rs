@@ -21,6 +21,9 @@ pub struct System {
     /// Programs from the cargo registry.
     #[serde(default, rename = "program")]
     pub programs: Vec<Program>,
+    /// Programs of `userland/`.
+    #[serde(default, rename = "own-program")]
+    pub own_programs: Vec<OwnProgram>,
     /// Files and folders of the repository.
     #[serde(default)]
     pub copy: Vec<Copy>,
@@ -30,6 +33,16 @@ pub struct System {
     /// Folders with nothing in them.
     #[serde(default)]
     pub directory: Vec<Directory>,
+}
+
+/// A program of `userland/`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnProgram {
+    /// The package's folder, from the repository's root.
+    pub path: String,
+    /// The binary it builds, without ending: `/bin/BINARY.wasm`.
+    pub binary: String,
 }
 
 /// A program from the cargo registry, built without a patch.
@@ -115,6 +128,7 @@ impl System {
     fn with(mut self, other: Self) -> Self {
         self.kernel = other.kernel.or(self.kernel);
         self.programs.extend(other.programs);
+        self.own_programs.extend(other.own_programs);
         self.copy.extend(other.copy);
         self.text.extend(other.text);
         self.directory.extend(other.directory);

@@ -9,7 +9,7 @@ use crate::history::History;
 use crate::key::{Key, KeyDecoder};
 use crate::line::{Line, columns, columns_of};
 
-/// The width assumed of a terminal, in columns.
+/// The width assumed of a terminal of which nothing is known, in columns.
 const TERMINAL_COLUMNS: usize = 80;
 
 /// The least that is left for the line beside a long prompt.
@@ -24,6 +24,8 @@ pub enum Event {
     Interrupt,
     /// Pressed Ctrl-D where there was none.
     EndOfInput,
+    /// Pressed Tab, and wants the line completed. The line goes on.
+    Complete,
 }
 
 /// An editor for one line after the other.
@@ -33,6 +35,8 @@ pub struct LineEditor {
     line: Line,
     history: History,
     prompt: String,
+    columns: usize,
+    completes: bool,
 }
 
 impl LineEditor {
@@ -43,7 +47,34 @@ impl LineEditor {
             line: Line::default(),
             history: History::new(history_limit),
             prompt: String::new(),
+            columns: TERMINAL_COLUMNS,
+            completes: false,
         }
+    }
+
+    /// The same editor for somebody who answers [`Event::Complete`].
+    pub fn completing(self) -> Self {
+        Self {
+            completes: true,
+            ..self
+        }
+    }
+
+    /// From now on the terminal is so wide, where that is known.
+    pub fn set_columns(&mut self, columns: Option<usize>) {
+        self.columns = columns.unwrap_or(TERMINAL_COLUMNS);
+    }
+
+    /// The part of the line in front of the cursor.
+    pub fn before_cursor(&self) -> &str {
+        self.line.before_cursor()
+    }
+
+    /// Inserts a text at the cursor, as far as it fits.
+    pub fn insert_text(&mut self, text: &str, echo: &mut Vec<u8>) {
+        text.chars()
+            .filter(|c| !c.is_control())
+            .for_each(|c| self.insert(c, echo));
     }
 
     /// Begins a line: shows `prompt`, which must not contain control characters. The cursor is
@@ -70,6 +101,7 @@ impl LineEditor {
                 echo.extend_from_slice(b"\r\n");
                 return Some(Event::EndOfInput);
             }
+            Key::Control('I') if self.completes => return Some(Event::Complete),
             Key::Control('L') => {
                 echo.extend_from_slice(b"\x1b[H\x1b[2J");
                 self.show(echo);
@@ -147,7 +179,8 @@ impl LineEditor {
     /// How many columns the line may take beside the prompt. The last column of the terminal stays
     /// free: terminals differ in what a character there does to the cursor.
     fn line_columns(&self) -> usize {
-        (TERMINAL_COLUMNS - 1)
+        self.columns
+            .saturating_sub(1)
             .saturating_sub(columns(&self.prompt))
             .max(LINE_COLUMNS_MIN)
     }

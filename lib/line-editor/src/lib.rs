@@ -12,8 +12,8 @@
 //!   what is no UTF-8 and what no key sends is dropped. Nothing panics.
 //! - A line is at most [`LINE_LEN_BYTES_MAX`] long; what does not fit is answered with a bell.
 //! - The echo uses only what every terminal since the VT100 understands (ECMA-48: CUF, EL, ED, CUP).
-//! - The terminal's width cannot be asked for over a serial line, so the editor takes it as given and
-//!   scrolls its line sideways within one row rather than guess where a long one wraps.
+//! - The terminal's width may be unknown, over a serial line for one, so the editor scrolls its line sideways within one
+//!   row rather than guess where a long one wraps.
 #![no_std]
 
 extern crate alloc;

@@ -55,7 +55,7 @@ fn serve(info: &BootInfo) -> ! {
     if options.job {
         job::run(info, &system, &options)
     } else {
-        terminal::serve(system)
+        terminal::serve(system, options.shell)
     }
 }
 
@@ -67,6 +67,8 @@ struct Options {
     job_tree: bool,
     /// Where the job's code comes from.
     code: CodeSource,
+    /// Start the shell, where the image has one, before the prompt.
+    shell: bool,
     /// Record this while the job runs, and send it; an error is a sentence.
     recording: Option<Result<tracing::What, String>>,
 }
@@ -78,6 +80,7 @@ impl Options {
             job: has("job"),
             job_tree: has("job-tree"),
             code: code_source(&has),
+            shell: !has("prompt"),
             recording: tracing::recording(command_line),
         }
     }

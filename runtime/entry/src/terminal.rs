@@ -11,8 +11,11 @@ use runtime_prompt::{Parting, Prompt, TerminalOutput};
 use crate::lines::{self, LineOutput};
 use crate::system::{PromptSystem, RunningSystem};
 
-/// Serves the person until the machine is switched off.
-pub fn serve(system: RunningSystem) -> ! {
+/// The program that a person meets first.
+const SHELL: &str = "sh";
+
+/// Serves the person until the machine is switched off, with the shell first where that is wanted.
+pub fn serve(system: RunningSystem, with_shell: bool) -> ! {
     thread::set_class(Class::Interactive);
     let budget = system.budget().clone();
     let input = lines::input(Line::Terminal, &budget)
@@ -23,6 +26,9 @@ pub fn serve(system: RunningSystem) -> ! {
     let terminal = TerminalDevice::new(TerminalSize::USUAL);
     let prompt_system = PromptSystem::new(system, output.clone(), terminal.clone());
     let mut prompt = Prompt::new(prompt_system, Arc::new(input), output, budget, terminal);
+    if with_shell {
+        prompt.run_first(SHELL);
+    }
     match prompt.run() {
         Parting::PowerOff => power::power_off(),
         Parting::Reboot => power::reboot(),

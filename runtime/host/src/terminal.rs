@@ -245,6 +245,12 @@ impl TerminalDevice {
         }
     }
 
+    /// Whether somebody has said who is in the foreground, be it nobody: then there is a shell, which outlives those that
+    /// read the keys.
+    pub fn has_foreground(&self) -> bool {
+        self.foreground().is_some()
+    }
+
     fn foreground(&self) -> Option<Foreground> {
         let state = self.0.lock();
         let mut foregrounds = state

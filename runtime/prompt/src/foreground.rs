@@ -5,12 +5,13 @@
 //! every key cannot keep the terminal for itself. What was typed for it and not read goes when it goes.
 
 use runtime_host::{
-    Budget, ByteSink, Cancellation, KeyMeaning, KeyMode, PipeError, PipeReader, PipeWriter,
-    SystemClock, TerminalDevice, pipe, wait_until,
+    Budget, ByteSink, Cancellation, KeyMeaning, KeyMode, PipeError, PipeWriter, SystemClock,
+    TerminalDevice, pipe, wait_until,
 };
 
 use lib_line_editor::{CookedEvent, CookedInput};
 
+use crate::end_mark::{EndMark, MarkedInput};
 use crate::output::TerminalOutput;
 use crate::prompt::{Keys, Typed};
 use crate::system::Job;
@@ -36,6 +37,8 @@ pub(crate) struct Stdin {
     pipe: Option<PipeWriter>,
     /// Ctrl-D was pressed; the pipe closes when it has taken everything.
     is_ending: bool,
+    /// Ctrl-D was pressed while a shell has the terminal: only who reads next finds the end.
+    end_mark: EndMark,
     terminal: TerminalDevice,
     /// How often Ctrl-\ was pressed last.
     breaks: u32,
@@ -53,13 +56,16 @@ impl Stdin {
     pub(crate) fn new(
         budget: &Budget,
         terminal: &TerminalDevice,
-    ) -> Result<(Self, PipeReader), PipeError> {
+    ) -> Result<(Self, MarkedInput), PipeError> {
         let (reader, writer) = pipe(PIPE_BYTES, budget)?;
+        let end_mark = EndMark::default();
+        let reader = MarkedInput::new(reader, end_mark.clone());
         let stdin = Self {
             discipline: CookedInput::new(),
             typed_ahead: Vec::new(),
             pipe: Some(writer),
             is_ending: false,
+            end_mark,
             terminal: terminal.clone(),
             breaks: 0,
         };
@@ -107,6 +113,8 @@ impl Stdin {
     }
 
     fn raw_key(&mut self, byte: u8, output: &TerminalOutput) {
+        // Whoever it was meant for has not read it, and is gone.
+        self.end_mark.take();
         let mut bytes = self.discipline.take_line();
         bytes.push(byte);
         self.append(&bytes, output);
@@ -131,8 +139,19 @@ impl Stdin {
         output.echo(&echo);
         match event {
             Some(CookedEvent::Bytes(bytes)) => self.append(&bytes, output),
-            Some(CookedEvent::EndOfInput) => self.is_ending = true,
+            Some(CookedEvent::EndOfInput) => self.end_of_input(output),
             Some(CookedEvent::Interrupt | CookedEvent::Suspend) | None => {}
+        }
+    }
+
+    fn end_of_input(&mut self, output: &TerminalOutput) {
+        if !self.terminal.has_foreground() {
+            self.is_ending = true;
+        } else if self.typed_ahead.is_empty() {
+            self.end_mark.set();
+        } else {
+            // It would come before what was typed before it.
+            output.echo(BELL);
         }
     }
 

@@ -13,6 +13,7 @@
 //! - No lock of the prompt is held while it waits.
 
 mod command;
+mod end_mark;
 mod foreground;
 mod limits;
 mod output;

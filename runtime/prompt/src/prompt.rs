@@ -131,6 +131,16 @@ impl<S: System> Prompt<S> {
         }
     }
 
+    /// Runs a program before the prompt, where there is one of this name.
+    pub fn run_first(&mut self, program: &str) {
+        if self.system.programs().iter().any(|name| name == program) {
+            self.output.say(&format!(
+                "This is {program}; 'help' lists its commands, and 'exit' leads to the prompt of the kernel.\n"
+            ));
+            self.run_program(program, &[], &Limits::default());
+        }
+    }
+
     /// Serves the person at the terminal until there is a reason to part.
     pub fn run(&mut self) -> Parting {
         loop {
@@ -140,7 +150,7 @@ impl<S: System> Prompt<S> {
                         return parting;
                     }
                 }
-                Some(Event::Interrupt) => {}
+                Some(Event::Interrupt | Event::Complete) => {}
                 Some(Event::EndOfInput) => {
                     self.output.say("'poweroff' switches the machine off.\n")
                 }

@@ -94,7 +94,7 @@ pub fn packages(root: &Path, part: &Part) -> Result<Vec<Package>> {
     let output = capture(cargo.arg(&part.manifest).args(&part.features))?;
     let metadata: Metadata = serde_json::from_str(&output)
         .map_err(|e| Failure::input("the output of `cargo metadata`", e))?;
-    let is_own = part.manifest.parent() == Some(root);
+    let is_own = part.manifest.starts_with(root);
     let mut found = reached(metadata, &part.package)?;
     found.retain(|package| package.source.is_some() || !is_own);
     found.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));

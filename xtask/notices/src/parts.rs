@@ -1,6 +1,6 @@
 //! The parts of an image, and where cargo finds what they are made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,14 @@ struct System {
     kernel: Option<String>,
     #[serde(default, rename = "program")]
     programs: Vec<Program>,
+    #[serde(default, rename = "own-program")]
+    own_programs: Vec<OwnProgram>,
+}
+
+/// A program of `userland/`.
+#[derive(Clone, Debug, Deserialize)]
+struct OwnProgram {
+    path: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -63,28 +71,48 @@ pub fn parts(root: &Path) -> Result<Vec<Part>> {
         own("kernel", "runtime-entry", "x86_64-unknown-linux-gnu"),
         own("loader", "boot-loader", "x86_64-unknown-uefi"),
     ];
-    for program in programs(root)?.into_values() {
+    let systems = systems(root)?;
+    let own_paths = systems.iter().flat_map(|system| &system.own_programs);
+    let own_paths: BTreeSet<&str> = own_paths.map(|program| program.path.as_str()).collect();
+    parts.extend(own_paths.into_iter().map(|path| own_program(root, path)));
+    let programs = systems.into_iter().flat_map(|system| system.programs);
+    let programs: BTreeMap<String, Program> = programs
+        .map(|program| (program.package.clone(), program))
+        .collect();
+    for program in programs.into_values() {
         parts.push(program.part(root)?);
     }
     Ok(parts)
 }
 
-/// The programs of all images with the product's kernel. Others are made to test and to measure, and are given to nobody.
-fn programs(root: &Path) -> Result<BTreeMap<String, Program>> {
+/// A package of `userland/` is named after its folder.
+fn own_program(root: &Path, path: &str) -> Part {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    Part {
+        name: name.to_owned(),
+        package: name.to_owned(),
+        manifest: root.join(path).join("Cargo.toml"),
+        target: "wasm32-wasip2",
+        features: Vec::new(),
+    }
+}
+
+/// The files of `system/` for images with the product's kernel. Others are made to test and to measure, and are given to nobody.
+fn systems(root: &Path) -> Result<Vec<System>> {
     let folder = root.join("system");
     let entries = fs::read_dir(&folder).map_err(|e| Failure::io("read", &folder, e))?;
-    let mut programs = BTreeMap::new();
+    let mut systems = Vec::new();
     for file in entries.flatten().map(|entry| entry.path()) {
         if file.extension().is_some_and(|ending| ending == "toml") {
             let text = fs::read_to_string(&file).map_err(|e| Failure::io("read", &file, e))?;
             let system: System =
                 toml::from_str(&text).map_err(|e| Failure::input(file.display(), e))?;
-            let is_given = system.kernel.is_none();
-            let named = system.programs.into_iter().filter(|_| is_given);
-            programs.extend(named.map(|program| (program.package.clone(), program)));
+            if system.kernel.is_none() {
+                systems.push(system);
+            }
         }
     }
-    Ok(programs)
+    Ok(systems)
 }
 
 impl Program {

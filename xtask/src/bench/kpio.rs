@@ -49,7 +49,7 @@ impl Kpio {
         parts.bundle = contents.bundle(paths)?;
         Ok(Self {
             logs: paths.out().join("logs"),
-            product: image::system_image(paths, "base", Variant::Plain)?,
+            product: image::system_image(paths, "rescue", Variant::Plain)?,
             bench: paths.out().join(format!("{SYSTEM}.img")),
             parts,
             accelerator,

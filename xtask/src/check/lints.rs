@@ -7,8 +7,12 @@ use crate::failure::Result;
 use crate::paths::{PRODUCT_KERNEL, Paths};
 use crate::setup::targets::{self, Target};
 
-/// Programs that tests and benchmarks run inside the guest; workspaces of their own.
-const GUESTS: [&str; 2] = ["test/guest/Cargo.toml", "bench/guest/Cargo.toml"];
+/// Programs that run inside the guest: the system's own, those of tests and of benchmarks; workspaces of their own.
+const GUESTS: [&str; 3] = [
+    "userland/Cargo.toml",
+    "test/guest/Cargo.toml",
+    "bench/guest/Cargo.toml",
+];
 const LOADER: &str = "boot-loader";
 
 /// Everything is formatted as rustfmt does it.

@@ -28,6 +28,10 @@ pub fn system_bundle(paths: &Paths, system: &System) -> Result<Vec<u8>> {
     for program in &system.programs {
         contents.program(paths, program)?;
     }
+    for program in &system.own_programs {
+        let wasm = programs::build_own(paths, program)?;
+        contents.component(paths, &program.binary, &wasm)?;
+    }
     for Copy { from, to } in &system.copy {
         contents.tree(&paths.source(from), to)?;
     }
@@ -46,21 +50,22 @@ struct Contents {
 impl Contents {
     fn program(&mut self, paths: &Paths, program: &Program) -> Result<()> {
         let wasm = programs::build(paths, program)?;
-        let compiled = programs::precompile(paths, &wasm)?;
-        self.file(
-            &format!("/bin/{}.wasm", program.binary),
-            paths::read(&wasm)?,
-            true,
-        )?;
-        self.file(
-            &format!("/bin/{}.cwasm", program.binary),
-            paths::read(&compiled)?,
-            true,
-        )?;
+        self.component(paths, &program.binary, &wasm)?;
         program
             .names
             .iter()
             .try_for_each(|name| self.names(name, &program.binary))
+    }
+
+    /// A component, and its code for this kernel beside it.
+    fn component(&mut self, paths: &Paths, binary: &str, wasm: &Path) -> Result<()> {
+        let compiled = programs::precompile(paths, wasm)?;
+        self.file(&format!("/bin/{binary}.wasm"), paths::read(wasm)?, true)?;
+        self.file(
+            &format!("/bin/{binary}.cwasm"),
+            paths::read(&compiled)?,
+            true,
+        )
     }
 
     fn names(&mut self, name: &str, binary: &str) -> Result<()> {

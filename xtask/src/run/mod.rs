@@ -8,6 +8,7 @@ mod terminal;
 pub use interactive::PROMPT;
 pub use options::{Compiler, Options, Recording};
 
+use std::io::{IsTerminal, stdin};
 use std::process::ExitCode;
 
 use crate::build;
@@ -26,6 +27,12 @@ pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
     }
     ensure_packages(&NEEDS)?;
     build::build_all_of(paths, options.variant)?;
-    let image = image::system_image(paths, "base", options.variant)?;
+    // Commands that nobody types are for the kernel's own prompt.
+    let system = if stdin().is_terminal() {
+        "base"
+    } else {
+        "rescue"
+    };
+    let image = image::system_image(paths, system, options.variant)?;
     interactive::run(paths, options, image)
 }

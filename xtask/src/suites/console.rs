@@ -5,6 +5,9 @@ use crate::failure::Result;
 use crate::qemu::{Ending, Guest};
 use crate::run::PROMPT;
 
+/// The shell's prompt in the root folder, where it begins.
+pub const SHELL_PROMPT: &str = "/ $ ";
+
 /// What loader and kernel say when they give up. Waiting on would only meet the deadline.
 const GIVEN_UP: [&str; 2] = ["KPIO cannot start", "*** end of report ***"];
 

@@ -17,32 +17,45 @@ use crate::workspace::{self, Member};
 const KERNEL_LIBC: &str = "kernel-libc";
 const WASMTIME: &str = "wasmtime";
 
+/// Programs of the system, whose logic is tested here too: a workspace of their own.
+const USERLAND: &str = "userland/Cargo.toml";
+/// What only generated bindings are made of has no tests, and no meaning outside a guest.
+const BINDINGS: &str = "sdk";
+
 /// Runs the tests of every crate.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     let members = workspace::members(paths)?;
     let testable = members.iter().filter(|member| runs_on_the_host(member));
     let (release, dev): (Vec<&Member>, Vec<&Member>) =
         testable.partition(|member| member.closure.contains(WASMTIME));
-    cargo_test(paths, report, "dev", &dev)?;
-    cargo_test(paths, report, "release", &release)
+    cargo_test(paths, report, "dev", &packages(&dev))?;
+    cargo_test(paths, report, "release", &packages(&release))?;
+    let userland = [
+        "--manifest-path",
+        USERLAND,
+        "--workspace",
+        "--exclude",
+        BINDINGS,
+    ];
+    cargo_test(paths, report, "dev", &userland)
+}
+
+fn packages<'a>(members: &[&'a Member]) -> Vec<&'a str> {
+    let words = members.iter().flat_map(|member| ["-p", &member.name]);
+    words.collect()
 }
 
 fn runs_on_the_host(member: &Member) -> bool {
     member.name != KERNEL_LIBC && !member.closure.contains(KERNEL_LIBC)
 }
 
-/// One invocation for all crates of a profile: features are then resolved once, and nothing is built twice.
-fn cargo_test(
-    paths: &Paths,
-    report: &mut Report,
-    profile: &str,
-    members: &[&Member],
-) -> Result<()> {
+/// One invocation for all crates of a profile and workspace: features are then resolved once, and nothing is built twice.
+fn cargo_test(paths: &Paths, report: &mut Report, profile: &str, which: &[&str]) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(&paths.root)
         .args(["test", "--no-fail-fast", "--profile", profile]);
-    cargo.args(members.iter().flat_map(|member| ["-p", &member.name]));
+    cargo.args(which);
     // Names of the test programs come over stderr, the tests' over stdout: one pipe keeps their order.
     let broken = |e| Failure::io("read the output of", "cargo", e);
     let (output, input) = std::io::pipe().map_err(broken)?;

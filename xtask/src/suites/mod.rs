@@ -20,6 +20,7 @@ mod loader;
 mod oracle;
 mod report;
 mod screen;
+mod shell;
 mod spec;
 mod stress;
 mod sysroot;
@@ -93,6 +94,11 @@ pub const SUITES: &[Suite] = &[
         name: "screen",
         about: "the terminal on the screen: keys, mouse, layouts, golden pictures",
         run: screen::run,
+    },
+    Suite {
+        name: "shell",
+        about: "the shell does what bash does, and a person can live in it",
+        run: shell::run,
     },
     Suite {
         name: "hostile",

@@ -1,0 +1,260 @@
+//! Jobs: pipelines that the shell has started and not yet forgotten.
+//!
+//! Law: a pipeline is one job, whose status is that of its last part. A job is forgotten when somebody has been told
+//! how it ended: by `wait`, by `jobs`, or in front of a prompt.
+
+use crate::shell::{INTERRUPTED, Shell, Status, Unwind};
+use crate::system::{self, Child, Exit};
+
+/// How many jobs are remembered. The oldest that have ended are forgotten first.
+const JOBS_MAX: usize = 256;
+
+/// A part of a pipeline.
+pub enum Stage {
+    /// A process.
+    Process {
+        /// What it is called in messages.
+        name: String,
+        /// The process itself.
+        child: Child,
+        /// How it ended.
+        exit: Option<Exit>,
+    },
+    /// It was done at once, by the shell.
+    Done(Status),
+}
+
+/// A pipeline that was started.
+pub struct Job {
+    /// Its number, from 1 on.
+    pub number: usize,
+    /// As it was written.
+    pub command: String,
+    /// Its parts.
+    pub stages: Vec<Stage>,
+    /// Whether it stands still.
+    pub is_suspended: bool,
+}
+
+impl Job {
+    /// A job without a number yet.
+    pub fn new(command: String, stages: Vec<Stage>) -> Self {
+        Self {
+            number: 0,
+            command,
+            stages,
+            is_suspended: false,
+        }
+    }
+
+    /// Asks which of its processes have ended.
+    pub fn update(&mut self) {
+        for stage in &mut self.stages {
+            if let Stage::Process { child, exit, .. } = stage
+                && exit.is_none()
+            {
+                *exit = child.try_wait();
+            }
+        }
+    }
+
+    /// Its processes that have not ended, as far as is known.
+    pub fn running(&self) -> Vec<&Child> {
+        let running = self.stages.iter().filter_map(|stage| match stage {
+            Stage::Process {
+                child, exit: None, ..
+            } => Some(child),
+            _ => None,
+        });
+        running.collect()
+    }
+
+    /// Whether all have ended.
+    pub fn is_done(&self) -> bool {
+        self.running().is_empty()
+    }
+
+    /// How each of them ended.
+    pub fn statuses(&self) -> Vec<Status> {
+        let statuses = self.stages.iter().map(|stage| match stage {
+            Stage::Process { exit, .. } => exit.as_ref().map_or(0, |exit| exit.code),
+            Stage::Done(status) => *status,
+        });
+        statuses.collect()
+    }
+
+    /// How the last of them ended.
+    pub fn status(&self) -> Status {
+        self.statuses().last().copied().unwrap_or_default()
+    }
+
+    /// The number of its last process.
+    pub fn id(&self) -> Option<u64> {
+        self.stages.iter().rev().find_map(|stage| match stage {
+            Stage::Process { child, .. } => Some(child.id()),
+            Stage::Done(_) => None,
+        })
+    }
+
+    /// Whether one of its processes has this number.
+    pub fn has_process(&self, id: u64) -> bool {
+        self.stages
+            .iter()
+            .any(|stage| matches!(stage, Stage::Process { child, .. } if child.id() == id))
+    }
+
+    /// Ends all its processes. One that stands still goes on, so that it can end.
+    pub fn kill(&self) {
+        for child in self.running() {
+            child.kill();
+            child.suspend(false);
+        }
+    }
+
+    /// Lets all its processes stand still, or go on.
+    pub fn suspend(&mut self, is_suspended: bool) {
+        self.is_suspended = is_suspended;
+        self.running()
+            .iter()
+            .for_each(|child| child.suspend(is_suspended));
+    }
+
+    /// Whether Ctrl-C, or another request to end, has ended a part of it.
+    pub fn was_interrupted(&self) -> bool {
+        let is_interrupted = |exit: &Exit| exit.code == INTERRUPTED && exit.message.is_some();
+        self.stages.iter().any(|stage| matches!(stage, Stage::Process { exit: Some(exit), .. } if is_interrupted(exit)))
+    }
+
+    /// What the parts that did not end of their own will have to say.
+    pub fn messages(&self) -> Vec<String> {
+        let messages = self.stages.iter().filter_map(|stage| match stage {
+            Stage::Process {
+                name,
+                exit:
+                    Some(Exit {
+                        code,
+                        message: Some(message),
+                    }),
+                ..
+            } if *code != INTERRUPTED => Some(format!("{name}: {message}")),
+            _ => None,
+        });
+        messages.collect()
+    }
+
+    /// A line about it, as `jobs` shows it.
+    pub fn line(&self, is_current: bool) -> String {
+        let state = match (self.is_done(), self.is_suspended, self.status()) {
+            (true, _, 0) => "Done".into(),
+            (true, _, INTERRUPTED) => "Terminated".into(),
+            (true, _, status) => format!("Exit {status}"),
+            (false, true, _) => "Stopped".into(),
+            (false, false, _) => "Running".into(),
+        };
+        format!(
+            "[{}]{}  {state:<24}{}\n",
+            self.number,
+            if is_current { '+' } else { ' ' },
+            self.command
+        )
+    }
+}
+
+/// All jobs, by number.
+#[derive(Default)]
+pub struct Jobs(Vec<Job>);
+
+impl Jobs {
+    /// Remembers a job and gives it a number.
+    pub fn add(&mut self, mut job: Job) -> usize {
+        if self.0.len() >= JOBS_MAX
+            && let Some(index) = self.0.iter().position(Job::is_done)
+        {
+            self.0.remove(index);
+        }
+        job.number = self.0.last().map_or(1, |last| last.number + 1);
+        let number = job.number;
+        self.0.push(job);
+        number
+    }
+
+    /// Asks all of them how they are.
+    pub fn update(&mut self) {
+        self.0.iter_mut().for_each(Job::update);
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Job> {
+        self.0.iter()
+    }
+
+    /// The one that is meant where none is named: the last that stands still, else the last.
+    pub fn current(&self) -> Option<usize> {
+        let suspended = self.0.iter().rev().find(|job| job.is_suspended);
+        suspended.or(self.0.last()).map(|job| job.number)
+    }
+
+    /// The number of the job that `%1`, `%+`, `%name` or a process's number means.
+    pub fn find(&self, text: &str) -> Option<usize> {
+        let Some(name) = text.strip_prefix('%') else {
+            let id = text.parse().ok()?;
+            return self
+                .0
+                .iter()
+                .find(|job| job.has_process(id))
+                .map(|job| job.number);
+        };
+        match name {
+            "" | "+" | "%" => self.current(),
+            "-" => self
+                .0
+                .iter()
+                .rev()
+                .map(|job| job.number)
+                .find(|number| Some(*number) != self.current()),
+            name => {
+                let number = name.parse().ok();
+                let is_meant =
+                    |job: &&Job| Some(job.number) == number || job.command.starts_with(name);
+                self.0.iter().rev().find(is_meant).map(|job| job.number)
+            }
+        }
+    }
+
+    /// The job of this number.
+    pub fn get_mut(&mut self, number: usize) -> Option<&mut Job> {
+        self.0.iter_mut().find(|job| job.number == number)
+    }
+
+    /// Forgets the job of this number and hands it out.
+    pub fn take(&mut self, number: usize) -> Option<Job> {
+        let index = self.0.iter().position(|job| job.number == number)?;
+        Some(self.0.remove(index))
+    }
+
+    /// Forgets those that have ended and hands them out.
+    pub fn take_done(&mut self) -> Vec<Job> {
+        self.update();
+        self.0.extract_if(.., |job| job.is_done()).collect()
+    }
+}
+
+impl Shell {
+    /// Waits for a job of the background. Ctrl-C ends the waiting.
+    pub fn wait_for(&mut self, job: &mut Job) -> Result<Status, Unwind> {
+        job.update();
+        while !job.is_done() {
+            system::wait_for_any(&job.running(), false);
+            job.update();
+        }
+        self.tell_messages(job);
+        Ok(job.status())
+    }
+
+    /// Says what those that did not end of their own will have to say.
+    pub fn tell_messages(&self, job: &Job) {
+        job.messages()
+            .iter()
+            .for_each(|message| self.files.error(&format!("{message}\n")));
+    }
+}

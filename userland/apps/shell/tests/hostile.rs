@@ -1,0 +1,148 @@
+//! Text that nobody means: it is parsed, or refused with a sentence, and nothing panics.
+
+use proptest::prelude::*;
+use shell::syntax::{self, Place};
+
+/// Pieces that mean something to the shell, so that garbage of them gets far into the parser.
+const PIECES: &[&str] = &[
+    "if",
+    "then",
+    "else",
+    "fi",
+    "for",
+    "in",
+    "do",
+    "done",
+    "while",
+    "case",
+    "esac",
+    ";;",
+    "function",
+    "a",
+    "echo",
+    "x=1",
+    "$",
+    "${",
+    "}",
+    "$(",
+    ")",
+    "((",
+    "))",
+    "(",
+    "{",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "`",
+    "'",
+    "\"",
+    "\\",
+    "|",
+    "||",
+    "&",
+    "&&",
+    ";",
+    "<",
+    ">",
+    "<<",
+    "<<<",
+    ">>",
+    "2>&1",
+    "<(",
+    "*",
+    "?",
+    "!",
+    "~",
+    "#",
+    "%",
+    ":",
+    "-",
+    "+",
+    "=",
+    "=~",
+    "@",
+    ",",
+    "..",
+    "1",
+    "99999999999999999999",
+    "\n",
+    "\t",
+    " ",
+    "\u{0}",
+    "é",
+    "☃",
+    "$'",
+    "\\x",
+    "EOF",
+    "<<EOF\n",
+    "{1..3}",
+    "${a//b/c}",
+    "${#",
+    "${!",
+    "$((",
+    "a[",
+    "+=(",
+];
+
+fn garbage() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(PIECES), 0..24).prop_map(|pieces| pieces.concat())
+}
+
+fn parse_everything(text: &str) {
+    let _ = syntax::program(text);
+    for place in [Place::Word, Place::Assigned, Place::Quoted] {
+        let _ = syntax::word(text, place);
+    }
+    let _ = syntax::here_document(text);
+    let _ = syntax::braces(text);
+    let _ = syntax::parameter(text);
+    let _ = syntax::arithmetic(text);
+    let arguments: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    let _ = syntax::test(&arguments);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn garbage_of_the_shells_own_words(text in garbage()) {
+        parse_everything(&text);
+    }
+
+    #[test]
+    fn any_text(text in any::<String>()) {
+        parse_everything(&text);
+    }
+}
+
+#[test]
+fn what_nests_deeply_is_refused() {
+    for open in [
+        "(",
+        "{ ",
+        "$(",
+        "${a:-",
+        "[",
+        "((",
+        "if (",
+        "`$(",
+        "case a in (",
+        "while (",
+    ] {
+        let error = syntax::program(&open.repeat(10_000)).unwrap_err();
+        assert!(error.message.contains("deeper"), "{open} {}", error.message);
+    }
+    let keywords = "if true; then ".repeat(3_000);
+    assert!(syntax::program(&keywords).is_err());
+}
+
+#[test]
+fn what_is_long_is_parsed_or_refused() {
+    assert!(syntax::program(&"a ".repeat(100_000)).is_ok());
+    assert!(syntax::program(&"a;".repeat(20_000)).is_ok());
+    assert!(syntax::program(&"a".repeat(2 << 20)).is_err());
+    let _ = syntax::arithmetic(&"1+".repeat(5_000));
+    let _ = syntax::arithmetic(&"-".repeat(5_000));
+    let _ = syntax::program(&"! ".repeat(5_000));
+}
