@@ -2,7 +2,8 @@
 
 use crate::cache::{CacheKey, CompileCache};
 use crate::engines::Engines;
-use crate::interrupt::EpochKiller;
+use crate::interrupt::{Interrupter, Killer};
+use crate::landing::Landing;
 use crate::settings::{self, SettingsHash};
 use crate::{
     Admission, Admitted, EngineError, LoadError, LoadProblem, Program, Survey, SurveyError,
@@ -41,6 +42,8 @@ pub struct EngineOptions {
     /// Processes whose memories and tables come from a pool, at a time: whoever starts more of them gets an error. 0: no
     /// pool.
     pub pooled_processes: u32,
+    /// How threads that run wasm are interrupted. `None`: wasm that does not stop by itself cannot be ended.
+    pub interrupter: Option<Interrupter>,
     /// Runs first on each thread that compiles, to tell the system that it computes at length.
     pub compile_thread_start: Option<fn()>,
 }
@@ -52,9 +55,9 @@ pub struct Engine {
 }
 
 struct Inner {
-    engines: Arc<Engines>,
+    engines: Engines,
     settings: SettingsHash,
-    killer: EpochKiller,
+    killer: Killer,
     has_code_memory: bool,
     compile_threads: usize,
     compile_thread_start: Option<fn()>,
@@ -73,8 +76,8 @@ impl Engine {
         let has_code_memory = options.code_memory.is_some();
         let engines = Engines::new(options.code_memory, options.pooled_processes)
             .map_err(EngineError::from_wasmtime)?;
-        let engines = Arc::new(engines);
-        let killer = EpochKiller::start(Arc::clone(&engines))
+        let landing = Landing::new(engines.main()).map_err(EngineError::from_wasmtime)?;
+        let killer = Killer::start(landing, options.interrupter)
             .map_err(|error| EngineError::Threads(error.to_string()))?;
         Ok(Engine {
             inner: Arc::new(Inner {
@@ -104,7 +107,7 @@ impl Engine {
     }
 
     /// Who ends wasm that does not stop by itself.
-    pub fn killer(&self) -> &EpochKiller {
+    pub fn killer(&self) -> &Killer {
         &self.inner.killer
     }
 

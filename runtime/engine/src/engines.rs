@@ -3,7 +3,7 @@
 //! Law: how instances get their memory is decided for a whole engine of Wasmtime's, and code belongs to one engine. So
 //! a program is loaded by the engine with the pool if its memories, tables and instances fit there, and otherwise by one
 //! without, which is made when the first such program comes. Both have the same settings and load the same
-//! images. The epoch of both moves together.
+//! images.
 
 use crate::settings;
 use std::sync::{Arc, OnceLock};
@@ -64,13 +64,6 @@ impl Engines {
                 make(self.unpooled()?)
             }
             made => made,
-        }
-    }
-
-    pub fn increment_epoch(&self) {
-        self.main.increment_epoch();
-        if let Some(engine) = self.unpooled.get() {
-            engine.increment_epoch();
         }
     }
 }

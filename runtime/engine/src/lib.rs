@@ -9,7 +9,7 @@
 //!   allocation, since a failed allocation in `std` ends the machine.
 //! - **Hostile bytes are values**: whatever a program's bytes are, the answer is a [`LoadError`] that says
 //!   what is wrong with them. Only *precompiled* bytes are trusted, and the type [`VerifiedImage`] says so.
-//! - **No ticking**: the epoch moves only while somebody asks for an end ([`interrupt`]).
+//! - **No ticking, and no asking**: compiled code does not look whether it is to end; it is interrupted ([`interrupt`]).
 //!
 //! What is absent: budgets, processes and host interfaces (the supervisor has them), and every
 //! kernel crate. In the kernel the pages of code become executable through the
@@ -31,8 +31,11 @@ mod engines;
 mod error;
 mod image;
 pub mod interrupt;
+mod landing;
 mod program;
 pub mod settings;
+#[cfg(feature = "signal-interrupter")]
+pub mod signals;
 mod survey;
 
 pub use admission::{Admission, Admitted};

@@ -5,14 +5,19 @@
 //! a program says how many instances it may have and what they take at most, and whoever
 //! instantiates it reserves that.
 
+use crate::interrupt::Bodies;
 use crate::{Survey, cache};
 use std::any::Any;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use wasmtime::component::Component;
 
 /// Bytes of an instance per entry of its module: a function reference or an import are the largest,
 /// with 32.
 const PER_ENTRY: u64 = 40;
+
+/// Less than this between two functions, in bytes, can only be padding: no trampoline is as short.
+const PADDING_BYTES_MAX: usize = 16;
 
 /// Bytes of an instance besides its entries.
 const PER_INSTANCE: u64 = 4 << 10;
@@ -34,6 +39,8 @@ pub struct Program {
     pub instances_max: usize,
     /// Memory of all these instances besides their linear memories and tables, in bytes.
     pub instance_bytes: u64,
+    /// See [`Program::bodies`]; made when first asked for.
+    bodies: Arc<OnceLock<Bodies>>,
     /// What whoever runs it made of it once.
     derived: Arc<OnceLock<Arc<dyn Any + Send + Sync>>>,
 }
@@ -63,6 +70,7 @@ impl Program {
             component,
             instances_max: usize::try_from(instances).unwrap_or(usize::MAX),
             instance_bytes: instances.saturating_mul(bytes),
+            bodies: Arc::default(),
             derived: Arc::default(),
         }
     }
@@ -74,12 +82,57 @@ impl Program {
             component,
             instances_max: usize::MAX,
             instance_bytes,
+            bodies: Arc::default(),
             derived: Arc::default(),
         }
+    }
+
+    /// Where its functions lie, without Wasmtime's trampolines between wasm and host.
+    pub(crate) fn bodies(&self) -> &Bodies {
+        self.bodies.get_or_init(|| bodies(&self.component))
     }
 
     /// Memory of its image in bytes: its code, its tables and its data segments.
     pub fn image_bytes(&self) -> u64 {
         cache::image_bytes(&self.component)
+    }
+}
+
+fn bodies(component: &Component) -> Bodies {
+    let text = component.text().as_ptr().addr();
+    let mut found: Vec<Range<usize>> = component
+        .functions()
+        .map(|function| text + function.offset..text + function.offset + function.len)
+        .filter(|body| !body.is_empty())
+        .collect();
+    found.sort_unstable_by_key(|body| body.start);
+    join_neighbours(&found).into()
+}
+
+/// Makes one range of functions between which there are only bytes for alignment.
+fn join_neighbours(bodies: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for body in bodies {
+        match joined.last_mut() {
+            Some(last) if body.start.saturating_sub(last.end) < PADDING_BYTES_MAX => {
+                last.end = body.end;
+            }
+            _ => joined.push(body.clone()),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join_neighbours;
+
+    #[test]
+    fn only_padding_is_joined_over() {
+        assert!(join_neighbours(&[]).is_empty());
+        assert_eq!(
+            join_neighbours(&[0..10, 10..20, 35..40, 56..60]),
+            [0..40, 56..60]
+        );
     }
 }

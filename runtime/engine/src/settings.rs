@@ -111,7 +111,7 @@ pub fn config() -> Result<Config, EngineError> {
 fn configure_code(config: &mut Config) {
     config
         .cranelift_opt_level(OptLevel::Speed)
-        .epoch_interruption(true)
+        .epoch_interruption(false)
         .consume_fuel(false)
         .signals_based_traps(true)
         .native_unwind_info(false)

@@ -10,9 +10,10 @@ use kernel_core::memory::frames;
 use kernel_core::thread::{self, Class, Share, ThreadRow};
 use kernel_machine::memory::PAGE_BYTES;
 use kernel_machine::memory::frame::{FrameOwner, OWNERS};
+use runtime_engine::interrupt::Interrupter;
 use runtime_engine::{Engine, EngineOptions};
 use runtime_host::{Budget, ByteSource, FileTree, Notifier, StandardStream, Terminal};
-use runtime_platform::code_memory;
+use runtime_platform::{code_memory, interruption};
 use runtime_prompt::{Job, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
 use runtime_supervisor::{
     CpuClock, Launch, Phase, Process, ProcessLimits, ProcessStatus, Rights, Supervisor,
@@ -55,6 +56,11 @@ impl RunningSystem {
         let processes_max = processes_max(limit_bytes);
         let engine = Engine::new(EngineOptions {
             code_memory: Some(code_memory::new()),
+            interrupter: Some(Interrupter {
+                current_thread: interruption::current_thread,
+                divert: interruption::divert,
+                stay: interruption::stay,
+            }),
             cache_bytes: CACHE_BYTES_MAX.min(free_bytes / 8),
             compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
             pooled_processes: processes_max as u32,

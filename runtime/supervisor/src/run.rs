@@ -4,10 +4,10 @@ use crate::limits::Limiter;
 use crate::linkers::Linkers;
 use crate::process::Shared;
 use crate::{Exit, Launch, ProcessState, ProgramImage};
-use runtime_engine::interrupt::{self, Running};
+use runtime_engine::interrupt::Running;
 use runtime_engine::{Engine, LoadError, LoadProblem, Program};
+use runtime_host::Reservation;
 use runtime_host::observe::{self, ProgramCode};
-use runtime_host::{Cancelled, Reservation};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -79,16 +79,9 @@ fn run_job(mut job: Job) -> Result<Exit, Exit> {
     let name = job.launch.program.name.clone();
     let linked = program.derived(|| Linked::new(&job.linkers, &program.component, &name))?;
     let mut store = new_store(&program.component, job.launch, job.reserved, &job.shared)?;
-    if job.shared.cancellation.is_cancelled() {
-        return Ok(Exit::Killed);
-    }
-    let run = linked.instantiate(&mut store, &name)?;
-    let result = run.call(&mut store, ());
-    let exit = match result {
-        Ok((Ok(()),)) => Exit::Code(0),
-        Ok((Err(()),)) => Exit::Code(1),
-        Err(error) => Exit::from_error(&error, store.data().refusal()),
-    };
+    job.running.enter(engine.killer(), &program);
+    // Not by `?`: from here on the order in which things go matters.
+    let exit = linked.run(&mut store, &job.shared, &name);
     // In this order: the wasm's memory goes before the reservation for it, inside the store.
     drop(store);
     drop(linked);
@@ -190,12 +183,6 @@ fn new_store(
     let mut store = Store::new(component.engine(), ProcessState::new(wasi, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
     store.limiter(|state| state.limiter());
-    let cancellation = shared.cancellation.clone();
-    interrupt::arm(
-        &mut store,
-        move || cancellation.is_cancelled(),
-        || Cancelled.into(),
-    );
     Ok(store)
 }
 
@@ -234,6 +221,32 @@ impl Linked {
             component: linked,
             run: find_run(component, name)?,
         })
+    }
+
+    /// Runs the program to its end, which is [`Exit::Killed`] where it was told to end and has not ended well before:
+    /// wasm that is interrupted traps.
+    fn run(&self, store: &mut Store<ProcessState>, shared: &Shared, name: &str) -> Exit {
+        if shared.cancellation.is_cancelled() {
+            return Exit::Killed;
+        }
+        match self.run_undisturbed(store, name) {
+            Exit::Trap { .. } | Exit::Unusable(_) if shared.cancellation.is_cancelled() => {
+                Exit::Killed
+            }
+            exit => exit,
+        }
+    }
+
+    fn run_undisturbed(&self, store: &mut Store<ProcessState>, name: &str) -> Exit {
+        let run = match self.instantiate(store, name) {
+            Ok(run) => run,
+            Err(exit) => return exit,
+        };
+        match run.call(&mut *store, ()) {
+            Ok((Ok(()),)) => Exit::Code(0),
+            Ok((Err(()),)) => Exit::Code(1),
+            Err(error) => Exit::from_error(&error, store.data().refusal()),
+        }
     }
 
     fn instantiate(&self, store: &mut Store<ProcessState>, name: &str) -> Result<Run, Exit> {

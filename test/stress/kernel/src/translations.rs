@@ -84,7 +84,9 @@ impl Scene<'_> {
             self.turn.store(turn, Ordering::SeqCst);
             let all_saw = || {
                 let swept = self.swept.iter();
-                swept.into_iter().all(|seen| seen.load(Ordering::SeqCst) == turn)
+                swept
+                    .into_iter()
+                    .all(|seen| seen.load(Ordering::SeqCst) == turn)
             };
             self.wait(all_saw);
         }
