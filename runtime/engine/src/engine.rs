@@ -42,7 +42,8 @@ pub struct EngineOptions {
     /// Processes whose memories and tables come from a pool, at a time: whoever starts more of them gets an error. 0: no
     /// pool.
     pub pooled_processes: u32,
-    /// How threads that run wasm are interrupted. `None`: wasm that does not stop by itself cannot be ended.
+    /// How threads that run wasm are interrupted. `None`: wasm that does not stop by itself cannot be ended, but for tests on a
+    /// development machine (feature `signal-interrupter`).
     pub interrupter: Option<Interrupter>,
     /// Runs first on each thread that compiles, to tell the system that it computes at length.
     pub compile_thread_start: Option<fn()>,
@@ -77,7 +78,7 @@ impl Engine {
         let engines = Engines::new(options.code_memory, options.pooled_processes)
             .map_err(EngineError::from_wasmtime)?;
         let landing = Landing::new(engines.main()).map_err(EngineError::from_wasmtime)?;
-        let killer = Killer::start(landing, options.interrupter)
+        let killer = Killer::start(landing, options.interrupter.or_else(default_interrupter))
             .map_err(|error| EngineError::Threads(error.to_string()))?;
         Ok(Engine {
             inner: Arc::new(Inner {
@@ -101,7 +102,7 @@ impl Engine {
         self.inner.engines.main()
     }
 
-    /// The digest of this engine's settings.
+    /// The digest of the settings by which this engine compiles what it runs itself.
     pub fn settings_hash(&self) -> SettingsHash {
         self.inner.settings
     }
@@ -169,7 +170,7 @@ impl Engine {
                 .engines
                 .load(|engine| Component::from_binary(engine, wasm));
         }
-        let config = settings::config().map_err(|error| wasmtime::format_err!("{error}"))?;
+        let config = settings::local_config().map_err(|error| wasmtime::format_err!("{error}"))?;
         let image = wasmtime::Engine::new(&config)?.precompile_component(wasm)?;
         self.inner.engines.load(|engine| {
             // SAFETY: the bytes are what our compiler wrote just now.
@@ -186,11 +187,14 @@ impl Engine {
         drop(evicted);
     }
 
-    /// Compiles an admitted program to bytes that [`Engine::load_precompiled`] takes.
+    /// Compiles an admitted program to bytes that [`Engine::load_precompiled`] takes, here and on every other processor that
+    /// the system supports.
     pub fn precompile(&self, admitted: &Admitted<'_>) -> Result<Vec<u8>, LoadError> {
         let problem = |why| LoadProblem::Compile(why).of(admitted.program());
+        let config = settings::config().map_err(|error| problem(error.to_string()))?;
         let pool = self.inner.pool().map_err(problem)?;
-        pool.install(|| self.wasmtime().precompile_component(admitted.wasm()))
+        wasmtime::Engine::new(&config)
+            .and_then(|engine| pool.install(|| engine.precompile_component(admitted.wasm())))
             .map_err(|error| problem(format!("{error:#}")))
     }
 
@@ -308,4 +312,14 @@ impl Inner {
 
 fn processors() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(feature = "signal-interrupter")]
+fn default_interrupter() -> Option<Interrupter> {
+    Some(crate::signals::interrupter())
+}
+
+#[cfg(not(feature = "signal-interrupter"))]
+fn default_interrupter() -> Option<Interrupter> {
+    None
 }

@@ -72,7 +72,7 @@ fn make(
     code_memory: Option<Arc<dyn CustomCodeMemory>>,
     strategy: InstanceAllocationStrategy,
 ) -> wasmtime::Result<wasmtime::Engine> {
-    let mut config = settings::config().map_err(|error| wasmtime::format_err!("{error}"))?;
+    let mut config = settings::local_config().map_err(|error| wasmtime::format_err!("{error}"))?;
     config
         .with_custom_code_memory(code_memory)
         .allocation_strategy(strategy);

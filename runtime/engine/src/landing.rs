@@ -24,7 +24,8 @@ pub(crate) struct Landing {
 impl Landing {
     /// Compiled by a compiler that goes with its buffers, on the calling thread.
     pub fn new(engine: &Engine) -> wasmtime::Result<Landing> {
-        let mut config = settings::config().map_err(|error| wasmtime::format_err!("{error}"))?;
+        let mut config =
+            settings::local_config().map_err(|error| wasmtime::format_err!("{error}"))?;
         config.parallel_compilation(false);
         let image = Engine::new(&config)?.precompile_module(&WASM)?;
         // SAFETY: the bytes are what our compiler wrote just now.

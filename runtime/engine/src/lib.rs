@@ -35,7 +35,7 @@ mod landing;
 mod program;
 pub mod settings;
 #[cfg(feature = "signal-interrupter")]
-pub mod signals;
+mod signals;
 mod survey;
 
 pub use admission::{Admission, Admitted};

@@ -1,7 +1,7 @@
 //! Wasm that does not stop by itself is ended, in whatever it does, and its caller gets an error.
 
 use runtime_engine::interrupt::Running;
-use runtime_engine::{Engine, EngineOptions, Program, signals};
+use runtime_engine::{Engine, EngineOptions, Program};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -9,11 +9,7 @@ use wasmtime::component::Linker;
 use wasmtime::{Store, Trap, WasmBacktrace};
 
 fn engine() -> Engine {
-    Engine::new(EngineOptions {
-        interrupter: Some(signals::interrupter()),
-        ..EngineOptions::default()
-    })
-    .unwrap()
+    Engine::new(EngineOptions::default()).unwrap()
 }
 
 fn program(engine: &Engine, items: &str) -> Program {

@@ -35,7 +35,7 @@ impl Engines {
 }
 
 fn config() -> Result<Config> {
-    let mut config = settings::config().map_err(|error| format_err!("{error}"))?;
+    let mut config = settings::local_config().map_err(|error| format_err!("{error}"))?;
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
     config.with_custom_code_memory(Some(code_memory::new()));
     Ok(config)
@@ -59,7 +59,7 @@ fn pooled() -> Result<Config> {
 
 /// The product's settings in words, for those who compare.
 pub fn description() -> String {
-    let config = settings::config().map(|config| format!("{config:?}"));
+    let config = settings::local_config().map(|config| format!("{config:?}"));
     let config = config.unwrap_or_default();
     // WebAssembly's features are those of the version on either side.
     let fields = config
