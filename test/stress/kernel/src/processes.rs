@@ -13,7 +13,7 @@ use runtime_host::tmpfs::{Timestamp, Tmpfs};
 use runtime_host::{Budget, BudgetCharge, Discard, FileTree, NoInput};
 use runtime_platform::{code_memory, interruption};
 use runtime_supervisor::{
-    Exit, Launch, LaunchError, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
+    Exit, Launch, LaunchError, Phase, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
     SupervisorOptions, WasmBytes,
 };
 
@@ -220,6 +220,9 @@ fn start_again_and_again(processes: &Processes, mut random: Random) -> Result<()
         };
         let is_killed = program.must_be_killed || random.below(2) == 0;
         if is_killed {
+            if random.below(4) != 0 {
+                wait_until_it_runs(&process);
+            }
             wait_a_moment(&mut random);
             process.kill();
         }
@@ -236,6 +239,13 @@ fn start_again_and_again(processes: &Processes, mut random: Random) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Otherwise most would be killed while they are compiled.
+fn wait_until_it_runs(process: &Process) {
+    while process.status().phase == Phase::Loading {
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// How it ended, or that it does not.
