@@ -7,7 +7,8 @@
 //! - in a body, it goes on at the landing;
 //! - in anything that a body has called, it goes on as if nothing were, and *returns* to the landing: the innermost return
 //!   address into a body is replaced on its stack. So it never leaves a host call half done, and never gets back;
-//! - elsewhere, and where the walk over its stack meets code that cannot be walked, nothing happens.
+//! - elsewhere, in published code that is no body too, and where the walk over its stack meets code that cannot be walked,
+//!   nothing happens.
 //!
 //! One interrupt is sent for each request; a thread that does not run, or cannot be diverted at that moment, is
 //! diverted by the next interrupt that comes while it runs. Who wants to be sure repeats the request until the thread is gone.
@@ -25,6 +26,7 @@ use kernel_machine::sync::IrqLock;
 
 use super::slot::{self, Thread};
 use super::{ThreadId, current_thread};
+use crate::memory::code;
 use crate::{backtrace, interrupt};
 
 /// The most frames between the interrupted instruction and a body; host calls have about 40.
@@ -107,6 +109,10 @@ pub(crate) fn after_interrupt(trap: &mut Trap<'_>) {
 fn divert_here(thread: &Thread, detour: &Detour, trap: &mut Trap<'_>) {
     if detour.covers(trap.instruction_pointer()) {
         return trap.redirect(detour.landing);
+    }
+    if code::contains(trap.instruction_pointer() as usize) {
+        // Where its frame is half made, the walk would miss the innermost return address, and others are read by more than returns.
+        return;
     }
     if let Some(at) = innermost_return(detour, trap) {
         trap.replace_return_address(at, detour.landing, thread.stack());
