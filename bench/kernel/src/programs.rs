@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kernel_core::memory::frames;
 use lib_bundle::Entry;
 use lib_tmpfs::{Timestamp, Tmpfs};
+use runtime_engine::interrupt::Interrupter;
 use runtime_engine::{ClaimedImage, Engine, EngineOptions};
 use runtime_host::{
     Budget, BudgetCharge, ByteSink, Discard, FileTree, NoInput, Notifier, StreamFailure,
 };
-use runtime_platform::code_memory;
+use runtime_platform::{code_memory, interruption};
 use runtime_supervisor::{
     CodeSource, Launch, ProcessLimits, ProgramImage, Rights, Supervisor, SupervisorOptions,
     WasmBytes,
@@ -43,6 +44,12 @@ impl Programs {
         let budget = Budget::new(free_bytes / 4 * 3);
         let engine = Engine::new(EngineOptions {
             code_memory: Some(code_memory::new()),
+            interrupter: Some(Interrupter {
+                current_thread: interruption::current_thread,
+                divert: interruption::divert,
+                visit: interruption::visit,
+                stay: interruption::stay,
+            }),
             cache_bytes: 0,
             compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
             compile_thread_start: None,

@@ -41,6 +41,26 @@ impl Memory for MappedMemory {
     }
 }
 
+/// Visits the frames of the calls that have led to the instruction of `frame`, from the innermost outwards, as long as `visit`
+/// says so: at most `frames_max`, and none beyond a trap. The instruction itself is none of them.
+pub(crate) fn walk_calls(
+    frame: &Frame,
+    frames_max: usize,
+    visit: &mut dyn FnMut(lib_unwind::Frame) -> bool,
+) {
+    let Some(tables) = tables() else {
+        return;
+    };
+    let registers = Registers::from_dwarf(frame.dwarf());
+    let mut unwinder = Unwinder::new(&tables, registers, frames_max);
+    let _interrupted = unwinder.next(&MappedMemory);
+    while let Some(call) = unwinder.next(&MappedMemory) {
+        if interrupted(unwinder.registers()).is_some() || !visit(call) {
+            return;
+        }
+    }
+}
+
 /// Visits at most `frames_max` places from the innermost outwards, beginning with the instruction of `frame`.
 pub(crate) fn walk(frame: &Frame, frames_max: usize, visit: &mut dyn FnMut(Place)) {
     let registers = Registers::from_dwarf(frame.dwarf());

@@ -49,8 +49,17 @@ pub(crate) fn deliver_shortage(trap: &mut Trap<'_>) -> bool {
     deliver_as(trap, TrapSignal::Ill)
 }
 
+/// Lets the interrupted thread, which is in published code, call the handler with 0 for the signal's number.
+pub(crate) fn call(trap: &mut Trap<'_>, handler: usize) -> bool {
+    deliver_to(trap, handler, 0)
+}
+
 fn deliver_as(trap: &mut Trap<'_>, signal: TrapSignal) -> bool {
     let handler = handler_of(signal).load(Ordering::Acquire);
+    deliver_to(trap, handler, signal as i32)
+}
+
+fn deliver_to(trap: &mut Trap<'_>, handler: usize, signal: i32) -> bool {
     let in_code = code::contains(trap.instruction_pointer() as usize);
     let local = thread::local();
     let start = local.alternate_stack_start.load(Ordering::Relaxed);
@@ -59,7 +68,7 @@ fn deliver_as(trap: &mut Trap<'_>, signal: TrapSignal) -> bool {
         return false;
     }
     let stack = start..start + len_bytes;
-    back_top(stack.end) && trap.deliver(handler, signal as i32, stack)
+    back_top(stack.end) && trap.deliver(handler, signal, stack)
 }
 
 fn signal_of(trap_vector: u8) -> Option<TrapSignal> {

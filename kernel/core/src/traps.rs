@@ -11,7 +11,7 @@ use kernel_machine::platform::pic;
 
 use crate::interrupt::{self, vector as interrupt_vector};
 use crate::memory::{FaultAccess, FaultOutcome, code, resolve_fault, resolve_kernel_fault};
-use crate::thread::scheduler;
+use crate::thread::{detour, scheduler};
 use crate::trace::{self, Kind, profile};
 use crate::{checks, fault, screen, thread, trap_delivery};
 
@@ -123,6 +123,9 @@ fn handle_interrupt(trap: &mut Trap<'_>) {
     scheduler::enter_interrupt();
     serve_interrupt(trap);
     let may_switch = trap.interrupts_were_enabled();
+    if may_switch {
+        detour::after_interrupt(trap);
+    }
     scheduler::leave_interrupt(trap, may_switch);
 }
 

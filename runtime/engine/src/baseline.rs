@@ -8,7 +8,7 @@
 //! Its code calls by a convention of its own, so it lives in an engine of its own, which is made when it is needed
 //! first. That engine has no pool: a program runs this code once or twice.
 //!
-//! Its code lives for one start of the machine, so it may use what this processor has. Interruption is by the epoch.
+//! Its code lives for one start of the machine, so it may use what this processor has.
 
 use crate::{EngineError, settings};
 use wasmtime::{Config, Strategy};
@@ -16,7 +16,7 @@ use wasmtime::{Config, Strategy};
 /// The settings of [`settings::config`] for the baseline compiler, on this processor.
 pub(crate) fn config() -> Result<Config, EngineError> {
     let mut config = settings::config()?;
-    config.strategy(Strategy::Winch).epoch_interruption(true);
+    config.strategy(Strategy::Winch);
     let features = [
         ("has_avx", std::is_x86_feature_detected!("avx")),
         ("has_avx2", std::is_x86_feature_detected!("avx2")),

@@ -2,7 +2,8 @@
 
 use crate::cache::CompileCache;
 use crate::engines::Engines;
-use crate::interrupt::EpochKiller;
+use crate::interrupt::{Interrupter, Killer};
+use crate::landing::Landing;
 use crate::settings::{self, SettingsHash};
 use crate::{
     Admission, Admitted, CacheKey, Code, EngineError, Form, LoadError, LoadProblem, Program, Purse,
@@ -43,6 +44,9 @@ pub struct EngineOptions {
     /// Processes whose memories and tables come from a pool, at a time: whoever starts more of them gets an error. 0: no
     /// pool.
     pub pooled_processes: u32,
+    /// How threads that run wasm are interrupted. `None`: wasm that does not stop by itself cannot be ended, but for tests on a
+    /// development machine (feature `signal-interrupter`).
+    pub interrupter: Option<Interrupter>,
     /// Runs first on each thread that compiles, to tell the system that it computes at length.
     pub compile_thread_start: Option<fn()>,
 }
@@ -54,9 +58,9 @@ pub struct Engine {
 }
 
 struct Inner {
-    engines: Arc<Engines>,
+    engines: Engines,
     settings: SettingsHash,
-    killer: EpochKiller,
+    killer: Killer,
     has_code_memory: bool,
     compile_threads: usize,
     compile_thread_start: Option<fn()>,
@@ -92,8 +96,8 @@ impl Engine {
         let has_code_memory = options.code_memory.is_some();
         let engines = Engines::new(options.code_memory, options.pooled_processes)
             .map_err(EngineError::from_wasmtime)?;
-        let engines = Arc::new(engines);
-        let killer = EpochKiller::start(Arc::clone(&engines))
+        let landing = Landing::new(engines.main()).map_err(EngineError::from_wasmtime)?;
+        let killer = Killer::start(landing, options.interrupter.or_else(default_interrupter))
             .map_err(|error| EngineError::Threads(error.to_string()))?;
         Ok(Engine {
             inner: Arc::new(Inner {
@@ -117,13 +121,13 @@ impl Engine {
         self.inner.engines.main()
     }
 
-    /// The digest of this engine's settings.
+    /// The digest of the settings by which this engine compiles what it runs itself.
     pub fn settings_hash(&self) -> SettingsHash {
         self.inner.settings
     }
 
     /// Who ends wasm that does not stop by itself.
-    pub fn killer(&self) -> &EpochKiller {
+    pub fn killer(&self) -> &Killer {
         &self.inner.killer
     }
 
@@ -233,7 +237,7 @@ impl Engine {
                 .engines
                 .load(|engine| compile_in(engine, wasm, form));
         }
-        let config = settings::config().map_err(|error| wasmtime::format_err!("{error}"))?;
+        let config = settings::local_config().map_err(|error| wasmtime::format_err!("{error}"))?;
         let image = precompile_in(&wasmtime::Engine::new(&config)?, wasm, form)?;
         self.inner.engines.load(|engine| {
             // SAFETY: the bytes are what our compiler wrote just now.
@@ -253,12 +257,15 @@ impl Engine {
         unsafe { load_copy_in(self.inner.engines.baseline()?, &image) }
     }
 
-    /// Compiles an admitted program to bytes that [`Engine::load_precompiled`] takes.
+    /// Compiles an admitted program to bytes that [`Engine::load_precompiled`] takes, here and on every other processor that
+    /// the system supports.
     pub fn precompile(&self, admitted: &Admitted<'_>) -> Result<Vec<u8>, LoadError> {
         let problem = |why| LoadProblem::Compile(why).of(admitted.program());
+        let config = settings::config().map_err(|error| problem(error.to_string()))?;
         let pool = self.inner.pool().map_err(problem)?;
         let (wasm, form) = (admitted.wasm(), admitted.survey().form);
-        pool.install(|| precompile_in(self.wasmtime(), wasm, form))
+        wasmtime::Engine::new(&config)
+            .and_then(|engine| pool.install(|| precompile_in(&engine, wasm, form)))
             .map_err(|error| problem(format!("{error:#}")))
     }
 
@@ -426,4 +433,14 @@ unsafe fn load_in_place_in(
 
 fn processors() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(feature = "signal-interrupter")]
+fn default_interrupter() -> Option<Interrupter> {
+    Some(crate::signals::interrupter())
+}
+
+#[cfg(not(feature = "signal-interrupter"))]
+fn default_interrupter() -> Option<Interrupter> {
+    None
 }

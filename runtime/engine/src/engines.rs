@@ -3,7 +3,7 @@
 //! Law: how instances get their memory is decided for a whole engine of Wasmtime's, and code belongs to one engine. So
 //! a program is loaded by the engine with the pool if its memories, tables and instances fit there, and otherwise by one
 //! without, which is made when the first such program comes. Both have the same settings and load the same
-//! images. The baseline compiler's code needs an engine of its own ([`baseline`]). The epoch of all moves together.
+//! images. The baseline compiler's code needs an engine of its own ([`baseline`]).
 
 use crate::{Code, EngineError, baseline, settings};
 use std::sync::{Arc, OnceLock};
@@ -33,7 +33,7 @@ impl Engines {
             InstanceAllocationStrategy::OnDemand
         };
         Ok(Engines {
-            main: make(settings::config(), code_memory.clone(), strategy)?,
+            main: make(settings::local_config(), code_memory.clone(), strategy)?,
             has_pool,
             unpooled: OnceLock::new(),
             baseline: OnceLock::new(),
@@ -47,7 +47,7 @@ impl Engines {
     }
 
     fn unpooled(&self) -> wasmtime::Result<&wasmtime::Engine> {
-        self.on_demand(&self.unpooled, settings::config)
+        self.on_demand(&self.unpooled, settings::local_config)
     }
 
     /// The engine whose code the baseline compiler makes.
@@ -78,13 +78,6 @@ impl Engines {
                 make(self.unpooled()?)
             }
             made => made,
-        }
-    }
-
-    pub fn increment_epoch(&self) {
-        self.main.increment_epoch();
-        for engine in [&self.unpooled, &self.baseline] {
-            engine.get().map(wasmtime::Engine::increment_epoch);
         }
     }
 }

@@ -11,7 +11,7 @@
 //!   what is wrong with them. Only *precompiled* bytes are trusted, and the type [`VerifiedImage`] says so.
 //! - **Two compilers, one meaning**: the baseline compiler's code and Cranelift's do the same; who runs a program is
 //!   not told which it was ([`Tier`]).
-//! - **No ticking**: the epoch moves only while somebody asks for an end ([`interrupt`]).
+//! - **No ticking, and no asking**: compiled code does not look whether it is to end; it is interrupted ([`interrupt`]).
 //!
 //! What is absent: budgets, processes and host interfaces (the supervisor has them), and every
 //! kernel crate. In the kernel the pages of code become executable through the
@@ -35,8 +35,11 @@ mod engines;
 mod error;
 mod image;
 pub mod interrupt;
+mod landing;
 mod program;
 pub mod settings;
+#[cfg(feature = "signal-interrupter")]
+mod signals;
 mod survey;
 
 pub use admission::{Admission, Admitted, Purse};

@@ -6,7 +6,9 @@
 //! instantiates it reserves that.
 
 use crate::Survey;
+use crate::interrupt::Bodies;
 use std::any::Any;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use wasmtime::component::Component;
 use wasmtime::{Module, ModuleFunction};
@@ -14,6 +16,9 @@ use wasmtime::{Module, ModuleFunction};
 /// Bytes of an instance per entry of its module: a function reference or an import are the largest,
 /// with 32.
 const PER_ENTRY: u64 = 40;
+
+/// Less than this between two functions, in bytes, can only be padding: no trampoline is as short.
+const PADDING_BYTES_MAX: usize = 16;
 
 /// Bytes of an instance besides its entries.
 const PER_INSTANCE: u64 = 4 << 10;
@@ -90,6 +95,8 @@ pub struct Program {
     pub instances_max: usize,
     /// Memory of all these instances besides their linear memories and tables, in bytes.
     pub instance_bytes: u64,
+    /// See [`Program::bodies`]; made when first asked for.
+    bodies: Arc<OnceLock<Bodies>>,
     /// What whoever runs it made of it once.
     derived: Arc<OnceLock<Arc<dyn Any + Send + Sync>>>,
 }
@@ -120,6 +127,7 @@ impl Program {
             tier,
             instances_max: usize::try_from(instances).unwrap_or(usize::MAX),
             instance_bytes: instances.saturating_mul(bytes),
+            bodies: Arc::default(),
             derived: Arc::default(),
         }
     }
@@ -132,12 +140,59 @@ impl Program {
             tier: Tier::Optimized,
             instances_max: usize::MAX,
             instance_bytes,
+            bodies: Arc::default(),
             derived: Arc::default(),
         }
+    }
+
+    /// Where its functions lie, without Wasmtime's trampolines between wasm and host.
+    pub(crate) fn bodies(&self) -> &Bodies {
+        self.bodies.get_or_init(|| bodies(&self.code))
     }
 
     /// Memory of its image in bytes: its code, its tables and its data segments.
     pub fn image_bytes(&self) -> u64 {
         self.code.image_bytes()
+    }
+}
+
+fn bodies(code: &Code) -> Bodies {
+    let text = code.text().as_ptr().addr();
+    let mut found = Vec::new();
+    code.for_each_function(|function| {
+        let start = text + function.offset;
+        if function.len > 0 {
+            found.push(start..start + function.len);
+        }
+    });
+    found.sort_unstable_by_key(|body| body.start);
+    join_neighbours(&found).into()
+}
+
+/// Makes one range of functions between which there are only bytes for alignment.
+fn join_neighbours(bodies: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for body in bodies {
+        match joined.last_mut() {
+            Some(last) if body.start.saturating_sub(last.end) < PADDING_BYTES_MAX => {
+                last.end = body.end;
+            }
+            _ => joined.push(body.clone()),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join_neighbours;
+
+    #[test]
+    fn only_padding_is_joined_over() {
+        assert!(join_neighbours(&[]).is_empty());
+        assert_eq!(
+            join_neighbours(&[0..10, 10..20, 35..40, 56..60]),
+            [0..40, 56..60]
+        );
     }
 }

@@ -1,5 +1,9 @@
 //! The one set of engine settings, for the kernel and for the compiler on the development machine.
 //!
+//! There are two configurations, which differ in the processor's features alone: [`config`] for images, which run on
+//! every processor that the system supports, and [`local_config`] for what is compiled where it runs. An engine of the second
+//! loads images of the first: Wasmtime holds a module's features against the processor, not against the engine.
+//!
 //! `Component::deserialize` compares nearly all of Wasmtime's tunables and refuses another value, so both
 //! sides call [`config`] and add nothing but the code memory, which does not count. Whatever Wasmtime would
 //! otherwise derive from the machine, the environment or a Cargo feature is set here explicitly:
@@ -93,7 +97,36 @@ pub(crate) fn pool(processes: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// Wasmtime's configuration without code memory.
+/// Features beyond [`PROCESSOR_FLAGS`] that code may use which is compiled where it runs, in Cranelift's names, and whether this
+/// processor has them. AVX-512 is not among them: the kernel leaves it off, since its state would grow every trap.
+fn local_features() -> [(&'static str, bool); 6] {
+    [
+        ("has_avx", std::is_x86_feature_detected!("avx")),
+        ("has_avx2", std::is_x86_feature_detected!("avx2")),
+        ("has_fma", std::is_x86_feature_detected!("fma")),
+        ("has_bmi1", std::is_x86_feature_detected!("bmi1")),
+        ("has_bmi2", std::is_x86_feature_detected!("bmi2")),
+        ("has_lzcnt", std::is_x86_feature_detected!("lzcnt")),
+    ]
+}
+
+/// Wasmtime's configuration without code memory, for code that runs on this processor only.
+pub fn local_config() -> Result<Config, EngineError> {
+    let mut config = config()?;
+    for (flag, _) in local_features().into_iter().filter(|(_, present)| *present) {
+        // SAFETY: this processor has the feature, and the code goes no further.
+        unsafe { config.cranelift_flag_enable(flag) };
+    }
+    Ok(config)
+}
+
+/// The digest of the settings of images.
+pub fn image_settings() -> Result<SettingsHash, EngineError> {
+    let engine = wasmtime::Engine::new(&config()?).map_err(EngineError::from_wasmtime)?;
+    Ok(SettingsHash::of(&engine))
+}
+
+/// Wasmtime's configuration without code memory, for images.
 pub fn config() -> Result<Config, EngineError> {
     let mut config = Config::new();
     config.target(TARGET).map_err(EngineError::from_wasmtime)?;
@@ -111,7 +144,7 @@ pub fn config() -> Result<Config, EngineError> {
 fn configure_code(config: &mut Config) {
     config
         .cranelift_opt_level(OptLevel::Speed)
-        .epoch_interruption(true)
+        .epoch_interruption(false)
         .consume_fuel(false)
         .signals_based_traps(true)
         .native_unwind_info(false)
@@ -157,8 +190,8 @@ pub fn check_processor() -> Result<(), EngineError> {
     }
 }
 
-/// A digest of everything that decides whether a precompiled program fits an engine. Equal here means that
-/// it loads; it is stored beside precompiled programs and is part of the compile cache's key.
+/// A digest of everything that decides what code is made of a program. Equal for images means that
+/// they load; that of an engine's own is part of the compile cache's key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SettingsHash(pub [u8; 32]);
 

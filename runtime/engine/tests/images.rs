@@ -5,7 +5,7 @@
 )]
 
 use runtime_engine::settings::TARGET;
-use runtime_engine::{Code, Engine, EngineOptions, LoadProblem, Program, VerifiedImage};
+use runtime_engine::{Code, Engine, EngineOptions, LoadProblem, Program, VerifiedImage, settings};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmtime::component::{Component, Linker};
@@ -88,7 +88,6 @@ fn component(program: &Program) -> &Component {
 
 fn answer(engine: &Engine, component: &Component) -> u32 {
     let mut store = Store::new(engine.wasmtime(), ());
-    store.set_epoch_deadline(1);
     let linker = Linker::new(engine.wasmtime());
     let instance = linker.instantiate(&mut store, component).unwrap();
     let function = instance
@@ -113,7 +112,8 @@ fn an_aligned_image_runs_where_it_lies_and_stays() {
         );
         assert_eq!(answer(&engine, component(&program)), 42);
     }
-    assert_eq!(memory.published.load(Ordering::Relaxed), 1);
+    // The engine's own landing, and the image.
+    assert_eq!(memory.published.load(Ordering::Relaxed), 2);
     assert_eq!(memory.unpublished.load(Ordering::Relaxed), 0);
 }
 
@@ -221,4 +221,19 @@ fn settings_decide_who_loads_what() {
         matches!(refused.problem, LoadProblem::OtherSettings(_)),
         "{refused}"
     );
+}
+
+/// Images use what every supported processor has, and run on an engine that uses all that this one has.
+#[test]
+fn images_are_the_same_whatever_processor_makes_them() {
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    let image = image_of(&engine);
+    let portable = wasmtime::Engine::new(&settings::config().unwrap()).unwrap();
+    // SAFETY: our own compiler has just written these bytes.
+    let elsewhere = unsafe { Component::deserialize(&portable, &image) };
+    assert!(elsewhere.is_ok());
+    let here = engine
+        .load_precompiled("answer", placed(&image, 0))
+        .unwrap();
+    assert_eq!(answer(&engine, &here.component), 42);
 }

@@ -10,10 +10,11 @@ use kernel_core::memory::frames;
 use kernel_core::thread::{self, Class, Share, ThreadRow};
 use kernel_machine::memory::PAGE_BYTES;
 use kernel_machine::memory::frame::{FrameOwner, OWNERS};
+use runtime_engine::interrupt::Interrupter;
 use runtime_engine::{Engine, EngineOptions};
 use runtime_exchange::image::{self, Programs};
 use runtime_host::{AttachedTerminal, Budget, ByteSource, FileTree, Notifier, TerminalDevice};
-use runtime_platform::code_memory;
+use runtime_platform::{code_memory, interruption};
 use runtime_prompt::{Job, Limits, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
 use runtime_supervisor::{
     ChildLimits, CodeSource, CpuClock, Files, Launch, Phase, Process, ProcessId, ProcessLimits,
@@ -56,6 +57,12 @@ impl RunningSystem {
         let processes_max = processes_max(limit_bytes);
         let engine = Engine::new(EngineOptions {
             code_memory: Some(code_memory::new()),
+            interrupter: Some(Interrupter {
+                current_thread: interruption::current_thread,
+                divert: interruption::divert,
+                visit: interruption::visit,
+                stay: interruption::stay,
+            }),
             cache_bytes: CACHE_BYTES_MAX.min(free_bytes / 8),
             compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
             pooled_processes: processes_max as u32,

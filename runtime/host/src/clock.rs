@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+const NS_PER_SECOND: u64 = 1_000_000_000;
+
 /// Two clocks: one that never goes back, and one that says the date.
 pub trait Clock: Send + Sync {
     /// Nanoseconds since some moment before the system's first process; never decreases.
@@ -38,7 +40,11 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     fn monotonic_ns(&self) -> u64 {
         // 584 years pass before this saturates.
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        let elapsed = self.origin.elapsed();
+        elapsed
+            .as_secs()
+            .saturating_mul(NS_PER_SECOND)
+            .saturating_add(u64::from(elapsed.subsec_nanos()))
     }
 
     fn monotonic_resolution_ns(&self) -> u64 {

@@ -3,7 +3,7 @@
 use crate::family::Family;
 use crate::{Exit, ProcessLimits};
 use runtime_engine::Engine;
-use runtime_engine::interrupt::{Running, Target};
+use runtime_engine::interrupt::Target;
 use runtime_host::{Budget, Cancellation, Notifier, Reservation, Subscribers};
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -108,7 +108,7 @@ struct State {
     /// Which limit it was ended at, as the end of a sentence.
     limit: Option<String>,
     /// Asks the wasm to look at its orders, until it stands still.
-    request_to_stand_still: Option<Running>,
+    request_to_stand_still: Option<Arc<()>>,
     /// Who waits first joins the thread, so that its stack is gone when `wait` returns.
     thread: Option<JoinHandle<()>>,
 }
@@ -194,9 +194,9 @@ impl Shared {
     /// Tells it to stand still, or to go on.
     pub fn set_still(&self, is_still: bool) {
         self.cancellation.set_still(is_still);
-        let request = is_still.then(Running::new);
+        let request = is_still.then(Arc::default);
         if let Some(request) = &request {
-            self.engine.killer().interrupt(request.target());
+            self.engine.killer().visit(self.target.clone(), request);
         }
         self.lock().request_to_stand_still = request;
     }

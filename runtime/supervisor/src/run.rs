@@ -5,10 +5,10 @@ use crate::linkers::Linkers;
 use crate::module::{self, Call};
 use crate::process::Shared;
 use crate::{Exit, Launch, ProcessState, Supervisor};
-use runtime_engine::interrupt::{self, Running};
+use runtime_engine::interrupt::Running;
 use runtime_engine::{Code, Program};
+use runtime_host::Reservation;
 use runtime_host::observe::{self, ProgramCode};
-use runtime_host::{Cancelled, Reservation};
 use runtime_kpio::{KpioContext, RESTRICTED_INTERFACES};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -105,23 +105,36 @@ fn run_component(program: &Program, component: &Component, job: Job) -> Result<E
         &shared,
         job.supervisor,
     )?;
-    if shared.obey() {
-        return Ok(Exit::Killed);
-    }
-    let exit = match linked.instantiate(&mut store, &name)? {
-        Some(run) => exit_of(run.call(&mut store, ()), &store),
-        // A library of WASI 0.1 has done all that it does by itself.
-        None if was_module => Exit::Code(0),
-        None => {
-            let why = "is no command: it does not export `wasi:cli/run` (0.2)";
-            return Err(unusable(&name, why));
-        }
-    };
+    let exit = under_orders(&running, &shared, program, || {
+        linked.run(&mut store, &name, was_module)
+    });
     // In this order: the wasm's memory goes before the reservation for it, inside the store.
     drop(store);
     drop(linked);
     drop(running);
     Ok(exit)
+}
+
+/// Runs the program while the calling thread obeys: it stands still, and is interrupted to that end, and its end is
+/// [`Exit::Killed`] where it was told to end and has not ended well before, since wasm that is interrupted traps.
+fn under_orders(
+    running: &Running,
+    shared: &Arc<Shared>,
+    program: &Program,
+    run: impl FnOnce() -> Result<Exit, Exit>,
+) -> Exit {
+    let visited = Arc::clone(shared);
+    running.enter(shared.engine.killer(), program, move || {
+        // Who was told to end is diverted as well.
+        let _is_to_end = visited.obey();
+    });
+    if shared.obey() {
+        return Exit::Killed;
+    }
+    match run().unwrap_or_else(|exit| exit) {
+        Exit::Trap { .. } | Exit::Unusable(_) if shared.cancellation.is_cancelled() => Exit::Killed,
+        exit => exit,
+    }
 }
 
 fn exit_of(result: wasmtime::Result<(Result<(), ()>,)>, store: &Store<ProcessState>) -> Exit {
@@ -144,10 +157,9 @@ fn run_module(program: &Program, module: &wasmtime::Module, job: Job) -> Result<
         &shared,
         job.supervisor,
     )?;
-    if shared.obey() {
-        return Ok(Exit::Killed);
-    }
-    let exit = module::run(&linked, &mut store, &name, &call)?;
+    let exit = under_orders(&running, &shared, program, || {
+        module::run(&linked, &mut store, &name, &call)
+    });
     // In this order, as above.
     drop(store);
     drop(linked);
@@ -183,8 +195,6 @@ fn new_store(
     let mut store = Store::new(engine, ProcessState::new(wasi, kpio, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
     store.limiter(|state| state.limiter());
-    let shared = Arc::clone(shared);
-    interrupt::arm(&mut store, move || shared.obey(), || Cancelled.into());
     Ok(store)
 }
 
@@ -238,6 +248,23 @@ impl Linked {
                 Err(unusable(name, format!("imports `{import}`, {why}")))
             }
             _ => Ok(()),
+        }
+    }
+
+    fn run(
+        &self,
+        store: &mut Store<ProcessState>,
+        name: &str,
+        was_module: bool,
+    ) -> Result<Exit, Exit> {
+        match self.instantiate(store, name)? {
+            Some(run) => Ok(exit_of(run.call(&mut *store, ()), store)),
+            // A library of WASI 0.1 has done all that it does by itself.
+            None if was_module => Ok(Exit::Code(0)),
+            None => {
+                let why = "is no command: it does not export `wasi:cli/run` (0.2)";
+                Err(unusable(name, why))
+            }
         }
     }
 

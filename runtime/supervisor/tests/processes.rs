@@ -515,7 +515,7 @@ fn precompiled_and_compiled_programs_do_the_same() {
 
 fn precompiled_elsewhere() -> VerifiedImage {
     let mut config = wasmtime::Config::new();
-    config.epoch_interruption(false).memory_guard_size(1 << 16);
+    config.epoch_interruption(true).memory_guard_size(1 << 16);
     let elsewhere = wasmtime::Engine::new(&config).unwrap();
     verified(
         elsewhere

@@ -6,7 +6,7 @@
 //!
 //! Exit codes: 0 done, 1 refused or failed (a sentence on stderr), 2 wrong usage.
 
-use runtime_engine::{Admitted, Engine, EngineOptions, Tier};
+use runtime_engine::{Admitted, Engine, EngineOptions, Tier, settings};
 use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,8 @@ fn check(input: &Path, free_bytes: u64) -> Result<(), String> {
 }
 
 fn print_settings() -> Result<(), String> {
-    println!("{}", engine()?.settings_hash());
+    let digest = settings::image_settings().map_err(|error| error.to_string())?;
+    println!("{digest}");
     Ok(())
 }
 

@@ -197,7 +197,7 @@ fn settings(peer: &Peer, engine: Option<String>) -> Result<Vec<String>> {
             Accelerator::Tcg.option()
         ),
         format!(
-            "Linux: {}, with Wasmtime's defaults for the host's processor: no epoch interruption, copy-on-write memory images",
+            "Linux: {}, with Wasmtime's defaults for the host's processor: no interruption of WebAssembly, copy-on-write memory images",
             peer.versions().join(", ")
         ),
         format!("KPIO: {}", engine.unwrap_or_default()),

@@ -95,6 +95,28 @@ pub const WRITTEN: &[Written] = written! {
     "fails": component_text("", "", r#"(func (export "run") (result i32) i32.const 1)"#);
     "loops": doing("(loop (br 0))");
     "loops-in-start": with_items("(func $start (loop (br 0))) (start $start)", "nop");
+    "loops-in-memory": with_items(
+        "(memory 1)",
+        "(local $at i32) (loop (i32.store (local.get $at) (i32.add (i32.load (local.get $at)) (i32.const 1))) \
+         (local.set $at (i32.and (i32.add (local.get $at) (i32.const 4)) (i32.const 0xfffc))) (br 0))"
+    );
+    "loops-filling": with_items(
+        "(memory 512)",
+        "(loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 0x2000000)) (br 0))"
+    );
+    "loops-growing": with_items("(memory 1)", "(loop (drop (memory.grow (i32.const 0))) (br 0))");
+    "loops-throwing": with_items(
+        "(tag $t (param i32)) (func $throws (throw $t (i32.const 1)))",
+        "(loop (block $caught (result i32) \
+         (try_table (result i32) (catch $t $caught) (call $throws) (i32.const 2))) drop (br 0))"
+    );
+    "loops-by-tail-calls": with_items(
+        "(func $many (param i64 i64 i64 i64 i64 i64 i64 i64 i64 i64) (return_call $few (local.get 9))) \
+         (func $few (param i64) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) \
+         (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (return_call $many))",
+        "(call $few (i64.const 7))"
+    );
+    "loops-in-allocation": allocating("(loop (br 0)) i32.const 0");
     "grows": with_items("(memory 1)", "(loop (br_if 0 (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))");
     "recurses": with_items(
         "(func $again (param i64) (result i64) \
@@ -193,6 +215,24 @@ fn importing() -> Result<Vec<u8>> {
            (core func $nothing (canon lower (func $host "nothing")))"#,
         r#"(with "host" (instance (export "nothing" (func $nothing))))"#,
         r#"(import "host" "nothing" (func)) (func (export "run") (result i32) i32.const 0)"#,
+    )
+}
+
+/// Asks for random bytes, for which the host calls back: its `realloc` is `body`.
+fn allocating(body: &str) -> Result<Vec<u8>> {
+    component_text(
+        &format!(
+            r#"(import "wasi:random/random@0.2.6" (instance $random
+                 (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
+               (core module $allocator (memory (export "memory") 1)
+                 (func (export "realloc") (param i32 i32 i32 i32) (result i32) {body}))
+               (core instance $allocator (instantiate $allocator))
+               (core func $bytes (canon lower (func $random "get-random-bytes")
+                 (memory (core memory $allocator "memory")) (realloc (core func $allocator "realloc"))))"#
+        ),
+        r#"(with "host" (instance (export "bytes" (func $bytes))))"#,
+        r#"(import "host" "bytes" (func $bytes (param i64 i32)))
+           (func (export "run") (result i32) (call $bytes (i64.const 8) (i32.const 64)) (i32.const 0))"#,
     )
 }
 

@@ -80,10 +80,15 @@ const WEATHERS: [Weather; 4] = [
 
 /// Planted defects: the storm that has to notice, and a part of what must be said. A CPU that is left out of shoot-downs shows by
 /// a stale translation, or by frames that nobody could be proved to have forgotten: which comes first is left open.
-const DEFECTS: [(&str, &str, &str); 7] = [
+const DEFECTS: [(&str, &str, &str); 8] = [
     ("leak-heap", "heap", "heap in use: "),
     ("free-twice", "heap", "a block is freed that is not live"),
     ("leak-frame", "mappings", "regions: "),
+    (
+        "spare-the-killed",
+        "processes",
+        "a process that was killed goes on",
+    ),
     (
         "skipped-shoot-down",
         "translations",

@@ -4,9 +4,9 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bench_sampling::Meter;
-use wasmtime::{Caller, Linker, Module, Result};
+use wasmtime::{Caller, Linker, Module, Result, Store};
 
-use super::engines::{self, Engines};
+use super::engines::Engines;
 use super::modules::CALLS;
 use crate::bundle::Files;
 
@@ -19,7 +19,7 @@ pub fn run(meter: &mut Meter<'_>, engines: &Engines, _: &Files) -> Result<()> {
         *caller.data_mut() += 1;
         value
     })?;
-    let mut store = engines::store(&engines.pool, 0);
+    let mut store = Store::new(&engines.pool, 0);
     let instance = linker.instantiate(&mut store, &module)?;
     let same = instance.get_typed_func::<i32, i32>(&mut store, "same")?;
     let repeat = instance.get_typed_func::<i64, ()>(&mut store, "repeat")?;

@@ -2,9 +2,9 @@
 
 use bench_sampling::Meter;
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{Engine, Result};
+use wasmtime::{Engine, Result, Store};
 
-use super::engines::{self, Engines};
+use super::engines::Engines;
 use super::modules::COMPONENT;
 use crate::bundle::Files;
 
@@ -19,7 +19,7 @@ pub fn run(meter: &mut Meter<'_>, engines: &Engines, _: &Files) -> Result<()> {
     ] {
         let linked = linked(engine)?;
         meter.try_each(name, || {
-            linked.instantiate(engines::store(engine, ())).map(drop)
+            linked.instantiate(Store::new(engine, ())).map(drop)
         });
     }
     calls(meter, &engines.pool)
@@ -31,7 +31,7 @@ fn linked(engine: &Engine) -> Result<InstancePre<()>> {
 }
 
 fn calls(meter: &mut Meter<'_>, engine: &Engine) -> Result<()> {
-    let mut store = engines::store(engine, ());
+    let mut store = Store::new(engine, ());
     let instance = linked(engine)?.instantiate(&mut store)?;
     let same = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "same")?;
     let length = instance.get_typed_func::<(&str,), (u32,)>(&mut store, "length")?;

@@ -1,9 +1,9 @@
 //! Kernels that only compute, as WebAssembly: the peer runs the same bytes.
 
 use bench_sampling::Meter;
-use wasmtime::{Instance, Module, Result};
+use wasmtime::{Instance, Module, Result, Store};
 
-use super::engines::{self, Engines};
+use super::engines::Engines;
 use crate::bundle::Files;
 
 /// The module with the kernels; without it there are no such figures.
@@ -22,7 +22,7 @@ pub fn run(meter: &mut Meter<'_>, engines: &Engines, files: &Files) -> Result<()
         return Ok(());
     };
     let module = Module::new(&engines.single, wasm)?;
-    let mut store = engines::store(&engines.single, ());
+    let mut store = Store::new(&engines.single, ());
     let instance = Instance::new(&mut store, &module, &[])?;
     let run = instance.get_typed_func::<(u32, u32), u64>(&mut store, "run")?;
     for (name, kernel, size) in WORK {

@@ -3,7 +3,7 @@
 use runtime_engine::settings;
 use runtime_platform::code_memory;
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result, Store, format_err,
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result, format_err,
 };
 
 /// As the workspace's manifest pins it.
@@ -12,8 +12,6 @@ const WASMTIME: &str = "48.0.8";
 const SLOTS: u32 = 64;
 /// Address space of one memory in the pool, in bytes, as in the peer's.
 const POOL_MEMORY_BYTES: usize = 256 << 20;
-/// Nobody moves the epoch here; a store's deadline only has to lie ahead.
-const NEVER: u64 = 1 << 32;
 
 /// One engine of each kind.
 pub struct Engines {
@@ -37,7 +35,7 @@ impl Engines {
 }
 
 fn config() -> Result<Config> {
-    let mut config = settings::config().map_err(|error| format_err!("{error}"))?;
+    let mut config = settings::local_config().map_err(|error| format_err!("{error}"))?;
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
     config.with_custom_code_memory(Some(code_memory::new()));
     Ok(config)
@@ -59,16 +57,9 @@ fn pooled() -> Result<Config> {
     Ok(config)
 }
 
-/// A store whose WebAssembly is not interrupted.
-pub fn store<T: 'static>(engine: &Engine, data: T) -> Store<T> {
-    let mut store = Store::new(engine, data);
-    store.set_epoch_deadline(NEVER);
-    store
-}
-
 /// The product's settings in words, for those who compare.
 pub fn description() -> String {
-    let config = settings::config().map(|config| format!("{config:?}"));
+    let config = settings::local_config().map(|config| format!("{config:?}"));
     let config = config.unwrap_or_default();
     // WebAssembly's features are those of the version on either side.
     let fields = config

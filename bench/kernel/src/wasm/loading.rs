@@ -1,9 +1,9 @@
 //! From bytes to an instance: compiling, loading what was compiled before, instantiating.
 
 use bench_sampling::Meter;
-use wasmtime::{Engine, Linker, Module, Result};
+use wasmtime::{Engine, Linker, Module, Result, Store};
 
-use super::engines::{self, Engines};
+use super::engines::Engines;
 use crate::bundle::Files;
 
 /// Takes the figures of every module in the bundle.
@@ -37,7 +37,7 @@ fn instantiate(meter: &mut Meter<'_>, figure: &str, engine: &Engine, wasm: &[u8]
     linker.define_unknown_imports_as_traps(&module)?;
     let linked = linker.instantiate_pre(&module)?;
     meter.try_each(figure, || {
-        linked.instantiate(engines::store(engine, ())).map(drop)
+        linked.instantiate(Store::new(engine, ())).map(drop)
     });
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Linear memories: made, touched, dropped.
 
 use bench_sampling::Meter;
-use wasmtime::{InstancePre, Linker, Module, Result};
+use wasmtime::{InstancePre, Linker, Module, Result, Store};
 
-use super::engines::{self, Engines};
+use super::engines::Engines;
 use super::modules::MEMORY_32M;
 use crate::bundle::Files;
 
@@ -24,7 +24,7 @@ pub fn run(meter: &mut Meter<'_>, engines: &Engines, _: &Files) -> Result<()> {
 }
 
 fn touch(linked: &InstancePre<()>) -> Result<()> {
-    let mut store = engines::store(linked.module().engine(), ());
+    let mut store = Store::new(linked.module().engine(), ());
     let instance = linked.instantiate(&mut store)?;
     instance
         .get_typed_func::<(), ()>(&mut store, "touch")?

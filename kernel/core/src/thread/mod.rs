@@ -10,6 +10,7 @@
 //! Locks: each CPU's run queue, each CPU's timeouts, the cache and the list of the dead. None is taken under another;
 //! all are short and spin with interrupts off.
 
+pub mod detour;
 mod idle;
 pub(crate) mod scheduler;
 pub(crate) mod slot;

@@ -28,6 +28,7 @@ use lib_scheduler::futex::Sleeper;
 use lib_scheduler::{NOBODY, Task};
 use spin::Once;
 
+use super::detour::Pending;
 use super::{JoinError, LocalState, ThreadId, ThreadRow, scheduler};
 use crate::memory::regions;
 use crate::{futex, time};
@@ -78,6 +79,7 @@ pub(crate) struct Thread {
     // Anybody.
     pub life: Life,
     name: IrqLock<Name>,
+    pub(super) detour: Pending,
 
     // The thread itself.
     pub local: LocalState,
@@ -163,6 +165,7 @@ impl Thread {
             entry: IrqLock::new(None),
             life: Life(AtomicU32::new(0)),
             name: IrqLock::new(Name::EMPTY),
+            detour: Pending::new(),
             local: LocalState::new(),
         }
     }
@@ -204,6 +207,7 @@ impl Thread {
         self.clock.reset();
         self.task.reset();
         self.local.reset();
+        self.detour.clear();
         self.set_name(name);
         self.life.0.store(0, Ordering::Release);
     }

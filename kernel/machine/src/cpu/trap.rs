@@ -225,6 +225,23 @@ impl Trap<'_> {
         self.frame.rflags & 1 << 9 != 0
     }
 
+    /// Lets the interrupted thread continue at `landing`, with all other registers as they are.
+    pub fn redirect(&mut self, landing: usize) {
+        self.frame.rip = landing as u64;
+    }
+
+    /// Lets the interrupted thread continue at `landing` when it returns by the return address at `at`, which lies in its stack.
+    /// Nothing is done where that is not so, or nothing is mapped there.
+    pub fn replace_return_address(&mut self, at: u64, landing: usize, stack: Range<usize>) {
+        let is_in_use = at >= self.frame.rsp && stack.contains(&(at as usize));
+        if is_in_use && page_table::peek(at).is_some() {
+            // SAFETY: a mapped, aligned word in the live part of the interrupted thread's own stack, which is writable memory
+            // of that thread alone; it does not run now. The caller found it by the unwind tables to be a
+            // return address, so nothing but a return reads it.
+            unsafe { core::ptr::write_volatile(at as *mut u64, landing as u64) };
+        }
+    }
+
     /// Saves the interrupted thread in `from` and continues `to`. Does not come back to the caller:
     /// when `from` is continued, it is at the interrupted instruction.
     pub fn switch_to(&mut self, from: &Context, to: &Context) -> ! {

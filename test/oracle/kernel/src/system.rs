@@ -30,6 +30,8 @@ impl System {
         let free_bytes = frames::statistics().free * PAGE_BYTES;
         let engine = Engine::new(EngineOptions {
             code_memory: Some(code_memory::new()),
+            // Cases end by themselves, and nobody tells them to.
+            interrupter: None,
             cache_bytes: CACHE_BYTES_MAX.min(free_bytes / 8),
             compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
             compile_thread_start: None,

@@ -1,18 +1,20 @@
 //! Processes that start, trap, block, take all memory, and are killed at random instants.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use kernel_core::memory::frames;
 use kernel_machine::memory::PAGE_BYTES;
+use runtime_engine::interrupt::{Bodies, Interrupter};
 use runtime_engine::{Engine, EngineOptions};
 use runtime_host::tmpfs::{Timestamp, Tmpfs};
 use runtime_host::{Budget, BudgetCharge, Discard, FileTree, NoInput};
-use runtime_platform::code_memory;
+use runtime_platform::{code_memory, interruption};
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, LaunchError, Process, ProcessLimits, ProgramImage, Rights,
-    Supervisor, SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Launch, LaunchError, Phase, Process, ProcessLimits, ProgramImage,
+    Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
 
 use crate::Storm;
@@ -27,6 +29,9 @@ const PROCESSES_MAX: usize = 24;
 /// Growers at a time, and how often each takes all that there is.
 const GROWERS: usize = 3;
 const TAKES: usize = 4;
+/// How often it is looked whether a killed process has ended, and the pause between.
+const LOOKS_MAX: usize = 6000;
+const LOOK_PAUSE: Duration = Duration::from_millis(2);
 const TREE_BYTES: u64 = 1 << 20;
 const MIB: u64 = 1 << 20;
 /// More memories than the engine's pool keeps the page tables of, for its next programs.
@@ -55,6 +60,12 @@ impl Processes {
         let budget = Budget::new(free_bytes.saturating_sub(KERNEL_SHARE_BYTES + free_bytes / 8));
         let engine = Engine::new(EngineOptions {
             code_memory: Some(code_memory::new()),
+            interrupter: Some(Interrupter {
+                current_thread: interruption::current_thread,
+                divert,
+                visit: interruption::visit,
+                stay: interruption::stay,
+            }),
             cache_bytes: 0,
             compile_threads: None,
             compile_thread_start: None,
@@ -133,6 +144,7 @@ impl Processes {
 /// Programs of every kind, half of them killed.
 pub fn storm(storm: &Storm) -> Result<(), String> {
     let processes = storm.processes()?;
+    IS_DEAF.store(storm.has_defect("spare-the-killed"), Ordering::Relaxed);
     thread::scope(|scope| {
         let starters: Vec<_> = (0..STARTERS)
             .map(|number| {
@@ -211,10 +223,17 @@ fn start_again_and_again(processes: &Processes, mut random: Random) -> Result<()
         };
         let is_killed = program.must_be_killed || random.below(2) == 0;
         if is_killed {
+            if random.below(4) != 0 {
+                wait_until_it_runs(&process);
+            }
             wait_a_moment(&mut random);
             process.kill();
         }
-        let exit = process.wait();
+        let exit = if is_killed {
+            end_of_killed(&process)?
+        } else {
+            process.wait()
+        };
         let is_well = (program.ends)(&exit) || is_killed && exit == Exit::Killed;
         let had_no_memory =
             matches!(&exit, Exit::Unusable(sentence) if sentence.contains("memory"));
@@ -223,6 +242,33 @@ fn start_again_and_again(processes: &Processes, mut random: Random) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Otherwise most would be killed while they are compiled.
+fn wait_until_it_runs(process: &Process) {
+    while process.status().phase == Phase::Loading {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// How it ended, or that it does not.
+fn end_of_killed(process: &Process) -> Result<Exit, String> {
+    for _ in 0..LOOKS_MAX {
+        if process.try_wait().is_some() {
+            return Ok(process.wait());
+        }
+        thread::sleep(LOOK_PAUSE);
+    }
+    Err("a process that was killed goes on".to_owned())
+}
+
+/// Whether threads are left where they are: a planted defect.
+static IS_DEAF: AtomicBool = AtomicBool::new(false);
+
+fn divert(thread: u32, bodies: &Bodies, landing: usize) {
+    if !IS_DEAF.load(Ordering::Relaxed) {
+        interruption::divert(thread, bodies, landing);
+    }
 }
 
 /// From nothing to as long as it takes to compile.
@@ -245,7 +291,7 @@ impl Program {
         };
         let trapped: fn(&Exit) -> bool = |exit| matches!(exit, Exit::Trap { .. });
         let well: fn(&Exit) -> bool = |exit| *exit == Exit::Code(0);
-        match random.below(8) {
+        match random.below(12) {
             0 => program(
                 command(&format!("i32.const {number} drop i32.const 0")),
                 well,
@@ -270,9 +316,46 @@ impl Program {
                 true,
             ),
             5 => program(touching(number), well, false),
-            6 => program(sleeping(number as u64 * 20), well, false),
+            6..=9 => program(endless(random, number), well, true),
+            10 => program(sleeping(number as u64 * 20), well, false),
             _ => program(slow_to_compile(number), well, false),
         }
+    }
+}
+
+/// Never ends: in memory, in calls, in the host's part of an instruction, in exceptions.
+fn endless(random: &mut Random, number: usize) -> Vec<u8> {
+    match random.below(5) {
+        0 => command_with(
+            "(memory 1)",
+            &format!("(loop (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const {number}))) (br 0)) i32.const 0"),
+        ),
+        1 => command_with(
+            &format!(
+                "(func $a (param i64 i64 i64 i64 i64 i64 i64 i64) (return_call $b (i64.const {number})))
+                 (func $b (param i64) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0)
+                   (local.get 0) (local.get 0) (return_call $a))
+                 (func $c (param i32) (result i32) (if (result i32) (local.get 0)
+                   (then (i32.add (call $c (i32.sub (local.get 0) (i32.const 1))) (i32.const 1))) (else (i32.const 0))))"
+            ),
+            &format!(
+                "(loop (drop (call $c (i32.const 100))) (br_if 0 (i32.ne (local.tee 0 (i32.add (local.get 0) (i32.const 1)))
+                   (i32.const {number})))) (call $b (i64.const 1)) i32.const 0"
+            ),
+        ),
+        2 => command_with(
+            "(memory 32)",
+            &format!("(loop (memory.fill (i32.const 0) (i32.const {number}) (i32.const 0x200000)) (br 0)) i32.const 0"),
+        ),
+        3 => command_with(
+            "(memory 1)",
+            &format!("i32.const {number} drop (loop (drop (memory.grow (i32.const 0))) (br 0)) i32.const 0"),
+        ),
+        _ => command_with(
+            &format!("(tag $t (param i32)) (func $throws (throw $t (i32.const {number})))"),
+            "(loop (block $caught (result i32) (try_table (result i32) (catch $t $caught) (call $throws) (i32.const 2)))
+               drop (br 0)) i32.const 0",
+        ),
     }
 }
 
