@@ -40,6 +40,7 @@ pub mod settings;
 mod survey;
 
 pub use admission::{Admission, Admitted, Purse};
+pub use baseline::BASELINE_STACK_BYTES;
 pub use cache::CacheKey;
 pub use engine::{Engine, EngineOptions};
 pub use error::{ByteCount, EngineError, LoadError, LoadProblem};
