@@ -13,10 +13,16 @@
 use crate::{EngineError, settings};
 use wasmtime::{Config, Strategy};
 
+/// Stack that wasm frames of one process may use, in bytes. A small function's frame is twice as large as Cranelift's, and
+/// what recurses that deep at its first start should as well as at its second.
+pub const BASELINE_STACK_BYTES: usize = 2 * settings::WASM_STACK_BYTES;
+
 /// The settings of [`settings::config`] for the baseline compiler, on this processor.
 pub(crate) fn config() -> Result<Config, EngineError> {
     let mut config = settings::config()?;
-    config.strategy(Strategy::Winch);
+    config
+        .strategy(Strategy::Winch)
+        .max_wasm_stack(BASELINE_STACK_BYTES);
     let features = [
         ("has_avx", std::is_x86_feature_detected!("avx")),
         ("has_avx2", std::is_x86_feature_detected!("avx2")),

@@ -43,6 +43,7 @@ mod signals;
 mod survey;
 
 pub use admission::{Admission, Admitted, Purse};
+pub use baseline::BASELINE_STACK_BYTES;
 pub use cache::CacheKey;
 pub use engine::{Engine, EngineOptions};
 pub use error::{ByteCount, EngineError, LoadError, LoadProblem};

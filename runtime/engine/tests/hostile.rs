@@ -344,12 +344,31 @@ fn locals_times_blocks_are_over_the_limit() {
     );
 }
 
+/// A declaration of 50,000 locals takes five bytes; as text it would take a hundred thousand.
 #[test]
 fn locals_of_many_functions_are_over_the_limit() {
-    let function = format!("(func (local {}))", "i64 ".repeat(50_000));
-    let wasm = parse(&format!("(module {})", function.repeat(700)));
-    assert!(wasm.len() < 10_000);
-    let error = engine().admit("bomb", &wasm, u64::MAX).unwrap_err();
+    const FUNCTIONS: u8 = 100;
+    const ROUNDS: usize = 7;
+    let types = [1, 4, 1, 0x60, 0, 0];
+    let mut functions = vec![3, FUNCTIONS + 1, FUNCTIONS];
+    functions.extend([0; FUNCTIONS as usize]);
+    // One group of 50,000 i64, then the end.
+    let body = [6, 1, 0xd0, 0x86, 0x03, 0x7e, 0x0b];
+    let mut code = vec![10, 0xbd, 0x05, FUNCTIONS];
+    code.extend(body.repeat(FUNCTIONS as usize));
+    let module = [b"\0asm\x01\0\0\0", &types[..], &functions, &code].concat();
+    let engine = engine();
+    assert_eq!(engine.survey(&module).unwrap().locals, 5_000_000);
+    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+    for _ in 0..ROUNDS {
+        component.extend([
+            1,
+            (module.len() & 0x7f) as u8 | 0x80,
+            (module.len() >> 7) as u8,
+        ]);
+        component.extend(&module);
+    }
+    let error = engine.admit("bomb", &component, u64::MAX).unwrap_err();
     assert!(
         error
             .to_string()

@@ -11,7 +11,7 @@ use crate::{
     ProgramImage,
 };
 use runtime_engine::interrupt::Running;
-use runtime_engine::{Engine, settings};
+use runtime_engine::{BASELINE_STACK_BYTES, Engine};
 use runtime_host::observe::{self, Observer};
 use runtime_host::{Budget, MeteredSink, OnExcess, OutputExceeded};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use wasmtime::component::Linker;
 const HOST_STACK_BYTES: usize = 1 << 20;
 
 /// Stack of a process's thread in bytes. Pages come on demand, but the whole of it is reserved.
-const STACK_BYTES: usize = HOST_STACK_BYTES + settings::WASM_STACK_BYTES;
+const STACK_BYTES: usize = HOST_STACK_BYTES + BASELINE_STACK_BYTES;
 
 /// What a process takes besides its stack and its memories, in bytes: its store, its instances' tables, its
 /// alternate signal stack, and the lists of one host call.

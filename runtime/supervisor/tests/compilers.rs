@@ -454,3 +454,25 @@ fn without_a_cache_cranelift_compiles() {
     let (exit, _) = run(&supervisor, launch(&exiting(4), CodeSource::Compiled));
     assert_eq!((exit, compilations(&supervisor)), (Exit::Code(4), (0, 1)));
 }
+
+/// Frames are larger where the baseline compiler makes them; its code gets more stack for them.
+#[test]
+fn recursion_goes_as_deep_in_code_of_both_compilers() {
+    let wasm = text(
+        r#"(module (func $deep (param i32) (result i32)
+             (if (result i32) (i32.eqz (local.get 0))
+               (then (i32.const 0))
+               (else (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))))
+             (func (export "deep") (param i32) (result i32) (call $deep (local.get 0))))"#,
+    );
+    let supervisor = supervisor();
+    for code in BOTH {
+        let mut launch = launch(&wasm, code);
+        launch.call = Some("deep".to_owned());
+        launch.arguments = vec!["12000".to_owned()];
+        assert_eq!(
+            run(&supervisor, launch),
+            (Exit::Code(0), "12000\n".to_owned())
+        );
+    }
+}
