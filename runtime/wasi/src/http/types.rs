@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use runtime_host::{Budget, Reservation};
 use wasmtime::component::Resource;
 
 use super::OutgoingBody;
@@ -15,7 +16,6 @@ use super::fields::{FieldList, Fields};
 use super::syntax::{is_authority, is_path_with_query, is_scheme, is_token};
 use crate::io::IoError;
 use crate::{LimitReached, WasiContext};
-use runtime_host::{Budget, Reservation};
 
 /// A request to be.
 pub struct OutgoingRequest {
@@ -24,7 +24,7 @@ pub struct OutgoingRequest {
     path_with_query: Option<String>,
     scheme: Option<Scheme>,
     authority: Option<String>,
-    /// Pays for the texts; what was replaced is paid for until the request goes.
+    /// Pays for the texts.
     paid: Reservation,
 }
 
@@ -93,9 +93,27 @@ impl OutgoingRequest {
         self.message.written.refuse();
     }
 
-    fn pay_for(&mut self, text: Option<&str>) -> Result<(), LimitReached> {
-        let bytes = text.map_or(0, str::len) as u64;
-        Ok(self.paid.grow(bytes)?)
+    /// Pays for the text `new` in place of `old`.
+    fn pay_for(&mut self, new: &str, old_bytes: usize) -> Result<(), LimitReached> {
+        self.paid.grow(new.len() as u64)?;
+        self.paid.shrink(old_bytes as u64);
+        Ok(())
+    }
+}
+
+/// The text that a method keeps, if it is none of the usual ones.
+fn method_text(method: &Method) -> &str {
+    match method {
+        Method::Other(name) => name,
+        _ => "",
+    }
+}
+
+/// The text that a scheme keeps, if it is none of the usual ones.
+fn scheme_text(scheme: Option<&Scheme>) -> &str {
+    match scheme {
+        Some(Scheme::Other(name)) => name,
+        _ => "",
     }
 }
 
@@ -130,12 +148,13 @@ impl HostOutgoingRequest for WasiContext {
 
     fn set_method(&mut self, request: Resource<OutgoingRequest>, method: Method) -> Set {
         let request = self.get_mut(&request)?;
-        if let Method::Other(name) = &method {
-            if !is_token(name) {
-                return Ok(Err(()));
-            }
-            request.pay_for(Some(name))?;
+        if let Method::Other(name) = &method
+            && !is_token(name)
+        {
+            return Ok(Err(()));
         }
+        let old_bytes = method_text(&request.method).len();
+        request.pay_for(method_text(&method), old_bytes)?;
         request.method = method;
         Ok(Ok(()))
     }
@@ -156,7 +175,8 @@ impl HostOutgoingRequest for WasiContext {
         if !path.as_deref().is_none_or(is_path_with_query) {
             return Ok(Err(()));
         }
-        request.pay_for(path.as_deref())?;
+        let old_bytes = request.path_with_query.as_deref().map_or(0, str::len);
+        request.pay_for(path.as_deref().unwrap_or_default(), old_bytes)?;
         request.path_with_query = path;
         Ok(Ok(()))
     }
@@ -167,12 +187,13 @@ impl HostOutgoingRequest for WasiContext {
 
     fn set_scheme(&mut self, request: Resource<OutgoingRequest>, scheme: Option<Scheme>) -> Set {
         let request = self.get_mut(&request)?;
-        if let Some(Scheme::Other(name)) = &scheme {
-            if !is_scheme(name) {
-                return Ok(Err(()));
-            }
-            request.pay_for(Some(name))?;
+        if let Some(Scheme::Other(name)) = &scheme
+            && !is_scheme(name)
+        {
+            return Ok(Err(()));
         }
+        let old_bytes = scheme_text(request.scheme.as_ref()).len();
+        request.pay_for(scheme_text(scheme.as_ref()), old_bytes)?;
         request.scheme = scheme;
         Ok(Ok(()))
     }
@@ -193,7 +214,8 @@ impl HostOutgoingRequest for WasiContext {
         if !authority.as_deref().is_none_or(is_authority) {
             return Ok(Err(()));
         }
-        request.pay_for(authority.as_deref())?;
+        let old_bytes = request.authority.as_deref().map_or(0, str::len);
+        request.pay_for(authority.as_deref().unwrap_or_default(), old_bytes)?;
         request.authority = authority;
         Ok(Ok(()))
     }
