@@ -197,7 +197,9 @@ mod tests {
             row(6, Some(99), "of one who is gone"),
         ];
         let text = processes(&rows);
-        let names: Vec<&str> = text.lines().skip(1).map(|line| &line[91..]).collect();
+        let name_column = text.find("NAME").expect("a heading");
+        let lines = text.lines().skip(1);
+        let names: Vec<&str> = lines.map(|line| &line[name_column..]).collect();
         let tree = [
             "shell",
             "  child",
