@@ -214,6 +214,13 @@ impl Shell {
             system::set_raw(false);
             system::give_terminal_to(&job.running());
         }
+        if job.is_suspended {
+            // Only now: what is typed at once is the job's already.
+            job.suspend(false);
+        }
+        if job.number != 0 {
+            self.files.error(&format!("{}\n", job.command));
+        }
         let mut is_suspended = captures.drain(self.is_interactive) == Drained::Suspended;
         if is_suspended {
             // A command substitution cannot be gone on with later.

@@ -100,14 +100,7 @@ fn run_input(mut shell: Shell, options: &[String]) -> Status {
     if system::has_terminal() {
         return shell.interact();
     }
-    let mut text = Vec::new();
-    let input = shell.files.input(0);
-    while let Ok(bytes) = input.read(4096)
-        && !bytes.is_empty()
-    {
-        text.extend(bytes);
-    }
-    shell.run_to_end(|shell| shell.run_text(&String::from_utf8_lossy(&text)))
+    shell.run_to_end(Shell::run_lines)
 }
 
 /// The options that `set` knows; others are none of a script's business.

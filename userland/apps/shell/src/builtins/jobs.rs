@@ -43,11 +43,9 @@ fn meant(shell: &Shell, text: Option<&String>) -> Result<usize, Unwind> {
 
 pub(super) fn foreground(shell: &mut Shell, arguments: &[String]) -> Outcome {
     let number = meant(shell, arguments.first())?;
-    let Some(mut job) = shell.jobs.take(number) else {
+    let Some(job) = shell.jobs.take(number) else {
         return Err(failed("no current job"));
     };
-    shell.files.error(&format!("{}\n", job.command));
-    job.suspend(false);
     let statuses = shell.run_in_foreground(job, Captures::default())?;
     Ok(statuses.last().copied().unwrap_or_default())
 }

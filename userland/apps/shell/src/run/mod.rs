@@ -39,6 +39,38 @@ impl Shell {
         self.run_program(&program)
     }
 
+    /// Runs a script from standard input. Commands of it may read that as well, so no more is taken than a whole command.
+    pub fn run_lines(&mut self) -> Outcome {
+        let mut text = String::new();
+        loop {
+            let line = self.script_line()?;
+            text += &line;
+            let is_whole =
+                |text: &str| !syntax::program(text).is_err_and(|error| error.is_incomplete);
+            if line.is_empty() || is_whole(&text) {
+                let command = std::mem::take(&mut text);
+                self.run_text(&command)?;
+            }
+            if line.is_empty() {
+                return Ok(self.state.status);
+            }
+        }
+    }
+
+    /// The next line with its end; nothing behind the last.
+    fn script_line(&self) -> Result<String, Unwind> {
+        let input = self.files.input(0);
+        let mut line = Vec::new();
+        while !line.ends_with(b"\n") && line.len() < syntax::LEN_BYTES_MAX {
+            let byte = input.read(1).map_err(Unwind::Failed)?;
+            if byte.is_empty() {
+                break;
+            }
+            line.extend(byte);
+        }
+        Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+
     /// Runs a program that was parsed.
     pub fn run_program(&mut self, program: &Program) -> Outcome {
         program

@@ -152,7 +152,7 @@ impl Child {
     /// How it ended; nothing while it runs.
     pub fn try_wait(&self) -> Option<Exit> {
         match self.0.borrow_mut().try_wait() {
-            Ok(status) => status.map(exit),
+            Ok(status) => status.map(ending),
             Err(_) => Some(Exit {
                 code: 127,
                 message: None,
@@ -173,7 +173,7 @@ impl Child {
     pub fn disown(&self) {}
 }
 
-fn exit(status: ExitStatus) -> Exit {
+fn ending(status: ExitStatus) -> Exit {
     let ended_by = |signal: i32| u8::try_from(128 + signal).unwrap_or(u8::MAX);
     let code = status.code().map_or_else(
         || status.signal().map_or(u8::MAX, ended_by),
