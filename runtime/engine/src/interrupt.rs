@@ -1,7 +1,7 @@
 //! Ending wasm that does not stop by itself.
 //!
-//! Compiled code asks nobody whether it may go on: such a question at every loop took up to a third of the time of what
-//! only computes. Instead the process's thread is interrupted and *diverted* ([`Interrupter`]): wherever it is in one of its
+//! Compiled code asks nobody whether it may go on: such a question at every loop took a tenth of the time of what
+//! only computes, and more under emulation. Instead the process's thread is interrupted and *diverted* ([`Interrupter`]): wherever it is in one of its
 //! program's functions, or when it next returns into one, it goes on at the landing ([`Landing`]), a trapping instruction that
 //! Wasmtime knows. From there on everything is as with any other trap: Wasmtime's handler unwinds to where wasm was entered, and
 //! the call answers an error.
@@ -29,7 +29,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Pause before a request is repeated for the first time. After [`SHORT_PAUSES`] of them it doubles up to
-/// [`REPEAT_PAUSE_MAX`]. Wasm that throws and catches without end is in its functions a few thousandths of the time, and is not
+/// [`REPEAT_PAUSE_MAX`]. Wasm that throws and catches without end is hardly ever in its functions, and is not
 /// found while it is not: so there must be hundreds of attempts within a second.
 const REPEAT_PAUSE_MIN: Duration = Duration::from_micros(500);
 const REPEAT_PAUSE_MAX: Duration = Duration::from_millis(5);
