@@ -448,15 +448,15 @@ fn children_begin_where_they_are_told() {
     for (path, found) in [
         ("here", "here"),
         ("../above", "above"),
-        ("../../home/above", "above"),
-        ("/home/above", "above"),
+        ("../../rooms/above", "above"),
+        ("/rooms/above", "above"),
         ("./here", "here"),
     ] {
         let before = system.output.text().len();
-        let text = system.run(&["where", "/home/deeper", "read", path]);
+        let text = system.run(&["where", "/rooms/deeper", "read", path]);
         assert_eq!(&text[before..], found, "{path}");
     }
-    let launch = system.launch(&["where", "/home/deeper", "read", "../../../home/above"]);
+    let launch = system.launch(&["where", "/rooms/deeper", "read", "../../../rooms/above"]);
     assert_eq!(system.start(launch).wait(), Exit::Code(1));
     let text = system.run(&["where", "/nowhere", "say", "x"]);
     assert!(text.contains("no folder '/nowhere'"), "{text}");
