@@ -82,9 +82,6 @@ pub struct Each {
     /// Standard input of all of them.
     #[serde(default)]
     stdin: String,
-    /// Lines of which there is no case, with the reason.
-    #[serde(default)]
-    pub excluded: BTreeMap<String, String>,
 }
 
 impl Each {
@@ -97,7 +94,6 @@ impl Each {
     pub fn cases(&self, lines: &str) -> Vec<Case> {
         let program = self.list.first().cloned().unwrap_or_default();
         let case = |line: &str| Case {
-            excluded: self.excluded.get(line).cloned(),
             stdin: self.stdin.clone(),
             ..Case::of(
                 format!("{}-{line}", self.name),
@@ -207,14 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn each_line_becomes_a_case_or_is_excluded() {
-        let each: Each =
-            toml::from_str("name='f'\nlist=['p', 'list']\nexcluded={ b='why' }").unwrap();
+    fn each_line_becomes_a_case() {
+        let each: Each = toml::from_str("name='f'\nlist=['p', 'list']\nstdin='x'").unwrap();
         let cases = each.cases("a\nb\n");
         assert_eq!(cases[0].name, "f-a");
         assert_eq!(cases[0].run, ["p", "a"]);
-        assert_eq!(cases[0].excluded, None);
-        assert_eq!(cases[1].excluded.as_deref(), Some("why"));
+        assert_eq!((cases.len(), cases[1].stdin.as_str()), (2, "x"));
         assert_eq!(each.listing().run, ["p", "list"]);
     }
 

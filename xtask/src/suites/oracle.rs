@@ -36,7 +36,7 @@ const DEFECTS: [(&str, &str); 8] = [
     ("change-kind", "KPIO:      a file"),
 ];
 /// The least number of cases that are compared.
-const CASES_MIN: usize = 100;
+const CASES_MIN: usize = 300;
 
 /// Runs all cases on both sides, then one with defects.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
