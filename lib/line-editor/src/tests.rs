@@ -312,3 +312,39 @@ proptest! {
         prop_assert!(shown.trim_start_matches('\r').chars().map(columns_of).sum::<usize>() < 80);
     }
 }
+
+#[test]
+fn tab_asks_for_completion_only_where_somebody_completes() {
+    let mut echo = Vec::new();
+    let mut plain = LineEditor::new(4);
+    plain.begin("> ", &mut echo);
+    assert_eq!(plain.feed(b'\t', &mut echo), None);
+    let mut completing = LineEditor::new(4).completing();
+    completing.begin("> ", &mut echo);
+    for byte in *b"ls fi" {
+        assert_eq!(completing.feed(byte, &mut echo), None);
+    }
+    assert_eq!(completing.feed(b'\t', &mut echo), Some(Event::Complete));
+    assert_eq!(completing.before_cursor(), "ls fi");
+    completing.insert_text("le\n ", &mut echo);
+    assert_eq!(
+        completing.feed(b'\r', &mut echo),
+        Some(Event::Line("ls file ".to_string()))
+    );
+}
+
+#[test]
+fn a_line_scrolls_within_the_width_that_is_told() {
+    let mut editor = LineEditor::new(4);
+    let mut row = Row::default();
+    let mut echo = Vec::new();
+    editor.set_columns(Some(30));
+    editor.begin("> ", &mut echo);
+    for byte in b'a'..=b'z' {
+        editor.feed(byte, &mut echo);
+        editor.feed(byte, &mut echo);
+    }
+    row.show(&echo);
+    assert!(row.cells.len() < 30, "{:?}", row.cells);
+    assert!(row.cells.iter().collect::<String>().ends_with("yyzz"));
+}

@@ -18,20 +18,24 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
     ensure_packages(&[Need::Program("qemu-img")])?;
     build::build_all(paths)?;
-    let (test, base) = (
+    let (test, base, small) = (
         image::system_image(paths, "test", Variant::Plain)?,
         image::system_image(paths, "base", Variant::Plain)?,
+        image::system_image(paths, "small", Variant::Plain)?,
     );
     let accelerator = accelerator::choose(paths)?;
     for (name, change) in machines() {
         let mut machine = Machine::new(accelerator, test.clone());
         change(&mut machine);
-        let is_little = machine.memory_mib < LITTLE_MEMORY_MIB;
-        if is_little {
-            machine.image = Some(base.clone());
-        }
+        let for_people = match machine.memory_mib {
+            ..LITTLE_MEMORY_MIB => Some(small.clone()),
+            LITTLE_MEMORY_MIB..MUCH_MEMORY_MIB => Some(base.clone()),
+            _ => None,
+        };
+        let has_shell = for_people.is_some();
+        machine.image = for_people.or(machine.image);
         let log = report.log_file(name);
-        report.test(name, || boots_and_searches(&machine, is_little, &log));
+        report.test(name, || boots_and_searches(&machine, has_shell, &log));
     }
     for converted in image::convert(&base)? {
         let name = format!(
@@ -49,8 +53,10 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Below this, the image that people get is booted, which is smaller than that of the tests.
-const LITTLE_MEMORY_MIB: u32 = 256;
+/// Below this, the image that people get is booted, and not that of the tests.
+const MUCH_MEMORY_MIB: u32 = 256;
+/// Below this, the smallest image.
+const LITTLE_MEMORY_MIB: u32 = 128;
 /// A machine whose image lost its programs boots to the prompt like any other.
 const DEFECT: &str = "defect-lost-programs-are-noticed";
 /// A file of `system/small.toml` and a line of it, as ripgrep shows them on a terminal.
@@ -62,12 +68,13 @@ const FOUND: (&str, &str) = (
 type Change = fn(&mut Machine);
 
 /// Each differs in one way from two CPUs, 1 GiB, and a virtio disk.
-fn machines() -> [(&'static str, Change); 9] {
+fn machines() -> [(&'static str, Change); 10] {
     [
         ("one-cpu", |machine| machine.cpus = 1),
         ("two-cpus", |_| ()),
         ("four-cpus", |machine| machine.cpus = 4),
         ("memory-96-mib", |machine| machine.memory_mib = 96),
+        ("memory-128-mib", |machine| machine.memory_mib = 128),
         ("disk-ahci", |machine| machine.disk_bus = DiskBus::Ahci),
         ("disk-nvme", |machine| machine.disk_bus = DiskBus::Nvme),
         ("without-hpet", |machine| machine.hpet = false),

@@ -209,6 +209,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
 fn little_memory(paths: &Paths, report: &mut Report) -> Result<()> {
     build::build_all(paths)?;
     let mut system = System::load(paths, "small")?;
+    system.command_line += " prompt";
     let ripgrep = system
         .programs
         .iter()
