@@ -1,10 +1,10 @@
 //! Ending wasm that does not stop by itself.
 //!
 //! Compiled code asks nobody whether it may go on: such a question at every loop took a tenth of the time of what
-//! only computes, and more under emulation. Instead the process's thread is interrupted and *diverted* ([`Interrupter`]): wherever it is in one of its
-//! program's functions, or when it next returns into one, it goes on at the landing ([`Landing`]), a trapping instruction that
-//! Wasmtime knows. From there on everything is as with any other trap: Wasmtime's handler unwinds to where wasm was entered, and
-//! the call answers an error.
+//! only computes, and more under emulation. Instead the process's thread is interrupted and *diverted* ([`Interrupter`]):
+//! wherever it is in one of its program's functions, or when it next returns into one, it goes on at the landing ([`Landing`]),
+//! a trapping instruction that Wasmtime knows. From there on everything is as with any other trap: Wasmtime's handler unwinds to
+//! where wasm was entered, and the call answers an error.
 //!
 //! Why a function of wasm may be left between any two instructions: Wasmtime's handler needs no more of the interrupted code than
 //! its frame pointer, which at every instruction is that of the function or, in its prologue and epilogue, of its

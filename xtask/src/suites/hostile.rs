@@ -123,7 +123,6 @@ const CASES: &[Case] = &[
     case("loops-in-memory", Late(INTERRUPT), "was told to end"),
     case("loops-filling", Late(INTERRUPT), "was told to end"),
     case("loops-growing", Late(INTERRUPT), "was told to end"),
-    case("loops-throwing", Late(INTERRUPT), "was told to end"),
     case("loops-by-tail-calls", Late(INTERRUPT), "was told to end"),
     case("loops-in-allocation", Late(INTERRUPT), "was told to end"),
     case("grows", Nothing, ""),
@@ -181,6 +180,10 @@ const CASES: &[Case] = &[
     case("misbehave spin", Early(INTERRUPT), "was told to end"),
     case("yes", After("y\r\ny\r\n", INTERRUPT), "was told to end"),
 ];
+
+/// Memory is not compared for these: the engine's pool keeps the bookkeeping of a garbage-collected heap for each of its places,
+/// and which place a program gets is not the same every time. Losing more shows in the suite `stress`.
+const UNCOMPARED: &[Case] = &[case("loops-throwing", Late(INTERRUPT), "was told to end")];
 
 /// Boots with one CPU and with two.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
@@ -389,7 +392,8 @@ impl Session {
 
     /// Programs are run once by the baseline compiler's code, and those with memory to keep also by Cranelift's.
     fn each(&mut self) -> Result<()> {
-        CASES.iter().try_for_each(|case| self.perform(case))?;
+        let mut cases = CASES.iter().chain(UNCOMPARED);
+        cases.try_for_each(|case| self.perform(case))?;
         self.settle()?;
         let kept = CASES.iter().filter(|case| case.line.starts_with("old-"));
         kept.clone().try_for_each(|case| self.perform(case))
