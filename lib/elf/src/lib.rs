@@ -59,6 +59,17 @@ pub struct Segment<'a> {
     pub executable: bool,
 }
 
+/// Where a segment's bytes are in the file, and where they belong in the executable's pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Move {
+    /// From the file's start, in bytes.
+    pub from: usize,
+    /// From the start of the first page, in bytes.
+    pub to: usize,
+    /// How many bytes.
+    pub len_bytes: usize,
+}
+
 impl<'a> Executable<'a> {
     /// Reads `file` as an executable all of whose pages lie in `allowed`, which starts and ends on a
     /// page.
@@ -96,6 +107,26 @@ impl<'a> Executable<'a> {
             .first()
             .map_or(0, |segment| segment.virt_start);
         start..self.end()
+    }
+
+    /// How the segments' bytes get to their places, one after the other, where `file`, of which this was read, lies at the start
+    /// of the executable's own pages: every move is towards the start, and none reaches bytes that are still to be moved. `None` where
+    /// that cannot be.
+    pub fn moves(&self, file: &[u8]) -> Option<impl Iterator<Item = Move> + '_> {
+        let file_start = file.as_ptr().addr();
+        let first_page = self.pages().start;
+        let moves = self.segments().iter().map(move |segment| Move {
+            from: segment.contents.as_ptr().addr().wrapping_sub(file_start),
+            to: (segment.virt_start - first_page) as usize,
+            len_bytes: segment.contents.len(),
+        });
+        let mut moved_end = 0;
+        let is_possible = moves.clone().all(|each| {
+            let is_next = moved_end <= each.from && each.to <= each.from;
+            moved_end = each.from.saturating_add(each.len_bytes);
+            is_next && moved_end <= file.len()
+        });
+        is_possible.then_some(moves)
     }
 
     fn end(&self) -> u64 {

@@ -233,3 +233,49 @@ proptest! {
         }
     }
 }
+
+/// The good executable with its segments' bytes one behind the other from the second page on, as a linker lays them out.
+fn laid_out() -> Vec<u8> {
+    let headers: Vec<Header> = good()
+        .into_iter()
+        .map(|header| Header {
+            offset: 0x1000 + (header.virt - BASE),
+            ..header
+        })
+        .collect();
+    let mut bytes = file(BASE, &headers);
+    bytes.truncate(0x1000);
+    bytes.resize(0x1000 + 0x3800, 0);
+    for (number, byte) in bytes.iter_mut().enumerate().skip(0x1000) {
+        *byte = (number % 251) as u8;
+    }
+    bytes
+}
+
+#[test]
+fn segments_get_to_their_places_inside_the_files_own_memory() {
+    let bytes = laid_out();
+    let executable = Executable::parse(&bytes, ALLOWED).unwrap();
+    let moves: Vec<_> = executable.moves(&bytes).unwrap().collect();
+    assert_eq!(moves.len(), executable.segments().len());
+    let mut block = bytes.clone();
+    for each in &moves {
+        block.copy_within(each.from..each.from + each.len_bytes, each.to);
+    }
+    for (each, segment) in moves.iter().zip(executable.segments()) {
+        assert_eq!(&block[each.to..each.to + each.len_bytes], segment.contents);
+        assert_eq!(each.to as u64, segment.virt_start - BASE);
+    }
+}
+
+#[test]
+fn segments_that_would_overwrite_each_other_are_not_moved() {
+    // All of them begin with the file's first byte.
+    let shared = file(BASE, &good());
+    let executable = Executable::parse(&shared, ALLOWED).unwrap();
+    assert!(executable.moves(&shared).is_none());
+    // It is no file of which the segments are parts.
+    let bytes = laid_out();
+    let executable = Executable::parse(&bytes, ALLOWED).unwrap();
+    assert!(executable.moves(&bytes[0x1800..]).is_none());
+}

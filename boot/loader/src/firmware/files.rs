@@ -20,6 +20,8 @@ use super::memory::Pages;
 
 const MANIFEST: &str = "manifest";
 const KERNEL: &str = "kernel.elf";
+/// Memory behind the kernel's file for what it does not hold: variables that begin as zero.
+const KERNEL_ROOM_BYTES: u64 = 1 << 20;
 /// Most that is read by one call.
 const READ_LEN_MAX_BYTES: usize = 16 << 20;
 
@@ -93,6 +95,16 @@ impl LoadedFile {
     /// Gives its memory back to the firmware.
     pub(super) fn release(self) {
         self.pages.release();
+    }
+
+    /// Its memory, with its contents at the start.
+    pub(super) fn into_pages(self) -> Pages {
+        self.pages
+    }
+
+    /// How long its memory is, in bytes.
+    pub(super) fn room_bytes(&self) -> u64 {
+        self.pages.range().len_bytes
     }
 
     /// Where it is, with its exact length.
@@ -172,11 +184,13 @@ impl Volume {
         Ok(volume)
     }
 
-    /// Reads and checks the kernel's file. Its SHA-256 is the build's id.
+    /// Reads and checks the kernel's file, into memory in which it can stay. Its SHA-256 is the build's id.
     pub(super) fn read_kernel(&mut self) -> Result<(LoadedFile, Digest), LoadError> {
-        let file = required(KERNEL, self.read_file(KERNEL)?)?;
-        let listed = required(KERNEL, self.manifest.get(KERNEL))?;
-        Ok((file, listed.digest))
+        let (listed, mut file) = required(KERNEL, self.open_listed(KERNEL)?)?;
+        let pages = Pages::allocate_large(KERNEL, listed.len_bytes + KERNEL_ROOM_BYTES)?;
+        let loaded = read_next(KERNEL, &mut file, pages, listed.len_bytes)?;
+        compare(KERNEL, sha256(&[loaded.bytes()]), &listed)?;
+        Ok((loaded, listed.digest))
     }
 
     /// Reads and checks the file `name` if the hash list has it.

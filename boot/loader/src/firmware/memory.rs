@@ -4,6 +4,7 @@
 //! back by itself. So they stay valid when boot services are exited, and slices of them are sound until
 //! the kernel is entered.
 
+use core::ops::Range;
 use core::ptr::NonNull;
 use core::slice;
 
@@ -18,7 +19,7 @@ use contract_boot::{
     BootInfo, DIRECT_MAP_BASE, MEMORY_RANGES_MAX, MODULE_PIECES_MAX, MemoryRange, PhysRange,
     memory_kind,
 };
-use lib_elf::{Executable, Segment};
+use lib_elf::{Executable, Move, Segment};
 use uefi::boot::{self, AllocateType, MemoryType};
 use uefi::mem::memory_map::{MemoryDescriptor, MemoryMap, MemoryMapOwned};
 use uefi::proto::loaded_image::LoadedImage;
@@ -112,7 +113,7 @@ impl Pages {
 
     /// Takes enough pages for `len_bytes`, from a 2 MiB boundary on if that is possible: then the kernel
     /// can map itself by large pages.
-    fn allocate_large(purpose: &'static str, len_bytes: u64) -> Result<Self, LoadError> {
+    pub(super) fn allocate_large(purpose: &'static str, len_bytes: u64) -> Result<Self, LoadError> {
         match Self::allocate_at(AllocateType::AnyPages, len_bytes + LARGE_PAGE_LEN_BYTES) {
             Some(pages) => Ok(pages.aligned_part(len_bytes)),
             None => Self::allocate(purpose, len_bytes),
@@ -190,6 +191,62 @@ impl Pages {
     }
 }
 
+/// What is known of the kernel's pages once its file is gone.
+pub(super) struct Layout {
+    /// Virtual addresses, from the first segment's first to the last segment's last.
+    pub(super) pages: Range<u64>,
+    /// The segments, without their bytes.
+    segments: Vec<Segment<'static>>,
+}
+
+impl Layout {
+    pub(super) fn of(kernel: &Executable<'_>) -> Self {
+        let empty = |segment: &Segment<'_>| Segment {
+            virt_start: segment.virt_start,
+            mem_len_bytes: segment.mem_len_bytes,
+            contents: &[],
+            writable: segment.writable,
+            executable: segment.executable,
+        };
+        Self {
+            pages: kernel.pages(),
+            segments: kernel.segments().iter().map(empty).collect(),
+        }
+    }
+
+    pub(super) fn len_bytes(&self) -> u64 {
+        self.pages.end - self.pages.start
+    }
+}
+
+/// Moves the kernel's segments into their places inside their file's own memory, and gives back what lies behind.
+pub(super) fn place_kernel(mut file: Pages, moves: &[Move], layout: &Layout) -> Pages {
+    let block = file.bytes_mut();
+    for each in moves {
+        block.copy_within(each.from..each.from + each.len_bytes, each.to);
+    }
+    let (mut kernel, rest) = file.split_at(layout.len_bytes());
+    rest.release();
+    let block = kernel.bytes_mut();
+    let ends = moves.iter().map(|each| each.to + each.len_bytes);
+    let starts = moves.iter().skip(1).map(|each| each.to);
+    for (end, next) in ends.zip(starts.chain([block.len()])) {
+        block[end..next].fill(0);
+    }
+    kernel
+}
+
+/// Copies the kernel's segments to memory of their own.
+pub(super) fn copy_kernel(kernel: &Executable<'_>, layout: &Layout) -> Result<Pages, LoadError> {
+    let mut pages = Pages::allocate_large("the kernel", layout.len_bytes())?;
+    let block = pages.bytes_mut();
+    for segment in kernel.segments() {
+        let offset = (segment.virt_start - layout.pages.start) as usize;
+        block[offset..offset + segment.contents.len()].copy_from_slice(segment.contents);
+    }
+    Ok(pages)
+}
+
 /// All memory that the kernel finds besides its files.
 pub(super) struct KernelMemory {
     pub(super) kernel: Pages,
@@ -204,15 +261,15 @@ pub(super) struct KernelMemory {
 }
 
 impl KernelMemory {
-    /// Takes all of it from the firmware.
-    pub(super) fn reserve(kernel: &Executable<'_>) -> Result<Self, LoadError> {
-        let kernel_len = kernel.pages().end - kernel.pages().start;
+    /// Takes all of it from the firmware but the kernel's own, which is there.
+    pub(super) fn reserve(kernel: Pages) -> Result<Self, LoadError> {
+        let kernel_len = kernel.range().len_bytes;
         let direct_map_len_bytes = direct_map_len_bytes()?;
         let loader_image = loader_image()?;
         let tables = tables_needed(direct_map_len_bytes, &[kernel_len, loader_image.len_bytes]);
         let map_len = MEMORY_RANGES_MAX * size_of::<MemoryRange>();
         Ok(Self {
-            kernel: Pages::allocate_large("the kernel", kernel_len)?,
+            kernel,
             boot_stack: Pages::allocate("the kernel's stack", BOOT_STACK_LEN_BYTES)?,
             boot_info: Pages::allocate("the boot information", size_of::<BootInfo>() as u64)?,
             memory_map: Pages::allocate("the memory map", map_len as u64)?,
@@ -233,24 +290,15 @@ impl KernelMemory {
             .map_or(PhysRange::default(), Pages::range)
     }
 
-    /// Copies the kernel's segments to their places. What they do not fill is zero already.
-    pub(super) fn load_kernel(&mut self, kernel: &Executable<'_>) {
-        let block = self.kernel.bytes_mut();
-        for segment in kernel.segments() {
-            let offset = (segment.virt_start - kernel.pages().start) as usize;
-            block[offset..offset + segment.contents.len()].copy_from_slice(segment.contents);
-        }
-    }
-
     /// Maps the kernel with its segments' rights, all memory directly, and the loader's own code where it
     /// is.
-    pub(super) fn make_page_tables(&mut self, kernel: &Executable<'_>) -> Result<(), LoadError> {
+    pub(super) fn make_page_tables(&mut self, kernel: &Layout) -> Result<(), LoadError> {
         let phys_start = self.page_tables.range().start;
         let (kernel_phys, image) = (self.kernel.range().start, self.loader_image);
         let mut tables = PageTables::new(self.page_tables.tables_mut(), phys_start)?;
-        for segment in kernel.segments() {
+        for segment in &kernel.segments {
             let pages = segment.pages();
-            let phys = kernel_phys + (pages.start - kernel.pages().start);
+            let phys = kernel_phys + (pages.start - kernel.pages.start);
             tables.map(pages.start, phys, pages.end - pages.start, rights(segment))?;
         }
         tables.map_large(DIRECT_MAP_BASE, 0, self.direct_map_len_bytes, Rights::Write)?;

@@ -27,12 +27,12 @@ use contract_boot::{
     BootInfo, DIRECT_MAP_BASE, Framebuffer, KERNEL_BASE, MAGIC, VERSION, memory_kind,
 };
 use lib_bundle::Digest;
-use lib_elf::Executable;
+use lib_elf::{Executable, Move};
 use uefi::mem::memory_map::MemoryMap;
 use uefi::{Status, boot, entry, system, table::cfg::ConfigTableEntry};
 
 use files::{SystemFiles, Volume};
-use memory::{KernelMemory, Pages};
+use memory::{KernelMemory, Layout, Pages};
 
 /// How much address space from [`KERNEL_BASE`] on the kernel's segments may use.
 const KERNEL_SPACE_LEN_BYTES: u64 = 512 << 20;
@@ -75,25 +75,32 @@ struct Kernel {
     build_id: Digest,
 }
 
-/// Reads the kernel, puts its segments in their places, maps them, and gives the file's memory back: on a
-/// small machine the bundle needs it.
+/// Reads the kernel, puts its segments in their places, which are in the file's own memory where that can be, and maps them: on a
+/// small machine there is no room for both.
 fn load_kernel(volume: &mut Volume) -> Result<(Kernel, KernelMemory), LoadError> {
     let (file, build_id) = volume.read_kernel()?;
     let space = KERNEL_BASE..KERNEL_BASE + KERNEL_SPACE_LEN_BYTES;
     let executable = Executable::parse(file.bytes(), space)?;
-    let mut memory = KernelMemory::reserve(&executable)?;
-    memory.load_kernel(&executable);
-    memory.make_page_tables(&executable)?;
-    let (entry, virt_start) = (executable.entry(), executable.pages().start);
-    file.release();
-    Ok((
-        Kernel {
-            entry,
-            virt_start,
-            build_id,
-        },
-        memory,
-    ))
+    let layout = Layout::of(&executable);
+    let kernel = Kernel {
+        entry: executable.entry(),
+        virt_start: layout.pages.start,
+        build_id,
+    };
+    let moves: Option<Vec<Move>> = executable.moves(file.bytes()).map(Iterator::collect);
+    let pages = match moves {
+        Some(moves) if layout.len_bytes() <= file.room_bytes() => {
+            memory::place_kernel(file.into_pages(), &moves, &layout)
+        }
+        _ => {
+            let pages = memory::copy_kernel(&executable, &layout)?;
+            file.release();
+            pages
+        }
+    };
+    let mut memory = KernelMemory::reserve(pages)?;
+    memory.make_page_tables(&layout)?;
+    Ok((kernel, memory))
 }
 
 /// What the kernel must find untouched, and as what.

@@ -404,12 +404,10 @@ fn free_all(stale: &mut [Option<Stale>], flushed: &Flushed) {
 /// Splits the large pages across which the range begins and ends. Under the lock.
 fn split_edges(pages: &Range<u64>) -> Result<(), MemoryError> {
     let edges = [pages.start * PAGE_BYTES, pages.end * PAGE_BYTES];
-    let inside = edges
+    edges
         .into_iter()
-        .filter(|edge| !edge.is_multiple_of(LARGE_PAGE_BYTES));
-    inside
-        .map(large::split)
-        .collect::<Result<(), NoTableFrame>>()
+        .filter(|edge| !edge.is_multiple_of(LARGE_PAGE_BYTES))
+        .try_for_each(large::split)
         .map_err(|NoTableFrame| MemoryError::NoFrames)
 }
 
