@@ -27,8 +27,9 @@ use crate::run::NEEDS;
 use crate::setup::ensure_packages;
 use crate::system::{Copy, System};
 
-/// Runs in a row.
+/// Runs in a row, and those before them in which places of the pool are used for the first time by another CPU.
 const RUNS: usize = 200;
+const WARMING_RUNS: usize = 60;
 /// How often each program is run that finds no memory.
 const HUNGRY_RUNS: usize = 3;
 /// Bytes typed by a person whose cat walks over the keyboard.
@@ -451,12 +452,15 @@ impl Session {
     }
 
     fn many(&mut self, seed: u64) -> Result<()> {
-        let before = self.memory()?;
         let mut random = Random(seed);
-        for _ in 0..RUNS {
-            self.perform(&CASES[random.below(CASES.len())])?;
-        }
+        self.random_runs(WARMING_RUNS, &mut random)?;
+        let before = self.memory()?;
+        self.random_runs(RUNS, &mut random)?;
         self.returns_to(&before, SLACK_MANY_KIB, "all runs together")
+    }
+
+    fn random_runs(&mut self, count: usize, random: &mut Random) -> Result<()> {
+        (0..count).try_for_each(|_| self.perform(&CASES[random.below(CASES.len())]))
     }
 
     /// With every frame gone that a program may have, programs end, each with a sentence, and the system goes on.
