@@ -1,11 +1,12 @@
 //! Wasm that does not stop by itself is ended, in whatever it does, and its caller gets an error.
 
 use runtime_engine::interrupt::Running;
-use runtime_engine::{Engine, EngineOptions, Program};
-use std::sync::atomic::{AtomicBool, Ordering};
+use runtime_engine::{Code, Engine, EngineOptions, LoadError, Program, Tier};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Store, Trap, WasmBacktrace};
 
 fn engine() -> Engine {
@@ -13,6 +14,10 @@ fn engine() -> Engine {
 }
 
 fn program(engine: &Engine, items: &str) -> Program {
+    compile(engine, items, Tier::Optimized).unwrap()
+}
+
+fn compile(engine: &Engine, items: &str, tier: Tier) -> Result<Program, LoadError> {
     let text = format!(
         r#"(component
              (core module $m {items})
@@ -21,26 +26,46 @@ fn program(engine: &Engine, items: &str) -> Program {
     );
     let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"));
     let admitted = engine.admit("endless", &wasm, u64::MAX).unwrap();
-    engine.compile(&admitted).unwrap()
+    engine.compile(&admitted, tier)
+}
+
+fn component(program: &Program) -> &Component {
+    match &program.code {
+        Code::Component(component) => component,
+        Code::Module(_) => panic!("a module"),
+    }
+}
+
+/// Calls `f` as a process's thread does.
+fn run(
+    engine: &Engine,
+    program: &Program,
+    running: Running,
+    on_visit: impl Fn() + 'static,
+) -> wasmtime::Result<()> {
+    let component = component(program);
+    let mut store = Store::new(component.engine(), ());
+    running.enter(engine.killer(), program, on_visit);
+    Linker::new(component.engine())
+        .instantiate(&mut store, component)
+        .and_then(|instance| instance.get_typed_func::<(), ()>(&mut store, "f"))
+        .and_then(|f| f.call(&mut store, ()))
 }
 
 fn call(engine: &Engine, program: &Program, running: Running) -> wasmtime::Error {
-    let mut store = Store::new(engine.wasmtime(), ());
-    running.enter(engine.killer(), program);
-    let instance = Linker::new(engine.wasmtime()).instantiate(&mut store, &program.component);
-    instance
-        .and_then(|instance| instance.get_typed_func::<(), ()>(&mut store, "f"))
-        .and_then(|f| f.call(&mut store, ()))
-        .expect_err("it never returns by itself")
+    run(engine, program, running, || {}).expect_err("it never returns by itself")
 }
 
 /// Runs it, ends it after a while, and answers its error.
 fn end(engine: &Engine, items: &str, after: Duration) -> wasmtime::Error {
-    let program = program(engine, items);
+    end_program(engine, &program(engine, items), after)
+}
+
+fn end_program(engine: &Engine, program: &Program, after: Duration) -> wasmtime::Error {
     let running = Running::new();
     let target = running.target();
     thread::scope(|scope| {
-        let process = scope.spawn(|| call(engine, &program, running));
+        let process = scope.spawn(|| call(engine, program, running));
         thread::sleep(after);
         engine.killer().interrupt(target);
         process.join().unwrap()
@@ -67,6 +92,13 @@ const ENDLESS: [&str; 6] = [
     r#"(func $s (loop (br 0))) (start $s) (func (export "f"))"#,
 ];
 
+/// It counts in a register and in memory, and traps where one of them was lost.
+const COUNTING: &str = r#"(memory 1) (func (export "f") (local i64)
+     (loop (local.set 0 (i64.add (local.get 0) (i64.const 1)))
+           (i64.store (i32.const 0) (i64.add (i64.load (i32.const 0)) (i64.const 1)))
+           (br_if 0 (i64.lt_u (local.get 0) (i64.const 100000000))))
+     (if (i64.ne (local.get 0) (i64.load (i32.const 0))) (then (unreachable))))"#;
+
 #[test]
 fn whatever_it_does_it_is_ended_by_a_trap() {
     let engine = engine();
@@ -78,6 +110,58 @@ fn whatever_it_does_it_is_ended_by_a_trap() {
                 "program {index}, round {round}: {error:?}"
             );
         }
+    }
+}
+
+/// The baseline compiler's frames are like Cranelift's.
+#[test]
+fn the_baseline_compilers_code_is_ended_as_well() {
+    let engine = engine();
+    let mut refused = Vec::new();
+    for (index, items) in ENDLESS.iter().enumerate() {
+        let Ok(program) = compile(&engine, items, Tier::Baseline) else {
+            refused.push(index);
+            continue;
+        };
+        for round in 0..5 {
+            let error = end_program(&engine, &program, Duration::from_micros(537 * round));
+            assert!(
+                error.is::<Trap>(),
+                "program {index}, round {round}: {error:?}"
+            );
+        }
+    }
+    // It knows no tail calls.
+    assert_eq!(refused, [3]);
+}
+
+/// A visit leaves everything as it was, however often it comes.
+#[test]
+fn a_visited_program_goes_on_where_it_was() {
+    let engine = engine();
+    for tier in [Tier::Optimized, Tier::Baseline] {
+        let program = compile(&engine, COUNTING, tier).unwrap();
+        let visits = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&visits);
+        let running = Running::new();
+        let target = running.target();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let process = scope.spawn(|| {
+                let visited = move || {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                };
+                let result = run(&engine, &program, running, visited);
+                is_over.store(true, Ordering::Release);
+                result
+            });
+            while !is_over.load(Ordering::Acquire) {
+                engine.killer().visit(target.clone(), &Arc::new(()));
+                thread::yield_now();
+            }
+            process.join().unwrap().unwrap();
+        });
+        assert!(visits.load(Ordering::Relaxed) > 0, "{tier:?}");
     }
 }
 
@@ -100,11 +184,7 @@ fn the_backtrace_says_where_it_was() {
 fn a_thread_that_has_left_runs_other_programs_to_their_ends() {
     let engine = engine();
     let endless = program(&engine, ENDLESS[0]);
-    let counting = program(
-        &engine,
-        r#"(func (export "f") (local i64)
-             (loop (local.set 0 (i64.add (local.get 0) (i64.const 1))) (br_if 0 (i64.lt_u (local.get 0) (i64.const 50000000)))))"#,
-    );
+    let counting = program(&engine, COUNTING);
     let running = Running::new();
     let target = running.target();
     let is_over = AtomicBool::new(false);
@@ -113,7 +193,9 @@ fn a_thread_that_has_left_runs_other_programs_to_their_ends() {
             call(&engine, &endless, running);
             let mut store = Store::new(engine.wasmtime(), ());
             let linker = Linker::new(engine.wasmtime());
-            let instance = linker.instantiate(&mut store, &counting.component).unwrap();
+            let instance = linker
+                .instantiate(&mut store, component(&counting))
+                .unwrap();
             let f = instance.get_typed_func::<(), ()>(&mut store, "f").unwrap();
             f.call(&mut store, ()).unwrap();
             is_over.store(true, Ordering::Release);

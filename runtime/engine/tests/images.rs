@@ -235,5 +235,5 @@ fn images_are_the_same_whatever_processor_makes_them() {
     let here = engine
         .load_precompiled("answer", placed(&image, 0))
         .unwrap();
-    assert_eq!(answer(&engine, &here.component), 42);
+    assert_eq!(answer(&engine, component(&here)), 42);
 }

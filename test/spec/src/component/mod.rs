@@ -12,7 +12,7 @@ mod values;
 use std::collections::HashMap;
 use std::fmt;
 
-use runtime_engine::{Engine, LoadError};
+use runtime_engine::{Code, Engine, LoadError, Tier};
 use wasmtime::Store;
 use wasmtime::component::{Component, Func, Instance, Val};
 use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, WastRet};
@@ -61,6 +61,7 @@ struct Script<'e> {
 enum NotStarted {
     Text(wast::Error),
     Refused(LoadError),
+    NoComponent,
     Ended(wasmtime::Error),
 }
 
@@ -69,6 +70,7 @@ impl fmt::Display for NotStarted {
         match self {
             Self::Text(error) => error.fmt(out),
             Self::Refused(error) => error.fmt(out),
+            Self::NoComponent => out.write_str("it is a core module, and no component"),
             Self::Ended(error) => write!(out, "{error:?}"),
         }
     }
@@ -119,9 +121,12 @@ impl<'e> Script<'e> {
         let admitted = admitted.map_err(NotStarted::Refused)?;
         let program = self
             .engine
-            .compile(&admitted)
+            .compile(&admitted, Tier::Optimized)
             .map_err(NotStarted::Refused)?;
-        Ok(program.component)
+        match program.code {
+            Code::Component(component) => Ok(component),
+            Code::Module(_) => Err(NotStarted::NoComponent),
+        }
     }
 
     fn start(&mut self, wat: QuoteWat<'_>) -> Result<(), String> {
