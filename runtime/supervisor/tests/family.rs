@@ -436,7 +436,7 @@ fn children_begin_where_they_are_told() {
     let system = System::new();
     let mut tree = system.root.write();
     let root = tree.root();
-    let home = tree.create_directory(root, "home", NOW).expect("a folder");
+    let home = tree.create_directory(root, "rooms", NOW).expect("a folder");
     let deeper = tree
         .create_directory(home, "deeper", NOW)
         .expect("a folder");
