@@ -24,7 +24,7 @@ use crate::run::NEEDS;
 use crate::setup::ensure_packages;
 
 /// A command line of which the log's option is wrong in its last word.
-const HOSTILE_LOG: &str = "log=debug,memory=loud fault=exit test";
+const HOSTILE_LOG: &str = "log=debug,memory=loud fault=exit prompt test";
 /// Kinds of records that a run of the probe must give.
 const KINDS: [&str; 14] = [
     "Switch",
