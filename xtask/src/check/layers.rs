@@ -75,16 +75,6 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["kernel/core", "kernel/machine", "kernel/libc"],
     ),
     (
-        "runtime/platform",
-        &[
-            "runtime/engine",
-            "runtime/host",
-            "kernel",
-            "contract",
-            "lib",
-        ],
-    ),
-    (
         "runtime/exchange",
         &[
             "runtime/engine",

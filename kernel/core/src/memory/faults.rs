@@ -172,14 +172,17 @@ fn extent(space: &Space<'_>, page: u64) -> Extent {
 /// The pages of the region around `page`, if it holds zeroes and may be written.
 fn writable_zeroes(space: &Space<'_>, page: u64) -> Option<Range<u64>> {
     let (range, region) = space.find(page)?;
-    let is_it = region.content == Content::Plain && region.allows(Want::Write);
-    is_it.then_some(range)
+    is_writable_zeroes(region).then_some(range)
+}
+
+fn is_writable_zeroes(region: Region) -> bool {
+    region.content == Content::Plain && region.allows(Want::Write)
 }
 
 /// The same, if a fault may bring in more than its page.
 fn faulted_around(space: &Space<'_>, page: u64) -> Option<Range<u64>> {
     let (range, region) = space.find(page)?;
-    (region.fault_around && writable_zeroes(space, page).is_some()).then_some(range)
+    (region.fault_around && is_writable_zeroes(region)).then_some(range)
 }
 
 /// Whether a large page may be put at `page`, the first of its place.
