@@ -15,8 +15,8 @@ use crate::{
     Job, Limits, MemoryUse, Parting, ProcessRow, Prompt, StartError, System, TerminalOutput,
 };
 
-/// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for what must come before it says that it did not. Nothing is judged by it but a hang.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A terminal that remembers what it was sent.
 #[derive(Default)]
@@ -29,11 +29,19 @@ impl Screen {
     /// Waits until `text` is shown, and forgets everything up to its end.
     fn expect(&self, text: &str) -> String {
         let shown = self.text.lock().expect("not poisoned");
+        let mut found = None;
+        // What was looked through once is not looked through again: some tests show very much, a byte at a time.
+        let mut looked_through_bytes = 0;
         let (mut shown, _) = self
             .changed
-            .wait_timeout_while(shown, PATIENCE, |shown| !shown.contains(text))
+            .wait_timeout_while(shown, PATIENCE, |shown| {
+                let from = shown.floor_char_boundary(looked_through_bytes);
+                found = shown[from..].find(text).map(|at| from + at);
+                looked_through_bytes = shown.len().saturating_sub(text.len());
+                found.is_none()
+            })
             .expect("not poisoned");
-        let Some(at) = shown.find(text) else {
+        let Some(at) = found else {
             panic!("{text:?} did not come; there is {shown:?}");
         };
         shown.drain(..at + text.len()).collect()
