@@ -1,0 +1,439 @@
+//! The importer's side: functions that are calls to another process.
+//!
+//! Law: a call runs on the thread of the process that makes it and blocks it until there is an answer or a failure; it
+//! ends with the process. What is given away in a call that fails is gone. A call that no provider has seen is made again
+//! where its client waits for providers, unless it gave something away.
+
+use std::fmt;
+use std::sync::Arc;
+
+use runtime_host::channel::{CallFailure, Message, Passed, Progress, Refusal};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{
+    Linker, LinkerInstance, Resource, ResourceAny, ResourceDynamic, ResourceType, Val,
+};
+
+use crate::context::LinkView;
+use crate::decode::{Cursor, DecodeError, Receiver, decode};
+use crate::encode::{Bytes, EncodeError, Sender, encode};
+use crate::failure::{FailureSlot, LinkFailure};
+use crate::answer;
+use crate::returns::RemoteObject;
+use crate::route::{Absence, ConnectError, Connection, WhileDown};
+use crate::shape::ResourceName;
+use crate::signature::{Function, Interface, SignatureError};
+use crate::streams;
+
+/// Defines `interfaces`, as [`crate::imports`] gave them, so that calls of their functions go to whom the process was
+/// granted.
+pub fn add_to_linker<T: LinkView + 'static>(
+    linker: &mut Linker<T>,
+    interfaces: &[Interface],
+) -> wasmtime::Result<()> {
+    let mut resources = 0u32;
+    for (place, interface) in interfaces.iter().enumerate() {
+        let stub = Arc::new(Stub::new(place, interface, resources));
+        resources += interface.resources.len() as u32;
+        let mut instance = linker.instance(&interface.full_name)?;
+        define_resources(&mut instance, &stub)?;
+        for function in 0..interface.functions.len() {
+            define_function(&mut instance, Arc::clone(&stub), function)?;
+        }
+    }
+    Ok(())
+}
+
+/// One imported interface.
+struct Stub {
+    /// Its place among the program's interfaces.
+    place: usize,
+    interface: Interface,
+    failure_slots: Vec<Option<FailureSlot>>,
+    /// How Wasmtime knows the first of its resources; the others follow.
+    first_resource: u32,
+}
+
+impl Stub {
+    fn new(place: usize, interface: &Interface, first_resource: u32) -> Stub {
+        let functions = interface.functions.iter();
+        Stub {
+            place,
+            interface: interface.clone(),
+            failure_slots: functions.map(Function::failure_slot).collect(),
+            first_resource,
+        }
+    }
+
+    /// How Wasmtime knows one of its resources.
+    fn resource(&self, name: &ResourceName) -> Option<u32> {
+        let mut resources = (self.first_resource..).zip(&self.interface.resources);
+        let is_own = name.interface == self.interface.name();
+        let found = resources.find(|(_, other)| is_own && **other == name.name);
+        found.map(|(number, _)| number)
+    }
+}
+
+fn define_resources<T: LinkView + 'static>(
+    instance: &mut LinkerInstance<'_, T>,
+    stub: &Stub,
+) -> wasmtime::Result<()> {
+    for (number, name) in (stub.first_resource..).zip(&stub.interface.resources) {
+        let ty = ResourceType::host_dynamic(number);
+        instance.resource(name, ty, |mut store, rep| {
+            let (wasi, _) = store.data_mut().link();
+            // The object's number goes back as this is dropped.
+            let _object = wasi.delete(Resource::<RemoteObject>::new_own(rep))?;
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn define_function<T: LinkView + 'static>(
+    instance: &mut LinkerInstance<'_, T>,
+    stub: Arc<Stub>,
+    function: usize,
+) -> wasmtime::Result<()> {
+    let name = stub.interface.functions[function].name.clone();
+    instance.func_new(&name, move |store, _, parameters, results| {
+        let mut call = Call {
+            store,
+            stub: &stub,
+            function,
+        };
+        match call.make(parameters) {
+            Ok(values) => {
+                for (result, value) in results.iter_mut().zip(values) {
+                    *result = value;
+                }
+                Ok(())
+            }
+            Err(CallError::Failed(failure)) => match (stub.failure_slots[function], results) {
+                (Some(slot), [result]) => {
+                    *result = slot.result(failure);
+                    Ok(())
+                }
+                _ => Err(call.unreported(failure).into()),
+            },
+            Err(CallError::Ends(error)) => Err(error),
+        }
+    })
+}
+
+/// A call failed, and its function has no way to say so.
+#[derive(Debug)]
+struct Unreported {
+    interface: String,
+    function: String,
+    provider: String,
+    failure: LinkFailure,
+}
+
+impl fmt::Display for Unreported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            interface,
+            function,
+            provider,
+            failure,
+        } = self;
+        write!(
+            f,
+            "the call of `{function}` of `{interface}`, which '{provider}' provides, failed: {failure}; the function has no error for that"
+        )
+    }
+}
+
+impl std::error::Error for Unreported {}
+
+/// The two do not fit.
+#[derive(Debug)]
+struct Mismatch {
+    provider: String,
+    why: SignatureError,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' does not fit: {}", self.provider, self.why)
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+/// Why a call has no values.
+enum CallError {
+    /// The program is told, if its function can say it.
+    Failed(LinkFailure),
+    /// The program ends.
+    Ends(wasmtime::Error),
+}
+
+impl From<LinkFailure> for CallError {
+    fn from(failure: LinkFailure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<EncodeError> for CallError {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::TooLarge => Self::Failed(LinkFailure::TooLarge),
+            EncodeError::Resource(error) => Self::Ends(error),
+            EncodeError::Stale => Self::Failed(LinkFailure::Lost),
+            EncodeError::Misshapen => Self::Ends(error.into()),
+        }
+    }
+}
+
+impl From<DecodeError> for CallError {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::TooMany => Self::Failed(LinkFailure::TooLarge),
+            DecodeError::Resource(error) => Self::Ends(error),
+            DecodeError::Malformed => Self::Ends(error.into()),
+        }
+    }
+}
+
+/// What became of one attempt to call.
+enum Attempt {
+    Answered(Message),
+    /// Nobody saw it, and nothing was given away.
+    Again,
+}
+
+struct Call<'a, T: 'static> {
+    store: StoreContextMut<'a, T>,
+    stub: &'a Stub,
+    function: usize,
+}
+
+impl<T: LinkView + 'static> Call<'_, T> {
+    fn make(&mut self, parameters: &[Val]) -> Result<Vec<Val>, CallError> {
+        loop {
+            let connection = self.connection()?;
+            if let Attempt::Answered(answer) = self.attempt(&connection, parameters)? {
+                return self.values(answer);
+            }
+            if self.while_down() == WhileDown::Fail {
+                return Err(LinkFailure::Unavailable.into());
+            }
+        }
+    }
+
+    /// A connection to whom the route leads now; made, or waited for, where there is none.
+    fn connection(&mut self) -> Result<Arc<Connection>, CallError> {
+        let stub = self.stub;
+        let (wasi, links) = self.store.data_mut().link();
+        let import = links.import(stub.place).ok_or(LinkFailure::Revoked)?;
+        let grant = import.grant.clone();
+        let kept = import.connection.take();
+        if let Some(connection) = kept.filter(|connection| grant.is_current(connection)) {
+            import.connection = Some(Arc::clone(&connection));
+            return Ok(connection);
+        }
+        let attempt = || match grant.connect(&stub.interface, wasi.budget()) {
+            Err(ConnectError::Absent(Absence::ForNow))
+                if grant.while_down() == WhileDown::Wait =>
+            {
+                None
+            }
+            decided => Some(decided),
+        };
+        let connected = wasi.block_on(|notifier| grant.subscribe(notifier), attempt);
+        let connected = connected.map_err(CallError::Ends)?;
+        let connection = connected.map_err(|error| match error {
+            ConnectError::Absent(_) => CallError::Failed(LinkFailure::Unavailable),
+            ConnectError::Failed(failure) => CallError::Failed(failure),
+            ConnectError::Mismatch(why) => {
+                let provider = grant.route().provider().to_owned();
+                CallError::Ends(Mismatch { provider, why }.into())
+            }
+        })?;
+        let connection = Arc::new(connection);
+        import.connection = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    fn attempt(
+        &mut self,
+        connection: &Arc<Connection>,
+        parameters: &[Val],
+    ) -> Result<Attempt, CallError> {
+        let message = self.message(connection, parameters)?;
+        let gives_away = !message.passed.is_empty();
+        match self.send_and_wait(connection, message)? {
+            Ok(answer) => Ok(Attempt::Answered(answer)),
+            Err(LinkFailure::Unavailable) if !gives_away => Ok(Attempt::Again),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    fn message(
+        &mut self,
+        connection: &Arc<Connection>,
+        parameters: &[Val],
+    ) -> Result<Message, CallError> {
+        let shapes = &self.stub.interface.functions[self.function].parameters;
+        let mut giver = Giver {
+            store: &mut self.store,
+            connection,
+            passed: Vec::new(),
+        };
+        let bytes = encode(parameters.iter().zip(shapes), &mut giver)?;
+        Ok(Message {
+            function: connection.functions[self.function],
+            bytes,
+            passed: giver.passed,
+        })
+    }
+
+    fn send_and_wait(
+        &mut self,
+        connection: &Connection,
+        message: Message,
+    ) -> Result<Result<Message, LinkFailure>, CallError> {
+        let waits = self.while_down() == WhileDown::Wait;
+        let (wasi, _) = self.store.data_mut().link();
+        let client = &connection.client;
+        let mut unsent = Some(message);
+        let attempt = || {
+            let message = unsent.take()?;
+            match client.call(message) {
+                Err((Refusal::Full(_), message)) if waits => {
+                    unsent = Some(message);
+                    None
+                }
+                decided => Some(decided),
+            }
+        };
+        let sent = wasi.block_on(|notifier| client.subscribe(notifier), attempt);
+        let call = match sent.map_err(CallError::Ends)? {
+            Ok(call) => call,
+            Err((refusal, _message)) => return Ok(Err(of_refusal(refusal))),
+        };
+        let answer = wasi.block_on(|notifier| call.subscribe(notifier), || call.try_take());
+        let answer = answer.map_err(CallError::Ends)?;
+        Ok(answer.map_err(of_call_failure))
+    }
+
+    fn values(&mut self, answer: Message) -> Result<Vec<Val>, CallError> {
+        answer::check(&answer)?;
+        let shapes = self.stub.interface.functions[self.function].result.as_ref();
+        let mut taker = Taker {
+            store: &mut self.store,
+            stub: self.stub,
+            passed: answer.passed.into_iter(),
+        };
+        Ok(decode(&answer.bytes, shapes, &mut taker)?)
+    }
+
+    fn while_down(&mut self) -> WhileDown {
+        let (_, links) = self.store.data_mut().link();
+        let import = links.import(self.stub.place);
+        import.map_or(WhileDown::Fail, |import| import.grant.while_down())
+    }
+
+    fn unreported(&mut self, failure: LinkFailure) -> Unreported {
+        let (_, links) = self.store.data_mut().link();
+        let import = links.import(self.stub.place);
+        let provider = import.map(|import| import.grant.route().provider().to_owned());
+        Unreported {
+            interface: self.stub.interface.full_name.clone(),
+            function: self.stub.interface.functions[self.function].name.clone(),
+            provider: provider.unwrap_or_default(),
+            failure,
+        }
+    }
+}
+
+fn of_refusal(refusal: Refusal) -> LinkFailure {
+    match refusal {
+        Refusal::Full(_) => LinkFailure::Busy,
+        Refusal::TooLarge { .. } => LinkFailure::TooLarge,
+        Refusal::ServerClosed => LinkFailure::Unavailable,
+        Refusal::Revoked => LinkFailure::Revoked,
+    }
+}
+
+fn of_call_failure(failure: CallFailure) -> LinkFailure {
+    match failure {
+        CallFailure::ServerClosed(Progress::NotReceived) => LinkFailure::Unavailable,
+        CallFailure::Rejected => LinkFailure::Busy,
+        CallFailure::Revoked(_) => LinkFailure::Revoked,
+        CallFailure::ServerClosed(Progress::Received)
+        | CallFailure::ReplyDropped
+        | CallFailure::Over => LinkFailure::Lost,
+    }
+}
+
+/// Gives away what a call's parameters hold.
+struct Giver<'a, 's, T: 'static> {
+    store: &'a mut StoreContextMut<'s, T>,
+    connection: &'a Connection,
+    passed: Vec<Passed>,
+}
+
+impl<T: LinkView + 'static> Sender for Giver<'_, '_, T> {
+    fn send(
+        &mut self,
+        name: &ResourceName,
+        is_owned: bool,
+        resource: ResourceAny,
+        bytes: &mut Bytes,
+    ) -> Result<(), EncodeError> {
+        if streams::is_stream(name) {
+            let stream = streams::take(self.store, name, resource);
+            self.passed.push(stream.map_err(EncodeError::Resource)?);
+            return Ok(());
+        }
+        let object = ResourceDynamic::try_from_resource_any(resource, &mut *self.store);
+        let rep = object.map_err(EncodeError::Resource)?.rep();
+        let (wasi, _) = self.store.data_mut().link();
+        let handle = Resource::<RemoteObject>::new_own(rep);
+        let provider = &self.connection.offer.returns;
+        let object = wasi.get(&handle).map_err(refused)?;
+        let number = object.number_at(provider).ok_or(EncodeError::Stale)?;
+        if is_owned {
+            let object = wasi.delete(handle).map_err(refused)?;
+            self.passed.push(Passed::Object(Box::new(object)));
+            return Ok(());
+        }
+        bytes.put_u32(number as usize)
+    }
+}
+
+fn refused(error: impl Into<wasmtime::Error>) -> EncodeError {
+    EncodeError::Resource(error.into())
+}
+
+/// Takes in what a call's answer holds.
+struct Taker<'a, 's, T: 'static> {
+    store: &'a mut StoreContextMut<'s, T>,
+    stub: &'a Stub,
+    passed: std::vec::IntoIter<Passed>,
+}
+
+impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
+    fn receive(
+        &mut self,
+        name: &ResourceName,
+        _is_owned: bool,
+        _bytes: &mut Cursor<'_>,
+    ) -> Result<ResourceAny, DecodeError> {
+        let passed = self.passed.next().ok_or(DecodeError::Malformed)?;
+        if streams::is_stream(name) {
+            let stream = streams::give(self.store, passed);
+            return stream.map_err(DecodeError::Resource);
+        }
+        let ty = self.stub.resource(name).ok_or(DecodeError::Malformed)?;
+        let object = RemoteObject::take_from(passed).ok_or(DecodeError::Malformed)?;
+        let (wasi, _) = self.store.data_mut().link();
+        let handle = wasi.push(object);
+        let handle = handle.map_err(|limit| DecodeError::Resource(limit.into()))?;
+        let resource = ResourceDynamic::new_own(handle.rep(), ty);
+        let resource = resource.try_into_resource_any(&mut *self.store);
+        resource.map_err(DecodeError::Resource)
+    }
+}

@@ -1,0 +1,40 @@
+//! Calls between components: what one imports beyond WASI, another exports.
+//!
+//! A component that imports an interface which the host does not have gets functions that are calls. Each is encoded by the
+//! shapes of its types, sent over a channel to the process that provides the interface, and answered there by the
+//! function that its component exports. Neither knows where the other runs, or whether it was started again meanwhile.
+//!
+//! - Authority: a program links only with a [`Grant`] for each such interface, and a grant can be revoked at any moment.
+//! - Streams of WASI change hands in a call; objects of the provider (resources that its interface defines) are handles
+//!   at the client, and go back when they are dropped or their client ends. Other resources, and those that a client
+//!   would lend or define, are refused when the interface is looked at.
+//! - Whatever fails on the way is a [`LinkFailure`] for the client: an error where its function has a place for one, the
+//!   end of the client with a sentence where it has not. A provider is not ended by a client, whatever that sends.
+//!
+//! What lost: generating adapters that copy between memories without values in between. It is the faster way, and can
+//! take the place of `encode` and `decode` without anybody seeing it.
+
+mod answer;
+mod client;
+mod context;
+mod decode;
+mod encode;
+mod failure;
+mod objects;
+mod returns;
+mod route;
+mod server;
+mod shape;
+mod signature;
+mod streams;
+
+pub use client::add_to_linker;
+pub use context::{LinkContext, LinkView};
+pub use decode::VALUES_MAX;
+pub use encode::MESSAGE_BYTES_MAX;
+pub use failure::LinkFailure;
+pub use objects::OBJECTS_MAX;
+pub use route::{Grant, Route, WhileDown};
+pub use server::{Served, Service, ServiceControl, serve};
+pub use shape::{ResourceName, Shape, ShapeError};
+pub use signature::{Function, Interface, SignatureError, export, imports};

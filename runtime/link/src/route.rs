@@ -1,0 +1,284 @@
+//! Where an interface is provided, and who may use it.
+//!
+//! Law: a [`Route`] outlives those who provide it. A provider offers itself on it when it is ready to be called, and takes
+//! the offer back, or has it taken back, when it ends; each offer has a number of its own, higher than all before, so that
+//! who was connected to an earlier one sees that it is gone. A [`Grant`] is one client's use of a route. It can be revoked
+//! at any moment, which ends the calls that are in flight under it.
+//!
+//! Lock order: a grant's state, then its route's, then a channel's.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use runtime_host::channel::{ClientEnd, Connector, Revoker};
+use runtime_host::{Budget, Notifier, Subscribers};
+
+use crate::failure::LinkFailure;
+use crate::returns::Returns;
+use crate::signature::{Interface, SignatureError};
+
+/// Whom calls of one interface reach. Clones are the same route.
+#[derive(Clone)]
+pub struct Route(Arc<RouteShared>);
+
+struct RouteShared {
+    interface: String,
+    provider: String,
+    state: Mutex<RouteState>,
+    changed: Subscribers,
+}
+
+struct RouteState {
+    offers: u64,
+    standing: Standing,
+}
+
+enum Standing {
+    /// A provider is ready.
+    Up(Arc<Offer>),
+    /// There is none now.
+    Down,
+    /// There will be none.
+    GivenUp,
+}
+
+/// A provider that is ready: how to reach it, and what it has there.
+pub(crate) struct Offer {
+    pub number: u64,
+    pub connector: Connector,
+    pub interface: Interface,
+    /// The number of the interface's first function among all that the provider serves.
+    pub first_function: u32,
+    pub returns: Arc<Returns>,
+}
+
+impl Route {
+    /// A route to `interface`, by its name without a version, of `provider`, which is not there yet.
+    pub fn new(interface: impl Into<String>, provider: impl Into<String>) -> Route {
+        Route(Arc::new(RouteShared {
+            interface: interface.into(),
+            provider: provider.into(),
+            state: Mutex::new(RouteState {
+                offers: 0,
+                standing: Standing::Down,
+            }),
+            changed: Subscribers::new(),
+        }))
+    }
+
+    /// The interface, by its name without a version.
+    pub fn interface(&self) -> &str {
+        &self.0.interface
+    }
+
+    /// Who provides it.
+    pub fn provider(&self) -> &str {
+        &self.0.provider
+    }
+
+    /// Whether a provider is ready.
+    pub fn is_up(&self) -> bool {
+        matches!(self.lock().standing, Standing::Up(_))
+    }
+
+    /// Has `notifier` notified when a provider comes or goes.
+    pub fn subscribe(&self, notifier: &Notifier) {
+        self.0.changed.add(notifier);
+    }
+
+    /// There will be no provider any more: who waits for one is told.
+    pub fn give_up(&self) {
+        self.change(|state| state.standing = Standing::GivenUp);
+    }
+
+    /// There may be one again.
+    pub fn expect(&self) {
+        self.change(|state| {
+            if matches!(state.standing, Standing::GivenUp) {
+                state.standing = Standing::Down;
+            }
+        });
+    }
+
+    /// From now on calls go to this provider. The answer is the offer's number.
+    pub(crate) fn offer(
+        &self,
+        connector: Connector,
+        interface: Interface,
+        first_function: u32,
+        returns: Arc<Returns>,
+    ) -> u64 {
+        self.change(|state| {
+            state.offers += 1;
+            state.standing = Standing::Up(Arc::new(Offer {
+                number: state.offers,
+                connector,
+                interface,
+                first_function,
+                returns,
+            }));
+            state.offers
+        })
+    }
+
+    /// Takes an offer back, unless another has come in its place.
+    pub(crate) fn withdraw(&self, number: u64) {
+        self.change(|state| {
+            if matches!(&state.standing, Standing::Up(offer) if offer.number == number) {
+                state.standing = Standing::Down;
+            }
+        });
+    }
+
+    fn current(&self) -> Result<Arc<Offer>, Absence> {
+        match &self.lock().standing {
+            Standing::Up(offer) => Ok(Arc::clone(offer)),
+            Standing::Down => Err(Absence::ForNow),
+            Standing::GivenUp => Err(Absence::ForGood),
+        }
+    }
+
+    fn change<R>(&self, operation: impl FnOnce(&mut RouteState) -> R) -> R {
+        let answer = operation(&mut self.lock());
+        self.0.changed.notify_all();
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RouteState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it is worth waiting for a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    ForNow,
+    ForGood,
+}
+
+/// What a client does while there is no provider, or no room at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhileDown {
+    /// Its calls wait.
+    #[default]
+    Wait,
+    /// Its calls fail at once.
+    Fail,
+}
+
+/// One client's permission to use a route. Clones are the same permission.
+#[derive(Clone)]
+pub struct Grant(Arc<GrantShared>);
+
+struct GrantShared {
+    route: Route,
+    while_down: WhileDown,
+    state: Mutex<GrantState>,
+    changed: Subscribers,
+}
+
+#[derive(Default)]
+struct GrantState {
+    is_revoked: bool,
+    /// Ends the use of the connection that was made last.
+    revoker: Option<Revoker>,
+}
+
+/// A client's way to one offer.
+pub(crate) struct Connection {
+    pub offer: Arc<Offer>,
+    pub client: ClientEnd,
+    /// For each function that the client imports, its number at the provider.
+    pub functions: Vec<u32>,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum ConnectError {
+    /// Nobody is there, for now or for good.
+    Absent(Absence),
+    /// The client may not, or cannot now.
+    Failed(LinkFailure),
+    /// The two do not fit.
+    Mismatch(SignatureError),
+}
+
+impl Grant {
+    /// Permission to use `route`.
+    pub fn new(route: Route, while_down: WhileDown) -> Grant {
+        Grant(Arc::new(GrantShared {
+            route,
+            while_down,
+            state: Mutex::default(),
+            changed: Subscribers::new(),
+        }))
+    }
+
+    /// What it is a permission for.
+    pub fn route(&self) -> &Route {
+        &self.0.route
+    }
+
+    /// What its client does while nobody is there.
+    pub fn while_down(&self) -> WhileDown {
+        self.0.while_down
+    }
+
+    /// Takes the permission back. Calls that are in flight end, as all that come later do: with an error, not with a trap.
+    pub fn revoke(&self) {
+        let mut state = self.lock();
+        state.is_revoked = true;
+        let revoker = state.revoker.take();
+        drop(state);
+        if let Some(revoker) = revoker {
+            revoker.revoke();
+        }
+        self.0.changed.notify_all();
+    }
+
+    /// Whether it was taken back.
+    pub fn is_revoked(&self) -> bool {
+        self.lock().is_revoked
+    }
+
+    /// Has `notifier` notified when there may be more to connect to, or less.
+    pub(crate) fn subscribe(&self, notifier: &Notifier) {
+        self.0.changed.add(notifier);
+        self.0.route.subscribe(notifier);
+    }
+
+    /// A connection to whom the route leads now, with what a client that imports `interface` calls there.
+    pub(crate) fn connect(
+        &self,
+        interface: &Interface,
+        budget: &Budget,
+    ) -> Result<Connection, ConnectError> {
+        let mut state = self.lock();
+        if state.is_revoked {
+            return Err(ConnectError::Failed(LinkFailure::Revoked));
+        }
+        let offer = self.0.route.current().map_err(ConnectError::Absent)?;
+        let places = interface.match_with(&offer.interface);
+        let places = places.map_err(ConnectError::Mismatch)?;
+        let joined = offer.connector.connect(budget);
+        let client = joined.map_err(|_full_or_closed| ConnectError::Absent(Absence::ForNow))?;
+        state.revoker = Some(client.revoker());
+        Ok(Connection {
+            functions: places
+                .iter()
+                .map(|place| offer.first_function + place)
+                .collect(),
+            client,
+            offer,
+        })
+    }
+
+    /// Whether a connection still leads where the route does.
+    pub(crate) fn is_current(&self, connection: &Connection) -> bool {
+        let current = self.0.route.current();
+        current.is_ok_and(|offer| offer.number == connection.offer.number)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, GrantState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,398 @@
+//! The exporter's side: calls that come from other processes.
+//!
+//! Law: a provider is one instance and one thread. It takes one call after another, in turn from its clients, and is in
+//! none while it waits. A call that traps ends the provider, and whoever made it learns that it is lost; those who wait
+//! behind it were not seen. Told to stop, a provider takes its offers back first, then answers what it has received or
+//! finds in its queue, and then returns.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use runtime_host::channel::{self, Message, Passed, Received, Reply, ServerEnd};
+use runtime_host::{Notifier, Subscribers};
+use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, ResourceAny, Val};
+use wasmtime::{AsContextMut, Store, StoreContextMut};
+
+use crate::answer;
+use crate::context::LinkView;
+use crate::decode::{Cursor, DecodeError, Receiver, decode};
+use crate::encode::{Bytes, EncodeError, Sender, encode};
+use crate::failure::LinkFailure;
+use crate::objects::Objects;
+use crate::returns::{RemoteObject, Returns};
+use crate::route::Route;
+use crate::shape::ResourceName;
+use crate::signature::{self, Function, Interface, SignatureError};
+use crate::streams;
+
+/// What a process is to provide, and where it is offered.
+#[derive(Clone)]
+pub struct Service {
+    routes: Vec<Route>,
+    limits: channel::Limits,
+    control: ServiceControl,
+}
+
+impl Service {
+    /// A service on these routes; `limits` say how much may wait at it.
+    pub fn new(routes: Vec<Route>, limits: channel::Limits) -> Service {
+        Service {
+            routes,
+            limits,
+            control: ServiceControl::default(),
+        }
+    }
+
+    /// Where it is told to stop, and seen to be ready.
+    pub fn control(&self) -> ServiceControl {
+        self.control.clone()
+    }
+}
+
+/// Tells one provider to stop. Clones are the same.
+#[derive(Clone, Default)]
+pub struct ServiceControl(Arc<ControlState>);
+
+#[derive(Default)]
+struct ControlState {
+    is_to_stop: AtomicBool,
+    is_ready: AtomicBool,
+    changed: Subscribers,
+}
+
+impl ServiceControl {
+    /// Has it answer what it has, take nothing new, and return.
+    pub fn stop(&self) {
+        self.0.is_to_stop.store(true, Ordering::Release);
+        self.0.changed.notify_all();
+    }
+
+    /// Whether it takes calls, or has.
+    pub fn is_ready(&self) -> bool {
+        self.0.is_ready.load(Ordering::Acquire)
+    }
+
+    /// Has `notifier` notified when it becomes ready or is told to stop.
+    pub fn subscribe(&self, notifier: &Notifier) {
+        self.0.changed.add(notifier);
+    }
+
+    fn is_to_stop(&self) -> bool {
+        self.0.is_to_stop.load(Ordering::Acquire)
+    }
+
+    fn set_ready(&self) {
+        self.0.is_ready.store(true, Ordering::Release);
+        self.0.changed.notify_all();
+    }
+}
+
+/// A program's interfaces as it serves them: found once, used at each of its starts.
+pub struct Served {
+    interfaces: Vec<Interface>,
+    /// The functions of all interfaces, one interface after another.
+    functions: Vec<ServedFunction>,
+}
+
+struct ServedFunction {
+    signature: Function,
+    /// The interface that it belongs to.
+    interface: usize,
+    export: ComponentExportIndex,
+}
+
+impl Served {
+    /// What a program provides of `interfaces`, by name: all of them, or an error.
+    pub fn new<'a>(
+        component: &Component,
+        interfaces: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Served, SignatureError> {
+        let mut served = Served {
+            interfaces: Vec::new(),
+            functions: Vec::new(),
+        };
+        for name in interfaces {
+            served.add(component, name)?;
+        }
+        Ok(served)
+    }
+
+    fn add(&mut self, component: &Component, name: &str) -> Result<(), SignatureError> {
+        let interface = signature::export(component, name)?;
+        let missing = |name: &str| SignatureError::Missing {
+            interface: name.to_owned(),
+        };
+        let instance = component.get_export_index(None, &interface.full_name);
+        let instance = instance.ok_or_else(|| missing(&interface.full_name))?;
+        for function in &interface.functions {
+            let export = component.get_export_index(Some(&instance), &function.name);
+            self.functions.push(ServedFunction {
+                signature: function.clone(),
+                interface: self.interfaces.len(),
+                export: export.ok_or_else(|| missing(&function.name))?,
+            });
+        }
+        self.interfaces.push(interface);
+        Ok(())
+    }
+
+    fn first_function(&self, interface: usize) -> u32 {
+        let before = self.functions.iter();
+        before
+            .take_while(|function| function.interface < interface)
+            .count() as u32
+    }
+}
+
+
+/// Serves until the service is told to stop (`Ok`), the process is, or a call traps.
+pub fn serve<T: LinkView + 'static>(
+    store: &mut Store<T>,
+    instance: &Instance,
+    served: &Served,
+    service: &Service,
+) -> wasmtime::Result<()> {
+    let (wasi, _) = store.data_mut().link();
+    let budget = wasi.budget().clone();
+    let mut functions = Vec::with_capacity(served.functions.len());
+    for function in &served.functions {
+        let found = instance.get_func(&mut *store, function.export);
+        functions.push(found.ok_or_else(|| wasmtime::format_err!("an export is gone"))?);
+    }
+    let (server, connector) = channel::channel(service.limits, &budget)?;
+    let mut provider = Provider {
+        store: store.as_context_mut(),
+        served,
+        functions,
+        server,
+        objects: Objects::new(&budget)?,
+        returns: Arc::default(),
+        control: &service.control,
+    };
+    let offers = Offers::make(served, service, &connector, &provider.returns);
+    drop(connector);
+    service.control.set_ready();
+    provider.serve_until_stopped()?;
+    drop(offers);
+    provider.serve_rest()
+}
+
+/// Offers that are taken back when this is dropped.
+struct Offers(Vec<(Route, u64)>);
+
+impl Offers {
+    fn make(
+        served: &Served,
+        service: &Service,
+        connector: &channel::Connector,
+        returns: &Arc<Returns>,
+    ) -> Offers {
+        let interfaces = served.interfaces.iter().enumerate();
+        let offers = interfaces.zip(&service.routes);
+        let offers = offers.map(|((place, interface), route)| {
+            let number = route.offer(
+                connector.clone(),
+                interface.clone(),
+                served.first_function(place),
+                Arc::clone(returns),
+            );
+            (route.clone(), number)
+        });
+        Offers(offers.collect())
+    }
+}
+
+impl Drop for Offers {
+    fn drop(&mut self) {
+        for (route, number) in &self.0 {
+            route.withdraw(*number);
+        }
+    }
+}
+
+struct Provider<'a, T: 'static> {
+    store: StoreContextMut<'a, T>,
+    served: &'a Served,
+    functions: Vec<Func>,
+    server: ServerEnd,
+    objects: Objects,
+    returns: Arc<Returns>,
+    control: &'a ServiceControl,
+}
+
+/// What there is to do next.
+enum Next {
+    Call(Received),
+    Returned(Vec<u32>),
+    Stop,
+}
+
+impl<T: LinkView + 'static> Provider<'_, T> {
+    fn serve_until_stopped(&mut self) -> wasmtime::Result<()> {
+        loop {
+            match self.wait()? {
+                Next::Call(received) => self.handle(received)?,
+                Next::Returned(numbers) => self.drop_objects(numbers)?,
+                Next::Stop => return Ok(()),
+            }
+        }
+    }
+
+    /// What was sent before the offers were taken back.
+    fn serve_rest(&mut self) -> wasmtime::Result<()> {
+        while let Some(received) = self.server.receive() {
+            self.handle(received)?;
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self) -> wasmtime::Result<Next> {
+        let (server, returns, control) = (&self.server, &self.returns, self.control);
+        let attempt = || {
+            if !returns.is_empty() {
+                return Some(Next::Returned(returns.take()));
+            }
+            if control.is_to_stop() {
+                return Some(Next::Stop);
+            }
+            server.receive().map(Next::Call)
+        };
+        let subscribe = |notifier: &Notifier| {
+            server.subscribe(notifier);
+            returns.subscribe(notifier);
+            control.subscribe(notifier);
+        };
+        let (wasi, _) = self.store.data_mut().link();
+        wasi.block_on(subscribe, attempt)
+    }
+
+    fn handle(&mut self, received: Received) -> wasmtime::Result<()> {
+        let (message, reply) = (received.message, received.reply);
+        let answer = self.answer(message)?;
+        if let Some(reply) = reply {
+            give_answer(reply, answer);
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, message: Message) -> wasmtime::Result<Message> {
+        let served = self.served;
+        let number = message.function as usize;
+        let Some(function) = served.functions.get(number) else {
+            return Ok(answer::failed(LinkFailure::Busy));
+        };
+        let parameters = match self.parameters(function, message) {
+            Ok(parameters) => parameters,
+            Err(DecodeError::TooMany) => return Ok(answer::failed(LinkFailure::TooLarge)),
+            Err(_) => return Ok(answer::failed(LinkFailure::Busy)),
+        };
+        let mut results = vec![Val::Bool(false); usize::from(function.signature.result.is_some())];
+        self.functions[number].call(&mut self.store, &parameters, &mut results)?;
+        self.results(function, &results)
+    }
+
+    fn parameters(
+        &mut self,
+        function: &ServedFunction,
+        message: Message,
+    ) -> Result<Vec<Val>, DecodeError> {
+        let mut taker = Taker {
+            store: &mut self.store,
+            objects: &mut self.objects,
+            returns: &self.returns,
+            passed: message.passed.into_iter(),
+        };
+        decode(&message.bytes, &function.signature.parameters, &mut taker)
+    }
+
+    fn results(&mut self, function: &ServedFunction, results: &[Val]) -> wasmtime::Result<Message> {
+        let mut giver = Giver {
+            store: &mut self.store,
+            objects: &mut self.objects,
+            returns: &self.returns,
+            passed: Vec::new(),
+        };
+        let shapes = function.signature.result.iter();
+        let encoded = encode(results.iter().zip(shapes), &mut giver);
+        match encoded {
+            Ok(bytes) => Ok(answer::returned(bytes, giver.passed)),
+            Err(EncodeError::TooLarge) => Ok(answer::failed(LinkFailure::TooLarge)),
+            Err(EncodeError::Resource(error)) => Err(error),
+            Err(error @ (EncodeError::Misshapen | EncodeError::Stale)) => Err(error.into()),
+        }
+    }
+
+    fn drop_objects(&mut self, numbers: Vec<u32>) -> wasmtime::Result<()> {
+        for number in numbers {
+            if let Some(object) = self.objects.take(number) {
+                object.resource_drop(&mut self.store)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A caller that is gone does not get its answer; what is in it is dropped, objects by way of the returns.
+fn give_answer(reply: Reply, answer: Message) {
+    let _given_back = reply.answer(answer);
+}
+
+/// Takes in what a call's parameters hold.
+struct Taker<'a, 's, T: 'static> {
+    store: &'a mut StoreContextMut<'s, T>,
+    objects: &'a mut Objects,
+    returns: &'a Arc<Returns>,
+    passed: std::vec::IntoIter<Passed>,
+}
+
+impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
+    fn receive(
+        &mut self,
+        name: &ResourceName,
+        is_owned: bool,
+        bytes: &mut Cursor<'_>,
+    ) -> Result<ResourceAny, DecodeError> {
+        if !is_owned {
+            let object = self.objects.get(bytes.u32()?);
+            return object.ok_or(DecodeError::Malformed);
+        }
+        let passed = self.passed.next().ok_or(DecodeError::Malformed)?;
+        if streams::is_stream(name) {
+            let stream = streams::give(self.store, passed);
+            return stream.map_err(DecodeError::Resource);
+        }
+        let object = RemoteObject::take_from(passed);
+        let number = object.and_then(|object| object.hand_in(self.returns));
+        let object = number.and_then(|number| self.objects.take(number));
+        object.ok_or(DecodeError::Malformed)
+    }
+}
+
+/// Gives away what a call's results hold.
+struct Giver<'a, 's, T: 'static> {
+    store: &'a mut StoreContextMut<'s, T>,
+    objects: &'a mut Objects,
+    returns: &'a Arc<Returns>,
+    passed: Vec<Passed>,
+}
+
+impl<T: LinkView + 'static> Sender for Giver<'_, '_, T> {
+    fn send(
+        &mut self,
+        name: &ResourceName,
+        _is_owned: bool,
+        resource: ResourceAny,
+        _bytes: &mut Bytes,
+    ) -> Result<(), EncodeError> {
+        if streams::is_stream(name) {
+            let stream = streams::take(self.store, name, resource);
+            self.passed.push(stream.map_err(EncodeError::Resource)?);
+            return Ok(());
+        }
+        let number = self.objects.give(resource);
+        let number = number.map_err(|full| EncodeError::Resource(full.into()))?;
+        let object = RemoteObject::new(number, Arc::clone(self.returns));
+        self.passed.push(Passed::Object(Box::new(object)));
+        Ok(())
+    }
+}
