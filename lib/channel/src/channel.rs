@@ -127,7 +127,7 @@ impl<M, R> Channel<M, R> {
         message: M,
         cost_bytes: usize,
     ) -> Result<Wakes, (Refusal, M)> {
-        match self.admit(client, cost_bytes) {
+        match self.want_room(client, cost_bytes) {
             Ok(()) => Ok(self.enqueue(client, message, cost_bytes, None)),
             Err(refusal) => Err((refusal, message)),
         }
@@ -140,7 +140,7 @@ impl<M, R> Channel<M, R> {
         message: M,
         cost_bytes: usize,
     ) -> Result<(CallId, Wakes), (Refusal, M)> {
-        if let Err(refusal) = self.admit(client, cost_bytes) {
+        if let Err(refusal) = self.want_room(client, cost_bytes) {
             return Err((refusal, message));
         }
         let number = self.next_call;
@@ -150,7 +150,7 @@ impl<M, R> Channel<M, R> {
         Ok((call, self.enqueue(client, message, cost_bytes, Some(call))))
     }
 
-    /// Whether a message of this cost would be sent now, or why not. Unlike a refused sending, asking leaves nothing to be woken for.
+    /// Whether a message of this cost would be sent now, or why not. Does not make the client one that waits.
     pub fn would_send(&self, client: ClientId, cost_bytes: usize) -> Result<(), Refusal> {
         if !self.server_is_open {
             return Err(Refusal::ServerClosed);
@@ -166,6 +166,18 @@ impl<M, R> Channel<M, R> {
             });
         }
         self.room_for(known, cost_bytes).map_err(Refusal::Full)
+    }
+
+    /// [`Channel::would_send`], and a client for which there is no room is named once there is.
+    pub fn want_room(&mut self, client: ClientId, cost_bytes: usize) -> Result<(), Refusal> {
+        let admitted = self.would_send(client, cost_bytes);
+        if let Err(Refusal::Full(_)) = admitted
+            && let Some(known) = self.clients.get_mut(&client)
+        {
+            known.want(cost_bytes);
+            self.waiting.insert(client);
+        }
+        admitted
     }
 
     /// Looks at the end of a call, which is over then.
@@ -259,10 +271,10 @@ impl<M, R> Channel<M, R> {
         }
     }
 
-    /// The cost of the message that [`Channel::receive`] would give; nothing if it would give none.
-    pub fn next_cost_bytes(&self) -> Option<usize> {
+    /// The message that [`Channel::receive`] would give; nothing if it would give none.
+    pub fn next(&self) -> Option<&M> {
         let next = self.clients.get(self.turns.front()?)?;
-        Some(next.queue.front()?.cost_bytes)
+        Some(&next.queue.front()?.message)
     }
 
     /// Whether [`Channel::receive`] would not answer [`Receive::Empty`].
@@ -273,7 +285,7 @@ impl<M, R> Channel<M, R> {
     /// Gives back the message that [`Channel::receive`] would give, as one that the server cannot take. Does nothing if there is none.
     pub fn reject(&mut self) -> GivenBack<M, R> {
         let mut back = GivenBack::default();
-        if self.next_cost_bytes().is_none() {
+        if self.next().is_none() {
             return back;
         }
         let Some(client) = self.turns.pop_front() else {
@@ -345,17 +357,6 @@ impl<M, R> Channel<M, R> {
     }
 
     // How.
-
-    fn admit(&mut self, client: ClientId, cost_bytes: usize) -> Result<(), Refusal> {
-        let admitted = self.would_send(client, cost_bytes);
-        if let Err(Refusal::Full(_)) = admitted
-            && let Some(known) = self.clients.get_mut(&client)
-        {
-            known.want(cost_bytes);
-            self.waiting.insert(client);
-        }
-        admitted
-    }
 
     /// A client with nothing in the queue has room in it, whatever the others hold.
     fn room_for(&self, client: &Client<M>, cost_bytes: usize) -> Result<(), Room> {

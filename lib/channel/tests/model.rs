@@ -405,7 +405,7 @@ impl Pair {
             return;
         }
         let (expected_client, told) = (self.model.next_client(), self.told());
-        let cost_bytes = self.channel.next_cost_bytes();
+        let next = self.channel.next().copied();
         let (found, wakes) = self.channel.receive();
         match found {
             Receive::Message(received) => {
@@ -414,7 +414,10 @@ impl Pair {
                     (received.message, received.client),
                     (message.number, message.client)
                 );
-                assert_eq!(cost_bytes, Some(message.cost_bytes));
+                assert_eq!(
+                    (next, received.cost_bytes),
+                    (Some(message.number), message.cost_bytes)
+                );
                 assert_eq!(received.reply.as_ref().map(ReplyTicket::call), message.call);
                 if let Some(call) = message.call {
                     self.model.calls.insert(call, Call::InService);
@@ -427,7 +430,7 @@ impl Pair {
             }
             Receive::ClientGone(client) => {
                 assert_eq!(Some(client), expected_client);
-                assert_eq!((told, cost_bytes), (Some(client), None));
+                assert_eq!((told, next), (Some(client), None));
                 self.model.client(client).expect("it is kept").must_tell = false;
                 self.model.sweep();
             }
