@@ -268,6 +268,9 @@ fn revoking_reaches_what_was_made_of_a_grant() {
         .expect("it has ended")
         .expect_err("it was revoked");
     assert_eq!(failure(error), CallFailure::Revoked(Progress::Received));
+    let reply = served.reply.expect("it was a call");
+    let late = reply.answer(text(b"late")).expect_err("nobody waits");
+    assert_eq!(late.message.bytes, b"late");
     owner
         .send(text(b"still here"))
         .expect("it was granted to nobody");

@@ -14,7 +14,7 @@ use crate::sync::thread_local;
 type Pending = RefCell<ManuallyDrop<Option<Vec<Envelope>>>>;
 
 thread_local! {
-    static PENDING: Pending = RefCell::new(ManuallyDrop::new(None));
+    static PENDING: Pending = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// Drops them, and all that thereby is to be dropped. Not to be called with a channel's lock held.
