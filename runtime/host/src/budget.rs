@@ -167,6 +167,16 @@ impl Reservation {
         &self.budget
     }
 
+    /// Takes `bytes` of it, or what there is, as a reservation of its own.
+    pub fn split(&mut self, bytes: u64) -> Reservation {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Reservation {
+            budget: self.budget.clone(),
+            bytes,
+        }
+    }
+
     /// Gives `bytes` of it back.
     pub fn shrink(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
@@ -177,6 +187,12 @@ impl Reservation {
     /// What is reserved.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Reservation({} bytes)", self.bytes)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a process holds of the host: budgets, cancellation, waiting, byte streams, file trees, clocks.
+//! What a process holds of the host: budgets, cancellation, waiting, byte streams, channels, buffers, file trees, clocks.
 //!
 //! Nothing here knows WebAssembly or any interface of it; `runtime/wasi` and the interfaces of our own
 //! are thin layers over these types, and the supervisor wires them up. Only `std` is used, so all of it
@@ -15,7 +15,9 @@
 //!   that share the object go on. Every critical section keeps its data valid at each step.
 
 mod budget;
+mod buffer;
 mod cancellation;
+pub mod channel;
 mod clock;
 mod ending;
 mod entropy;
@@ -26,10 +28,12 @@ mod notify;
 pub mod observe;
 mod pipe;
 mod stream;
+mod sync;
 mod terminal;
 mod wait;
 
 pub use budget::{Budget, OutsideUse, OverBudget, Reservation};
+pub use buffer::{Access, Buffer, BufferError, Loan};
 pub use cancellation::{Cancellation, Cancelled};
 pub use clock::{Clock, SystemClock};
 pub use ending::ProcessExit;
@@ -46,7 +50,7 @@ pub use terminal::{
     AttachedTerminal, Controlled, KeyMeaning, KeyMode, StandardStream, Terminal, TerminalDevice,
     TerminalSize,
 };
-pub use wait::wait_until;
+pub use wait::{wait_for, wait_until};
 
 /// The tree of files itself, for those who fill one.
 pub use lib_tmpfs as tmpfs;

@@ -6,8 +6,10 @@
 //! dead ones are swept when the next one comes, so a list is never longer than twice its live waiters
 //! plus a constant.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A waiter that others can wake. Cloning gives another handle to the same waiter.
 #[derive(Clone, Default)]

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::{Cancellation, Cancelled, Notifier, SystemClock, wait_until};
+use crate::{Cancellation, Cancelled, Notifier, wait_for};
 
 /// What a read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub fn read_blocking(
         Ok(Read::End) => Some(Ok(0)),
         Err(failure) => Some(Err(failure)),
     };
-    block(cancellation, |notifier| source.subscribe(notifier), attempt)
+    wait_for(cancellation, |notifier| source.subscribe(notifier), attempt)
 }
 
 /// Writes all of `bytes`, waiting whenever the sink is full.
@@ -122,15 +122,5 @@ pub fn write_all_blocking(
         }
         Some(Ok(()))
     };
-    block(cancellation, |notifier| sink.subscribe(notifier), attempt)
-}
-
-fn block<R>(
-    cancellation: &Cancellation,
-    subscribe: impl FnOnce(&Notifier),
-    attempt: impl FnMut() -> Option<R>,
-) -> Result<R, Cancelled> {
-    // Without a deadline, a wait ends with an answer or with cancellation.
-    let clock = SystemClock::new();
-    wait_until(cancellation, &clock, None, subscribe, attempt)?.ok_or(Cancelled)
+    wait_for(cancellation, |notifier| sink.subscribe(notifier), attempt)
 }

@@ -1,8 +1,8 @@
-//! The one way to wait.
+//! The one way to wait, with a deadline or without.
 
 use std::time::Duration;
 
-use crate::{Cancellation, Cancelled, Clock, Notifier};
+use crate::{Cancellation, Cancelled, Clock, Notifier, SystemClock};
 
 /// Tries until `attempt` gives an answer, sleeping in between until something that `subscribe` named
 /// happens. Ends with `Ok(None)` at `deadline_ns` of `clock`, and with an error as soon as the process is
@@ -35,4 +35,15 @@ pub fn wait_until<R>(
         };
         notifier.wait(timeout);
     }
+}
+
+/// [`wait_until`] there is an answer, however long that takes.
+pub fn wait_for<R>(
+    cancellation: &Cancellation,
+    subscribe: impl FnOnce(&Notifier),
+    attempt: impl FnMut() -> Option<R>,
+) -> Result<R, Cancelled> {
+    // Without a deadline, a wait ends with an answer or with cancellation.
+    let clock = SystemClock::new();
+    wait_until(cancellation, &clock, None, subscribe, attempt)?.ok_or(Cancelled)
 }

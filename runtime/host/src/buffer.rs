@@ -1,0 +1,208 @@
+//! Memory that one process fills and another looks at, without a copy in between.
+//!
+//! At any time a [`Buffer`]'s bytes are in one place: with its owner, or with the holder of the [`Loan`] that the owner handed out.
+//! So neither ever sees the other change them. They are charged to the owner's budget until both are dropped. A loan that is dropped,
+//! by a holder that dies too, is back with the owner.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{Awaited, Budget, Notifier, OverBudget, Reservation, Subscribers};
+
+/// A buffer, as its owner has it.
+pub struct Buffer(Arc<Home>);
+
+/// A buffer that was handed over. Dropping it gives it back.
+pub struct Loan {
+    home: Arc<Home>,
+    bytes: Box<[u8]>,
+    access: Access,
+}
+
+/// What a holder may do with a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Look at it.
+    Read,
+    /// Fill it.
+    Write,
+}
+
+/// Why a buffer cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BufferError {
+    /// The budget does not allow it.
+    OverBudget(OverBudget),
+    /// The allocator has no room for it.
+    OutOfMemory {
+        /// What was asked for.
+        len_bytes: usize,
+    },
+    /// Its owner has handed it over.
+    HandedOver,
+    /// It is shorter.
+    OutOfBounds {
+        /// How long it is.
+        len_bytes: usize,
+    },
+    /// Its holder may only look at it.
+    ReadOnly,
+}
+
+struct Home {
+    /// Nothing while it is handed over.
+    bytes: Mutex<Option<Box<[u8]>>>,
+    returned: Subscribers,
+    len_bytes: usize,
+    /// Pays for the bytes, wherever they are.
+    _held: Reservation,
+}
+
+impl Buffer {
+    /// A buffer of zeroes.
+    pub fn new(len_bytes: usize, budget: &Budget) -> Result<Self, BufferError> {
+        let held = budget
+            .reserve(len_bytes as u64)
+            .map_err(BufferError::OverBudget)?;
+        let mut bytes = Vec::new();
+        bytes
+            .try_reserve_exact(len_bytes)
+            .map_err(|_| BufferError::OutOfMemory { len_bytes })?;
+        bytes.resize(len_bytes, 0);
+        Ok(Self(Arc::new(Home {
+            bytes: Mutex::new(Some(bytes.into_boxed_slice())),
+            returned: Subscribers::new(),
+            len_bytes,
+            _held: held,
+        })))
+    }
+
+    /// How long it is.
+    pub fn len_bytes(&self) -> usize {
+        self.0.len_bytes
+    }
+
+    /// Copies `bytes` to `offset`.
+    pub fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), BufferError> {
+        let mut here = self.0.lock();
+        let here = here.as_mut().ok_or(BufferError::HandedOver)?;
+        write_at(here, offset, bytes)
+    }
+
+    /// Copies what is at `offset` to all of `bytes`.
+    pub fn read(&self, offset: usize, bytes: &mut [u8]) -> Result<(), BufferError> {
+        let here = self.0.lock();
+        let here = here.as_ref().ok_or(BufferError::HandedOver)?;
+        read_at(here, offset, bytes)
+    }
+
+    /// Hands it over until the loan is dropped.
+    pub fn hand_over(&self, access: Access) -> Result<Loan, BufferError> {
+        let bytes = self.0.lock().take().ok_or(BufferError::HandedOver)?;
+        let home = Arc::clone(&self.0);
+        Ok(Loan {
+            home,
+            bytes,
+            access,
+        })
+    }
+}
+
+/// Happens when it is with its owner.
+impl Awaited for Buffer {
+    fn is_ready(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
+    fn subscribe(&self, notifier: &Notifier) {
+        self.0.returned.add(notifier);
+    }
+}
+
+impl Loan {
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// All of it, to be filled.
+    pub fn bytes_mut(&mut self) -> Result<&mut [u8], BufferError> {
+        match self.access {
+            Access::Write => Ok(&mut self.bytes),
+            Access::Read => Err(BufferError::ReadOnly),
+        }
+    }
+
+    /// What its holder may do with it.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Copies `bytes` to `offset`.
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), BufferError> {
+        write_at(self.bytes_mut()?, offset, bytes)
+    }
+
+    /// Copies what is at `offset` to all of `bytes`.
+    pub fn read(&self, offset: usize, bytes: &mut [u8]) -> Result<(), BufferError> {
+        read_at(&self.bytes, offset, bytes)
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        *self.home.lock() = Some(std::mem::take(&mut self.bytes));
+        self.home.returned.notify_all();
+    }
+}
+
+impl Home {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<[u8]>>> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write_at(all: &mut [u8], offset: usize, bytes: &[u8]) -> Result<(), BufferError> {
+    let len_bytes = all.len();
+    let place = all
+        .get_mut(offset..)
+        .and_then(|rest| rest.get_mut(..bytes.len()));
+    let place = place.ok_or(BufferError::OutOfBounds { len_bytes })?;
+    place.copy_from_slice(bytes);
+    Ok(())
+}
+
+fn read_at(all: &[u8], offset: usize, bytes: &mut [u8]) -> Result<(), BufferError> {
+    let len_bytes = all.len();
+    let place = all.get(offset..).and_then(|rest| rest.get(..bytes.len()));
+    bytes.copy_from_slice(place.ok_or(BufferError::OutOfBounds { len_bytes })?);
+    Ok(())
+}
+
+impl fmt::Display for BufferError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OverBudget(over) => write!(out, "no buffer can be made: {over}"),
+            Self::OutOfMemory { len_bytes } => {
+                write!(
+                    out,
+                    "the host has no room for a buffer of {len_bytes} bytes"
+                )
+            }
+            Self::HandedOver => {
+                out.write_str("the process has handed its buffer over, and has not got it back yet")
+            }
+            Self::OutOfBounds { len_bytes } => {
+                write!(
+                    out,
+                    "the process looks beyond the {len_bytes} bytes of a buffer"
+                )
+            }
+            Self::ReadOnly => {
+                out.write_str("the process may only look at the buffer that it was handed")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BufferError {}
