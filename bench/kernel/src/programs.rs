@@ -14,7 +14,7 @@ use runtime_host::{
 };
 use runtime_platform::{code_memory, interruption};
 use runtime_supervisor::{
-    CodeSource, Launch, ProcessLimits, ProgramImage, Rights, Supervisor, SupervisorOptions,
+    CodeSource, Launch, Links, ProcessLimits, ProgramImage, Rights, Supervisor, SupervisorOptions,
     WasmBytes,
 };
 
@@ -100,6 +100,7 @@ impl Programs {
             terminal: None,
             files: runtime_supervisor::Files::whole(self.root.clone(), Rights::ReadWrite),
             may_spawn: false,
+            links: Links::default(),
             limits: ProcessLimits::with_memory(self.budget.limit_bytes()),
             code: CodeSource::Precompiled,
             call: None,

@@ -17,7 +17,7 @@ use runtime_exchange::{Link, TreeSender, image};
 use runtime_host::{
     ByteSink, ByteSource, Notifier, PipeReader, PipeWriter, Read, StreamFailure, pipe,
 };
-use runtime_supervisor::{Exit, Files, Launch, Process, ProgramImage, Rights, WasmBytes};
+use runtime_supervisor::{Exit, Files, Launch, Links, Process, ProgramImage, Rights, WasmBytes};
 
 use crate::system::{RunningSystem, tree_budget};
 use crate::{Options, tracing};
@@ -81,6 +81,7 @@ fn run_program(
             files: Files::whole(tree.clone(), Rights::ReadWrite),
             limits: system.limits(),
             may_spawn: true,
+            links: Links::default(),
             code: options.code,
             call: function(bundle)?,
         })

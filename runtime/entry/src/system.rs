@@ -17,8 +17,8 @@ use runtime_host::{AttachedTerminal, Budget, ByteSource, FileTree, Notifier, Ter
 use runtime_platform::{code_memory, interruption};
 use runtime_prompt::{Job, Limits, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
 use runtime_supervisor::{
-    ChildLimits, CodeSource, CpuClock, Files, Launch, Phase, Process, ProcessId, ProcessLimits,
-    ProcessStatus, ProgramFinder, Rights, Supervisor, SupervisorOptions,
+    ChildLimits, CodeSource, CpuClock, Files, Launch, Links, Phase, Process, ProcessId,
+    ProcessLimits, ProcessStatus, ProgramFinder, Rights, Supervisor, SupervisorOptions,
 };
 
 use crate::crash::{self, CrashCommand, Request, Saying};
@@ -178,6 +178,7 @@ impl PromptSystem {
             files: Files::whole(self.system.root.clone(), Rights::ReadWrite),
             limits: self.system.limits().lowered(&child_limits(limits)),
             may_spawn: true,
+            links: Links::default(),
             code: CodeSource::Precompiled,
             call,
         };

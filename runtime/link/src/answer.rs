@@ -1,6 +1,6 @@
 //! What an answer's number of a function says: whether there are values.
 
-use runtime_host::channel::Message;
+use runtime_host::channel::{Message, Passed};
 
 use crate::failure::LinkFailure;
 
@@ -12,11 +12,11 @@ const TOO_LARGE: u32 = 1;
 const REFUSED: u32 = 2;
 
 /// An answer that has values.
-pub(crate) fn returned(bytes: Vec<u8>, passed: Vec<runtime_host::channel::Passed>) -> Message {
+pub(crate) fn returned(bytes: Vec<u8>, handles: Vec<Passed>) -> Message {
     Message {
         function: RETURNED,
         bytes,
-        passed,
+        handles,
     }
 }
 
@@ -26,11 +26,7 @@ pub(crate) fn failed(failure: LinkFailure) -> Message {
         LinkFailure::TooLarge => TOO_LARGE,
         _ => REFUSED,
     };
-    Message {
-        function,
-        bytes: Vec::new(),
-        passed: Vec::new(),
-    }
+    Message::new(function, Vec::new())
 }
 
 /// Whether there are values in an answer.

@@ -7,17 +7,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use runtime_host::channel::{CallFailure, Message, Passed, Progress, Refusal};
+use runtime_host::Awaited;
+use runtime_host::channel::{
+    self, CallFailure, Envelope, Message, Passed, Progress, Refusal, SendError,
+};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     Linker, LinkerInstance, Resource, ResourceAny, ResourceDynamic, ResourceType, Val,
 };
 
+use crate::answer;
 use crate::context::LinkView;
 use crate::decode::{Cursor, DecodeError, Receiver, decode};
 use crate::encode::{Bytes, EncodeError, Sender, encode};
 use crate::failure::{FailureSlot, LinkFailure};
-use crate::answer;
 use crate::returns::RemoteObject;
 use crate::route::{Absence, ConnectError, Connection, WhileDown};
 use crate::shape::ResourceName;
@@ -198,7 +201,7 @@ impl From<DecodeError> for CallError {
 
 /// What became of one attempt to call.
 enum Attempt {
-    Answered(Message),
+    Answered(Envelope),
     /// Nobody saw it, and nothing was given away.
     Again,
 }
@@ -234,9 +237,7 @@ impl<T: LinkView + 'static> Call<'_, T> {
             return Ok(connection);
         }
         let attempt = || match grant.connect(&stub.interface, wasi.budget()) {
-            Err(ConnectError::Absent(Absence::ForNow))
-                if grant.while_down() == WhileDown::Wait =>
-            {
+            Err(ConnectError::Absent(Absence::ForNow)) if grant.while_down() == WhileDown::Wait => {
                 None
             }
             decided => Some(decided),
@@ -262,7 +263,7 @@ impl<T: LinkView + 'static> Call<'_, T> {
         parameters: &[Val],
     ) -> Result<Attempt, CallError> {
         let message = self.message(connection, parameters)?;
-        let gives_away = !message.passed.is_empty();
+        let gives_away = !message.handles.is_empty();
         match self.send_and_wait(connection, message)? {
             Ok(answer) => Ok(Attempt::Answered(answer)),
             Err(LinkFailure::Unavailable) if !gives_away => Ok(Attempt::Again),
@@ -285,7 +286,7 @@ impl<T: LinkView + 'static> Call<'_, T> {
         Ok(Message {
             function: connection.functions[self.function],
             bytes,
-            passed: giver.passed,
+            handles: giver.passed,
         })
     }
 
@@ -293,38 +294,36 @@ impl<T: LinkView + 'static> Call<'_, T> {
         &mut self,
         connection: &Connection,
         message: Message,
-    ) -> Result<Result<Message, LinkFailure>, CallError> {
+    ) -> Result<Result<Envelope, LinkFailure>, CallError> {
         let waits = self.while_down() == WhileDown::Wait;
         let (wasi, _) = self.store.data_mut().link();
         let client = &connection.client;
         let mut unsent = Some(message);
-        let attempt = || {
-            let message = unsent.take()?;
-            match client.call(message) {
-                Err((Refusal::Full(_), message)) if waits => {
-                    unsent = Some(message);
-                    None
-                }
-                decided => Some(decided),
+        let attempt = || match client.call(unsent.take()?) {
+            Err(refused) if waits && is_full(refused.error) => {
+                unsent = Some(refused.message);
+                None
             }
+            decided => Some(decided),
         };
         let sent = wasi.block_on(|notifier| client.subscribe(notifier), attempt);
         let call = match sent.map_err(CallError::Ends)? {
             Ok(call) => call,
-            Err((refusal, _message)) => return Ok(Err(of_refusal(refusal))),
+            Err(unsent) => return Ok(Err(of_send_error(unsent.error))),
         };
-        let answer = wasi.block_on(|notifier| call.subscribe(notifier), || call.try_take());
+        let answer = wasi.block_on(|notifier| call.subscribe(notifier), || call.take());
         let answer = answer.map_err(CallError::Ends)?;
-        Ok(answer.map_err(of_call_failure))
+        Ok(answer.map_err(of_call_error))
     }
 
-    fn values(&mut self, answer: Message) -> Result<Vec<Val>, CallError> {
+    fn values(&mut self, answer: Envelope) -> Result<Vec<Val>, CallError> {
+        let (answer, _paid) = answer.open();
         answer::check(&answer)?;
         let shapes = self.stub.interface.functions[self.function].result.as_ref();
         let mut taker = Taker {
             store: &mut self.store,
             stub: self.stub,
-            passed: answer.passed.into_iter(),
+            passed: answer.handles.into_iter(),
         };
         Ok(decode(&answer.bytes, shapes, &mut taker)?)
     }
@@ -348,23 +347,33 @@ impl<T: LinkView + 'static> Call<'_, T> {
     }
 }
 
-fn of_refusal(refusal: Refusal) -> LinkFailure {
-    match refusal {
-        Refusal::Full(_) => LinkFailure::Busy,
-        Refusal::TooLarge { .. } => LinkFailure::TooLarge,
-        Refusal::ServerClosed => LinkFailure::Unavailable,
-        Refusal::Revoked => LinkFailure::Revoked,
+fn is_full(error: SendError) -> bool {
+    matches!(error, SendError::Refused(Refusal::Full(_)))
+}
+
+fn of_send_error(error: SendError) -> LinkFailure {
+    match error {
+        SendError::Refused(Refusal::ServerClosed) => LinkFailure::Unavailable,
+        SendError::Refused(Refusal::Revoked) => LinkFailure::Revoked,
+        SendError::Refused(Refusal::Full(_)) | SendError::OverBudget(_) => LinkFailure::Busy,
+        SendError::Refused(Refusal::TooLarge { .. }) | SendError::TooManyHandles { .. } => {
+            LinkFailure::TooLarge
+        }
     }
 }
 
-fn of_call_failure(failure: CallFailure) -> LinkFailure {
-    match failure {
-        CallFailure::ServerClosed(Progress::NotReceived) => LinkFailure::Unavailable,
-        CallFailure::Rejected => LinkFailure::Busy,
-        CallFailure::Revoked(_) => LinkFailure::Revoked,
-        CallFailure::ServerClosed(Progress::Received)
-        | CallFailure::ReplyDropped
-        | CallFailure::Over => LinkFailure::Lost,
+fn of_call_error(error: channel::CallError) -> LinkFailure {
+    match error {
+        channel::CallError::Unsent(unsent) => of_send_error(unsent.error),
+        channel::CallError::OverBudget(_) => LinkFailure::TooLarge,
+        channel::CallError::Failed(failure) => match failure {
+            CallFailure::ServerClosed(Progress::NotReceived) => LinkFailure::Unavailable,
+            CallFailure::Rejected => LinkFailure::Busy,
+            CallFailure::Revoked(_) => LinkFailure::Revoked,
+            CallFailure::ServerClosed(Progress::Received)
+            | CallFailure::ReplyDropped
+            | CallFailure::Over => LinkFailure::Lost,
+        },
     }
 }
 

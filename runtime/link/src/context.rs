@@ -30,17 +30,8 @@ impl LinkContext {
     /// first interface that has none.
     pub fn new(interfaces: &[Interface], grants: &[Grant]) -> Result<LinkContext, String> {
         let imports = interfaces.iter().map(|interface| {
-            if !interface.needs_provider() {
-                return Ok(None);
-            }
-            let mut grants = grants.iter();
-            let grant = grants.find(|grant| grant.route().interface() == interface.name());
-            let grant = grant.cloned();
-            let grant = grant.ok_or_else(|| interface.full_name.clone())?;
-            Ok(Some(Import {
-                grant,
-                connection: None,
-            }))
+            let is_needed = interface.needs_provider();
+            is_needed.then(|| Import::of(interface, grants)).transpose()
         });
         Ok(LinkContext {
             imports: imports.collect::<Result<_, _>>()?,
@@ -49,5 +40,17 @@ impl LinkContext {
 
     pub(crate) fn import(&mut self, place: usize) -> Option<&mut Import> {
         self.imports.get_mut(place)?.as_mut()
+    }
+}
+
+impl Import {
+    fn of(interface: &Interface, grants: &[Grant]) -> Result<Import, String> {
+        let mut grants = grants.iter();
+        let grant = grants.find(|grant| grant.route().interface() == interface.name());
+        let grant = grant.ok_or_else(|| interface.full_name.clone())?;
+        Ok(Import {
+            grant: grant.clone(),
+            connection: None,
+        })
     }
 }

@@ -57,10 +57,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (taken, rest) = self
-            .0
-            .split_first_chunk()
-            .ok_or(DecodeError::Malformed)?;
+        let (taken, rest) = self.0.split_first_chunk().ok_or(DecodeError::Malformed)?;
         self.0 = rest;
         Ok(*taken)
     }
@@ -198,7 +195,9 @@ impl Decoder<'_> {
     }
 
     fn payload(&mut self, shape: Option<&Shape>) -> Result<Option<Box<Val>>, DecodeError> {
-        shape.map(|shape| self.value(shape).map(Box::new)).transpose()
+        shape
+            .map(|shape| self.value(shape).map(Box::new))
+            .transpose()
     }
 
     fn flags(&mut self, names: &[String]) -> Result<Vec<String>, DecodeError> {
@@ -209,7 +208,11 @@ impl Decoder<'_> {
         Ok(set.map(|(_, name)| name.clone()).collect())
     }
 
-    fn resource(&mut self, name: &ResourceName, is_owned: bool) -> Result<ResourceAny, DecodeError> {
+    fn resource(
+        &mut self,
+        name: &ResourceName,
+        is_owned: bool,
+    ) -> Result<ResourceAny, DecodeError> {
         self.receiver.receive(name, is_owned, &mut self.bytes)
     }
 }

@@ -56,7 +56,11 @@ impl FailureSlot {
             Shape::Variant(cases) => {
                 let mut cases = cases.iter();
                 let found = cases.find(|(name, _)| name == CASE)?;
-                found.1.as_ref().is_some_and(is_failure).then_some(Self::Case)
+                found
+                    .1
+                    .as_ref()
+                    .is_some_and(is_failure)
+                    .then_some(Self::Case)
             }
             other => is_failure(other).then_some(Self::Error),
         }

@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runtime_host::channel::{ClientEnd, Connector, Revoker};
+use runtime_host::channel::{ClientEnd, JoinError, Revoker};
 use runtime_host::{Budget, Notifier, Subscribers};
 
 use crate::failure::LinkFailure;
@@ -44,7 +44,8 @@ enum Standing {
 /// A provider that is ready: how to reach it, and what it has there.
 pub(crate) struct Offer {
     pub number: u64,
-    pub connector: Connector,
+    /// The provider's own, of which those of clients are made.
+    pub client: Arc<ClientEnd>,
     pub interface: Interface,
     /// The number of the interface's first function among all that the provider serves.
     pub first_function: u32,
@@ -102,7 +103,7 @@ impl Route {
     /// From now on calls go to this provider. The answer is the offer's number.
     pub(crate) fn offer(
         &self,
-        connector: Connector,
+        client: Arc<ClientEnd>,
         interface: Interface,
         first_function: u32,
         returns: Arc<Returns>,
@@ -111,7 +112,7 @@ impl Route {
             state.offers += 1;
             state.standing = Standing::Up(Arc::new(Offer {
                 number: state.offers,
-                connector,
+                client,
                 interface,
                 first_function,
                 returns,
@@ -259,9 +260,8 @@ impl Grant {
         let offer = self.0.route.current().map_err(ConnectError::Absent)?;
         let places = interface.match_with(&offer.interface);
         let places = places.map_err(ConnectError::Mismatch)?;
-        let joined = offer.connector.connect(budget);
-        let client = joined.map_err(|_full_or_closed| ConnectError::Absent(Absence::ForNow))?;
-        state.revoker = Some(client.revoker());
+        let (client, revoker) = offer.client.grant(budget).map_err(of_join_error)?;
+        state.revoker = Some(revoker);
         Ok(Connection {
             functions: places
                 .iter()
@@ -280,5 +280,14 @@ impl Grant {
 
     fn lock(&self) -> MutexGuard<'_, GrantState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of_join_error(error: JoinError) -> ConnectError {
+    match error {
+        // It has gone since, or has as many clients as it may.
+        JoinError::Refused(_) => ConnectError::Absent(Absence::ForNow),
+        JoinError::Revoked | JoinError::TooDeep => ConnectError::Failed(LinkFailure::Revoked),
+        JoinError::OverBudget(_) => ConnectError::Failed(LinkFailure::Busy),
     }
 }

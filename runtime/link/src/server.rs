@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use runtime_host::channel::{self, Message, Passed, Received, Reply, ServerEnd};
-use runtime_host::{Notifier, Subscribers};
+use runtime_host::channel::{self, ClientEnd, Incoming, Message, Passed, Request, ServerEnd};
+use runtime_host::{Awaited, Notifier, Subscribers};
 use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, ResourceAny, Val};
 use wasmtime::{AsContextMut, Store, StoreContextMut};
 
@@ -41,6 +41,11 @@ impl Service {
             limits,
             control: ServiceControl::default(),
         }
+    }
+
+    /// The interfaces that it provides, by name.
+    pub fn interfaces(&self) -> impl Iterator<Item = &str> {
+        self.routes.iter().map(Route::interface)
     }
 
     /// Where it is told to stop, and seen to be ready.
@@ -144,7 +149,6 @@ impl Served {
     }
 }
 
-
 /// Serves until the service is told to stop (`Ok`), the process is, or a call traps.
 pub fn serve<T: LinkView + 'static>(
     store: &mut Store<T>,
@@ -159,7 +163,7 @@ pub fn serve<T: LinkView + 'static>(
         let found = instance.get_func(&mut *store, function.export);
         functions.push(found.ok_or_else(|| wasmtime::format_err!("an export is gone"))?);
     }
-    let (server, connector) = channel::channel(service.limits, &budget)?;
+    let (server, client) = channel::channel(service.limits, &budget)?;
     let mut provider = Provider {
         store: store.as_context_mut(),
         served,
@@ -169,8 +173,7 @@ pub fn serve<T: LinkView + 'static>(
         returns: Arc::default(),
         control: &service.control,
     };
-    let offers = Offers::make(served, service, &connector, &provider.returns);
-    drop(connector);
+    let offers = Offers::make(served, service, client, &provider.returns);
     service.control.set_ready();
     provider.serve_until_stopped()?;
     drop(offers);
@@ -184,14 +187,15 @@ impl Offers {
     fn make(
         served: &Served,
         service: &Service,
-        connector: &channel::Connector,
+        client: ClientEnd,
         returns: &Arc<Returns>,
     ) -> Offers {
+        let client = Arc::new(client);
         let interfaces = served.interfaces.iter().enumerate();
         let offers = interfaces.zip(&service.routes);
         let offers = offers.map(|((place, interface), route)| {
             let number = route.offer(
-                connector.clone(),
+                Arc::clone(&client),
                 interface.clone(),
                 served.first_function(place),
                 Arc::clone(returns),
@@ -222,7 +226,7 @@ struct Provider<'a, T: 'static> {
 
 /// What there is to do next.
 enum Next {
-    Call(Received),
+    Call(Request),
     Returned(Vec<u32>),
     Stop,
 }
@@ -231,7 +235,7 @@ impl<T: LinkView + 'static> Provider<'_, T> {
     fn serve_until_stopped(&mut self) -> wasmtime::Result<()> {
         loop {
             match self.wait()? {
-                Next::Call(received) => self.handle(received)?,
+                Next::Call(request) => self.handle(request)?,
                 Next::Returned(numbers) => self.drop_objects(numbers)?,
                 Next::Stop => return Ok(()),
             }
@@ -240,8 +244,8 @@ impl<T: LinkView + 'static> Provider<'_, T> {
 
     /// What was sent before the offers were taken back.
     fn serve_rest(&mut self) -> wasmtime::Result<()> {
-        while let Some(received) = self.server.receive() {
-            self.handle(received)?;
+        while let Some(request) = next_request(&self.server) {
+            self.handle(request)?;
         }
         Ok(())
     }
@@ -255,7 +259,7 @@ impl<T: LinkView + 'static> Provider<'_, T> {
             if control.is_to_stop() {
                 return Some(Next::Stop);
             }
-            server.receive().map(Next::Call)
+            next_request(server).map(Next::Call)
         };
         let subscribe = |notifier: &Notifier| {
             server.subscribe(notifier);
@@ -266,11 +270,12 @@ impl<T: LinkView + 'static> Provider<'_, T> {
         wasi.block_on(subscribe, attempt)
     }
 
-    fn handle(&mut self, received: Received) -> wasmtime::Result<()> {
-        let (message, reply) = (received.message, received.reply);
+    fn handle(&mut self, request: Request) -> wasmtime::Result<()> {
+        let (message, _paid) = request.envelope.open();
         let answer = self.answer(message)?;
-        if let Some(reply) = reply {
-            give_answer(reply, answer);
+        if let Some(reply) = request.reply {
+            // A caller that is gone does not get it: objects in it are among the returns as it is dropped.
+            let _unanswered = reply.answer(answer);
         }
         Ok(())
     }
@@ -300,7 +305,7 @@ impl<T: LinkView + 'static> Provider<'_, T> {
             store: &mut self.store,
             objects: &mut self.objects,
             returns: &self.returns,
-            passed: message.passed.into_iter(),
+            passed: message.handles.into_iter(),
         };
         decode(&message.bytes, &function.signature.parameters, &mut taker)
     }
@@ -332,9 +337,16 @@ impl<T: LinkView + 'static> Provider<'_, T> {
     }
 }
 
-/// A caller that is gone does not get its answer; what is in it is dropped, objects by way of the returns.
-fn give_answer(reply: Reply, answer: Message) {
-    let _given_back = reply.answer(answer);
+/// What is to be served next. A request for which the provider cannot pay is sent back, so that its caller may try again.
+fn next_request(server: &ServerEnd) -> Option<Request> {
+    loop {
+        match server.receive() {
+            Ok(Incoming::Request(request)) => return Some(request),
+            Ok(Incoming::ClientGone(_)) => {}
+            Ok(Incoming::Empty | Incoming::Abandoned) => return None,
+            Err(_over_budget) => server.reject(),
+        }
+    }
 }
 
 /// Takes in what a call's parameters hold.

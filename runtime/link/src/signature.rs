@@ -92,7 +92,10 @@ impl fmt::Display for SignatureError {
                 interface,
                 function,
                 why,
-            } => write!(f, "`{function}` of `{interface}` cannot be called from outside: {why}"),
+            } => write!(
+                f,
+                "`{function}` of `{interface}` cannot be called from outside: {why}"
+            ),
             Self::Resource {
                 interface,
                 function,
@@ -104,11 +107,17 @@ impl fmt::Display for SignatureError {
             Self::NoFunction {
                 interface,
                 function,
-            } => write!(f, "the provider's `{interface}` has no function `{function}`"),
+            } => write!(
+                f,
+                "the provider's `{interface}` has no function `{function}`"
+            ),
             Self::Different {
                 interface,
                 function,
-            } => write!(f, "the provider's `{function}` of `{interface}` has other types"),
+            } => write!(
+                f,
+                "the provider's `{function}` of `{interface}` has other types"
+            ),
         }
     }
 }
@@ -180,9 +189,9 @@ impl Interface {
     /// Resources of the interface itself are numbers of the provider's; others the host must know, and they can be given
     /// away and not lent.
     fn is_passable(&self, resource: &ResourceName, is_owned: bool) -> bool {
-        let known = PASSABLE.iter().any(|(interface, name)| {
-            resource.interface == *interface && resource.name == *name
-        });
+        let known = PASSABLE
+            .iter()
+            .any(|(interface, name)| resource.interface == *interface && resource.name == *name);
         resource.interface == self.name() || (known && is_owned)
     }
 }

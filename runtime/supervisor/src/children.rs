@@ -7,8 +7,8 @@ use runtime_kpio::{Child, Ending, ProcessError, ProcessSystem, Program, SpawnReq
 
 use crate::family::Reason;
 use crate::{
-    CodeSource, Launch, LaunchError, Process, ProcessId, ProcessStatus, ProgramImage, Supervisor,
-    WasmBytes,
+    CodeSource, Launch, LaunchError, Links, Process, ProcessId, ProcessStatus, ProgramImage,
+    Supervisor, WasmBytes,
 };
 
 impl ProcessSystem for Supervisor {
@@ -28,6 +28,7 @@ impl ProcessSystem for Supervisor {
             files: request.files,
             limits: limits.lowered(&request.limits),
             may_spawn: request.may_spawn,
+            links: Links::default(),
             code: CodeSource::Precompiled,
             call: None,
         };

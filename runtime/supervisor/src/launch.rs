@@ -3,6 +3,7 @@
 use crate::ProcessLimits;
 use runtime_engine::{ClaimedImage, Tier};
 use runtime_host::{ByteSink, ByteSource, OverBudget, Terminal};
+use runtime_link::{Grant, Service};
 use runtime_wasi::Files;
 use std::fmt;
 use std::ops::Deref;
@@ -74,10 +75,21 @@ pub struct Launch {
     pub limits: ProcessLimits,
     /// Whether it may start processes.
     pub may_spawn: bool,
+    /// Whom else it may call, and what it provides to others.
+    pub links: Links,
     /// Where its code comes from.
     pub code: CodeSource,
     /// The exported function of a core module to call, with the arguments as its parameters. None: the program's own start.
     pub call: Option<String>,
+}
+
+/// What a process has to do with others beyond the streams that it shares with them.
+#[derive(Clone, Default)]
+pub struct Links {
+    /// Interfaces of others that it may import.
+    pub grants: Vec<Grant>,
+    /// What it provides. It is called then, and its own `run` is not.
+    pub service: Option<Service>,
 }
 
 /// Where a program's code comes from.

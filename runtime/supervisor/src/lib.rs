@@ -35,7 +35,7 @@ mod supervisor;
 mod warden;
 
 pub use exit::Exit;
-pub use launch::{CodeSource, Launch, LaunchError, ProgramImage, WasmBytes};
+pub use launch::{CodeSource, Launch, LaunchError, Links, ProgramImage, WasmBytes};
 pub use limits::{ProcessLimits, Refusal};
 pub use process::{CpuClock, Phase, Process, ProcessId, ProcessStatus};
 pub use runtime_kpio::ChildLimits;

@@ -4,16 +4,17 @@ use crate::limits::Limiter;
 use crate::linkers::Linkers;
 use crate::module::{self, Call};
 use crate::process::Shared;
-use crate::{Exit, Launch, ProcessState, Supervisor};
+use crate::{Exit, Launch, Links, ProcessState, Supervisor};
 use runtime_engine::interrupt::Running;
 use runtime_engine::{Code, Program};
 use runtime_host::Reservation;
 use runtime_host::observe::{self, ProgramCode};
 use runtime_kpio::{KpioContext, RESTRICTED_INTERFACES};
+use runtime_link::{Interface, LinkContext, Served, Service};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, TypedFunc};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, TypedFunc, Val};
 use wasmtime::{Engine, ModuleFunction, Store};
 
 /// The interface through which a command is run (WASI 0.2, `wasi:cli/command`). Wasmtime finds any
@@ -23,6 +24,12 @@ const RUN_INTERFACE: &str = "wasi:cli/run@0.2.0";
 /// Bytes of the strings and lists that one host call may carry from wasm to the host. They are
 /// copied before the host's function sees them.
 pub(crate) const HOST_CALL_BYTES: u64 = 2 << 20;
+
+/// The same for a process that calls others or is called by them: all values of the longest message.
+const LINKED_CALL_BYTES: u64 = (runtime_link::VALUES_MAX * size_of::<Val>()) as u64;
+
+/// Packages whose interfaces the host provides, or nobody.
+const HOST_PACKAGES: [&str; 2] = ["wasi:", "kpio:process/"];
 
 /// The type of `run`.
 type Run = TypedFunc<(), (Result<(), ()>,)>;
@@ -87,7 +94,7 @@ fn run_job(mut job: Job) -> Result<Exit, Exit> {
     Ok(exit)
 }
 
-fn run_component(program: &Program, component: &Component, job: Job) -> Result<Exit, Exit> {
+fn run_component(program: &Program, component: &Component, mut job: Job) -> Result<Exit, Exit> {
     let name = job.launch.program.name.clone();
     if job.launch.call.is_some() {
         let why = "is a component: only functions of core modules can be called by name";
@@ -97,16 +104,31 @@ fn run_component(program: &Program, component: &Component, job: Job) -> Result<E
     let linkers = job.supervisor.linkers();
     let linked = program.derived(|| Linked::new(linkers, component, &name))?;
     linked.check_grants(job.launch.may_spawn, &name)?;
+    let links = linked.links(&job.launch.links, &name)?;
+    let service = job.launch.links.service.take();
+    let served = service.map(|service| ServedBy::new(component, service, &name));
+    let served = served.transpose()?;
+    let call_bytes = match linked.remote.is_empty() && served.is_none() {
+        true => HOST_CALL_BYTES,
+        false => LINKED_CALL_BYTES,
+    };
+    let grown = job
+        .reserved
+        .grow(call_bytes.saturating_sub(HOST_CALL_BYTES));
+    grown.map_err(|over| unusable(&name, format!("cannot start: {over}")))?;
     let (running, shared) = (job.running, job.shared);
     let mut store = new_store(
         component.engine(),
         job.launch,
+        links,
         job.reserved,
         &shared,
         job.supervisor,
     )?;
-    let exit = under_orders(&running, &shared, program, || {
-        linked.run(&mut store, &name, was_module)
+    store.set_hostcall_fuel(usize::try_from(call_bytes).unwrap_or(usize::MAX));
+    let exit = under_orders(&running, &shared, program, || match &served {
+        Some(served) => linked.serve(&mut store, &name, served),
+        None => linked.run(&mut store, &name, was_module),
     });
     // In this order: the wasm's memory goes before the reservation for it, inside the store.
     drop(store);
@@ -153,6 +175,7 @@ fn run_module(program: &Program, module: &wasmtime::Module, job: Job) -> Result<
     let mut store = new_store(
         module.engine(),
         job.launch,
+        LinkContext::default(),
         job.reserved,
         &shared,
         job.supervisor,
@@ -181,6 +204,7 @@ fn load(job: &mut Job) -> Result<Program, Exit> {
 fn new_store(
     engine: &Engine,
     launch: Launch,
+    links: LinkContext,
     reserved: Reservation,
     shared: &Arc<Shared>,
     supervisor: Supervisor,
@@ -192,7 +216,7 @@ fn new_store(
         .and_then(|terminal| terminal.device());
     let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal);
     let wasi = wasi_context(launch, shared)?;
-    let mut store = Store::new(engine, ProcessState::new(wasi, kpio, limiter));
+    let mut store = Store::new(engine, ProcessState::new(wasi, kpio, links, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
     store.limiter(|state| state.limiter());
     Ok(store)
@@ -223,20 +247,52 @@ struct Linked {
     run: Option<ComponentExportIndex>,
     /// The first import for which it has to be granted to start processes.
     restricted_import: Option<String>,
+    /// Interfaces that it imports from other processes.
+    remote: Vec<Interface>,
+}
+
+/// What a process provides, by which of its exports.
+struct ServedBy {
+    service: Service,
+    served: Served,
+}
+
+impl ServedBy {
+    fn new(component: &Component, service: Service, name: &str) -> Result<ServedBy, Exit> {
+        let served = Served::new(component, service.interfaces());
+        let served = served
+            .map_err(|error| unusable(name, format!("cannot provide what it should: {error}")))?;
+        Ok(ServedBy { service, served })
+    }
 }
 
 impl Linked {
     fn new(linkers: &Linkers, component: &Component, name: &str) -> Result<Linked, Exit> {
-        let linker = linkers
-            .of(component)
-            .map_err(|error| unlinkable(name, &error))?;
-        let linked = linker
-            .instantiate_pre(component)
-            .map_err(|error| unlinkable(name, &error))?;
+        let linker = linkers.of(component);
+        let linker = linker.map_err(|error| unlinkable(name, &error))?;
+        let remote = runtime_link::imports(component, |import| !is_of_host(import));
+        let remote =
+            remote.map_err(|error| unusable(name, format!("cannot be linked: {error}")))?;
+        let linked = match &remote[..] {
+            [] => linker.instantiate_pre(component),
+            remote => link_with_remote(linker, component, remote),
+        };
         Ok(Linked {
-            component: linked,
+            component: linked.map_err(|error| unlinkable(name, &error))?,
             run: find_run(component),
             restricted_import: restricted_import(component),
+            remote,
+        })
+    }
+
+    /// The process's way to each interface that it imports from others.
+    fn links(&self, links: &Links, name: &str) -> Result<LinkContext, Exit> {
+        let context = LinkContext::new(&self.remote, &links.grants);
+        context.map_err(|import| {
+            let where_it_stands = "the `imports` of a `[[service]]` in the system's manifest";
+            let why =
+                format!("which nothing here provides to it; a grant stands in {where_it_stands}");
+            unusable(name, format!("imports `{import}`, {why}"))
         })
     }
 
@@ -265,6 +321,21 @@ impl Linked {
                 let why = "is no command: it does not export `wasi:cli/run` (0.2)";
                 Err(unusable(name, why))
             }
+        }
+    }
+
+    /// Serves others until it is told to stop.
+    fn serve(
+        &self,
+        store: &mut Store<ProcessState>,
+        name: &str,
+        by: &ServedBy,
+    ) -> Result<Exit, Exit> {
+        let result = self.component.instantiate(&mut *store);
+        let instance = result.map_err(|error| cannot_start(name, &error, store))?;
+        match runtime_link::serve(store, &instance, &by.served, &by.service) {
+            Ok(()) => Ok(Exit::Code(0)),
+            Err(error) => Ok(Exit::from_error(&error, store.data().refusal())),
         }
     }
 
@@ -305,6 +376,23 @@ pub(crate) fn cannot_start(
         ) if wasm_backtrace.is_empty() => unusable(name, format!("cannot start: {message}")),
         (exit, _) => exit,
     }
+}
+
+/// Whether an import, by its name, is the host's to provide.
+fn is_of_host(import: &str) -> bool {
+    HOST_PACKAGES
+        .iter()
+        .any(|package| import.starts_with(package))
+}
+
+fn link_with_remote(
+    linker: &Linker<ProcessState>,
+    component: &Component,
+    remote: &[Interface],
+) -> wasmtime::Result<InstancePre<ProcessState>> {
+    let mut linker = linker.clone();
+    runtime_link::add_to_linker(&mut linker, remote)?;
+    linker.instantiate_pre(component)
 }
 
 fn find_run(component: &Component) -> Option<ComponentExportIndex> {

@@ -10,7 +10,7 @@ use runtime_host::{
     Budget, BudgetCharge, ByteSource, Discard, FileTree, NoInput, PIPE_DEFAULT_BYTES, Read, pipe,
 };
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, Phase, Process, ProcessLimits, ProgramImage, Rights,
+    CodeSource, Exit, Files, Launch, Links, Phase, Process, ProcessLimits, ProgramImage, Rights,
     Supervisor, SupervisorOptions, WasmBytes,
 };
 use sha2::{Digest, Sha256};
@@ -65,6 +65,7 @@ fn launch(wasm: &[u8], code: CodeSource) -> Launch {
             Rights::ReadWrite,
         ),
         may_spawn: false,
+        links: Links::default(),
         limits: ProcessLimits::with_memory(512 * MIB),
         code,
         call: None,

@@ -15,8 +15,8 @@ use runtime_host::{
     TerminalDevice, TerminalSize, pipe, wait_until,
 };
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, Process, ProcessLimits, ProgramFinder, ProgramImage, Rights,
-    Supervisor, SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Launch, Links, Process, ProcessLimits, ProgramFinder, ProgramImage,
+    Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
 
 const MIB: u64 = 1 << 20;
@@ -156,6 +156,7 @@ impl System {
             files: Files::whole(self.root.clone(), Rights::ReadWrite),
             limits: ProcessLimits::with_memory(256 * MIB),
             may_spawn: true,
+            links: Links::default(),
             code: CodeSource::Precompiled,
             call: None,
         }

@@ -9,8 +9,8 @@ use runtime_host::{
     Budget, BudgetCharge, ByteSink, Discard, FileTree, NoInput, Notifier, PIPE_DEFAULT_BYTES, pipe,
 };
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, Phase, Process, ProcessLimits, ProcessState, ProgramImage,
-    Rights, Supervisor, SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Launch, Links, Phase, Process, ProcessLimits, ProcessState,
+    ProgramImage, Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -67,6 +67,7 @@ fn launch_image(program: ProgramImage) -> Launch {
         terminal: None,
         files: Files::whole(empty_tree(), Rights::ReadWrite),
         may_spawn: false,
+        links: Links::default(),
         limits: ProcessLimits::with_memory(256 * MIB),
         code: CodeSource::Precompiled,
         call: None,
@@ -168,7 +169,7 @@ fn garbage_and_truncated_programs_are_unusable() {
 #[test]
 fn unknown_imports_are_named() {
     let exit = run(&supervisor(), &importing_the_unknown());
-    let sentence = "program imports `kpio:nowhere/nothing`, which nothing here provides";
+    let sentence = "program imports `kpio:nowhere/nothing`, which nothing here provides to it; a grant stands in the `imports` of a `[[service]]` in the system's manifest";
     assert_eq!(unusable(&exit), sentence);
 }
 

@@ -1,5 +1,6 @@
 //! What travels.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub enum Passed {
     Server(ServerEnd),
     /// A buffer, until it is dropped.
     Buffer(Loan),
+    /// Something that both sides know. It holds no ends either.
+    Object(Box<dyn Any + Send>),
 }
 
 impl fmt::Debug for Passed {
@@ -48,6 +51,7 @@ impl fmt::Debug for Passed {
             Self::Client(_) => "Client",
             Self::Server(_) => "Server",
             Self::Buffer(_) => "Buffer",
+            Self::Object(_) => "Object",
         })
     }
 }
@@ -61,7 +65,7 @@ impl Passed {
         match self {
             Self::Client(end) => end.charge_to(paid),
             Self::Server(end) => end.charge_to(paid),
-            Self::Source(_) | Self::Sink(_) | Self::Buffer(_) => {}
+            Self::Source(_) | Self::Sink(_) | Self::Buffer(_) | Self::Object(_) => {}
         }
     }
 }

@@ -22,7 +22,7 @@ use kernel_machine::cpu::entry::HandOver;
 use lib_host_link::{Message, Stream};
 use runtime_exchange::{Link, TreeSender, image};
 use runtime_platform::failure;
-use runtime_supervisor::{CodeSource, Exit, Files, Launch};
+use runtime_supervisor::{CodeSource, Exit, Files, Launch, Links};
 
 use case::Case;
 use defect::Defect;
@@ -93,6 +93,7 @@ fn run(
             terminal: None,
             files: Files::whole(tree.clone(), case.rights),
             may_spawn: false,
+            links: Links::default(),
             limits: system.limits(),
             code: CodeSource::Precompiled,
             call: None,

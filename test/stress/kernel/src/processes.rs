@@ -13,8 +13,8 @@ use runtime_host::tmpfs::{Timestamp, Tmpfs};
 use runtime_host::{Budget, BudgetCharge, Discard, FileTree, NoInput};
 use runtime_platform::{code_memory, interruption};
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, LaunchError, Phase, Process, ProcessLimits, ProgramImage,
-    Rights, Supervisor, SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Launch, LaunchError, Links, Phase, Process, ProcessLimits,
+    ProgramImage, Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
 
 use crate::Storm;
@@ -119,6 +119,7 @@ impl Processes {
             terminal: None,
             files: Files::whole(self.root.clone(), Rights::ReadWrite),
             may_spawn: false,
+            links: Links::default(),
             limits: ProcessLimits::with_memory(self.supervisor.budget().limit_bytes()),
             code: CodeSource::Precompiled,
             call: None,

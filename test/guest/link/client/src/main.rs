@@ -12,6 +12,7 @@ generate! {
     },
 }
 
+use kpio::link::failure::LinkFailure;
 use kpio::link_probe::counters::{self, Counter};
 use kpio::link_probe::shapes::{self, Colours, Direction, Point, Shape};
 use wasip2::cli::stdin::get_stdin;
@@ -41,6 +42,7 @@ fn main() {
         ["leave"] => leave(),
         ["live"] => println!("{}", counters::live()),
         ["many", count] => many(number(count)),
+        ["repeat", count] => repeat(number(count)),
         ["spin", rounds] => println!("{:?}", shapes::spin(number(rounds))),
         ["until-error"] => until_error(),
         _ => panic!("there is no case {words:?}"),
@@ -107,6 +109,19 @@ fn many(count: u64) {
     let counter = Counter::new(0);
     let sum = (0..count).try_fold(0, |_, _| counter.add(1));
     println!("{sum:?}");
+}
+
+/// How many calls were answered, and how many were lost on the way.
+fn repeat(count: u64) {
+    let (mut answered, mut lost) = (0, 0);
+    for _ in 0..count {
+        match shapes::consume(b"again") {
+            Ok(5) => answered += 1,
+            Err(shapes::Error::Link(LinkFailure::Lost)) => lost += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    println!("{answered} answered, {lost} lost");
 }
 
 /// Calls until a call fails.

@@ -1,0 +1,516 @@
+//! Processes that call each other: what comes of a call, whatever happens to either side.
+//!
+//! The programs are in `test/guest/link`: `provider` serves two interfaces, `client` imports them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use runtime_engine::{Engine, EngineOptions};
+use runtime_host::channel::Limits;
+use runtime_host::{
+    Budget, ByteSink, ByteSource, Discard, NoInput, Notifier, PipeReader, PipeWriter,
+    StreamFailure, Subscribers, pipe,
+};
+use runtime_link::{Grant, Route, Service, ServiceControl, WhileDown};
+use runtime_supervisor::{
+    CodeSource, Exit, Files, Launch, Links, Process, ProcessLimits, ProgramImage, Supervisor,
+    SupervisorOptions, WasmBytes,
+};
+
+const MIB: u64 = 1 << 20;
+/// How long memory may take to come back before it is said that it does not.
+const PATIENCE: Duration = Duration::from_secs(300);
+const COUNTERS: &str = "kpio:link-probe/counters";
+const SHAPES: &str = "kpio:link-probe/shapes";
+const LIMITS: Limits = Limits {
+    clients: 64,
+    messages: 64,
+    bytes: 4 << 20,
+    client_messages: 4,
+    client_bytes: 512 << 10,
+};
+
+static PROVIDER: LazyLock<Arc<[u8]>> = LazyLock::new(|| guest("link_provider"));
+static CLIENT: LazyLock<Arc<[u8]>> = LazyLock::new(|| guest("link-client"));
+static GUESTS: LazyLock<PathBuf> = LazyLock::new(build_guests);
+
+fn guest(name: &str) -> Arc<[u8]> {
+    let path = GUESTS.join(name).with_extension("wasm");
+    let bytes = std::fs::read(&path);
+    bytes
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .into()
+}
+
+/// The folder with the guests: the one that KPIO_LINK_GUEST names, or where they are built now.
+fn build_guests() -> PathBuf {
+    if let Some(folder) = std::env::var_os("KPIO_LINK_GUEST") {
+        return folder.into();
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest-link");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/guest/link/Cargo.toml");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(&target)
+        .status();
+    assert!(
+        built.is_ok_and(|status| status.success()),
+        "the programs in test/guest/link do not build; they need the target wasm32-wasip2"
+    );
+    target.join("wasm32-wasip2/release")
+}
+
+fn image(name: &str, bytes: &Arc<[u8]>) -> ProgramImage {
+    ProgramImage {
+        name: name.to_owned(),
+        wasm: Some(WasmBytes::Shared(Arc::clone(bytes))),
+        precompiled: None,
+    }
+}
+
+/// Remembers what was written.
+#[derive(Default)]
+struct Collected {
+    bytes: Mutex<Vec<u8>>,
+    changed: Subscribers,
+}
+
+impl Collected {
+    fn text(&self) -> String {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Waits until there is a whole line.
+    fn wait_for_line(&self) {
+        let notifier = Notifier::new();
+        self.changed.add(&notifier);
+        while !self.text().contains('\n') {
+            notifier.wait(None);
+        }
+    }
+}
+
+impl ByteSink for Collected {
+    fn room_bytes(&self) -> Result<usize, StreamFailure> {
+        Ok(4096)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize, StreamFailure> {
+        let mut kept = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(bytes);
+        drop(kept);
+        self.changed.notify_all();
+        Ok(bytes.len())
+    }
+
+    fn subscribe(&self, notifier: &Notifier) {
+        self.changed.add(notifier);
+    }
+}
+
+/// How the programs print a failure.
+fn failure(code: u8, name: &str, message: &str) -> String {
+    format!("LinkFailure {{ code: {code}, name: {name:?}, message: {message:?} }}")
+}
+
+fn unavailable() -> String {
+    let message =
+        "The provider is not there now, or went before it saw the call. It may be tried again.";
+    failure(0, "unavailable", message)
+}
+
+fn lost() -> String {
+    let message = "The provider ended, or gave no answer, after it had begun: what was asked for may have happened or not.";
+    failure(1, "lost", message)
+}
+
+fn revoked() -> String {
+    failure(2, "revoked", "The grant was taken back.")
+}
+
+fn too_large() -> String {
+    let message = "What was to be sent, or to be answered, is longer than a message may be.";
+    failure(4, "too-large", message)
+}
+
+struct System {
+    supervisor: Supervisor,
+    budget: Budget,
+    routes: [Route; 2],
+}
+
+struct Provider {
+    process: Process,
+    control: ServiceControl,
+}
+
+struct Client {
+    process: Process,
+    output: Arc<Collected>,
+    grants: Vec<Grant>,
+}
+
+impl System {
+    fn new() -> System {
+        let engine = Engine::new(EngineOptions::default()).expect("an engine");
+        let budget = Budget::new(1024 * MIB);
+        let options = SupervisorOptions {
+            budget: budget.clone(),
+            processes_max: 64,
+            interfaces: Vec::new(),
+            cpu_clock: None,
+            programs: None,
+        };
+        System {
+            supervisor: Supervisor::new(engine, options).expect("a supervisor"),
+            budget,
+            routes: [COUNTERS, SHAPES].map(|interface| Route::new(interface, "probe")),
+        }
+    }
+
+    fn launch(&self, program: ProgramImage, arguments: &[&str]) -> Launch {
+        Launch {
+            program,
+            arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
+            environment: Vec::new(),
+            stdin: Arc::new(NoInput),
+            stdout: Arc::new(Discard),
+            stderr: Arc::new(Discard),
+            terminal: None,
+            files: Files::none(),
+            limits: ProcessLimits::with_memory(64 * MIB),
+            may_spawn: false,
+            links: Links::default(),
+            code: CodeSource::Precompiled,
+            call: None,
+        }
+    }
+
+    fn spawn(&self, launch: Launch) -> Process {
+        self.supervisor.spawn(launch).expect("there is room")
+    }
+
+    /// A provider that is ready.
+    fn provide(&self) -> Provider {
+        let service = Service::new(self.routes.to_vec(), LIMITS);
+        let control = service.control();
+        let mut launch = self.launch(image("provider", &PROVIDER), &[]);
+        launch.links.service = Some(service);
+        let process = self.spawn(launch);
+        let notifier = Notifier::new();
+        control.subscribe(&notifier);
+        process.subscribe(&notifier);
+        while !control.is_ready() {
+            assert!(process.try_wait().is_none(), "{:?}", process.try_wait());
+            notifier.wait(None);
+        }
+        Provider { process, control }
+    }
+
+    fn grants(&self, while_down: WhileDown) -> Vec<Grant> {
+        let routes = self.routes.iter();
+        routes
+            .map(|route| Grant::new(route.clone(), while_down))
+            .collect()
+    }
+
+    fn start_with(
+        &self,
+        arguments: &[&str],
+        stdin: Arc<dyn ByteSource>,
+        grants: Vec<Grant>,
+    ) -> Client {
+        let output = Arc::new(Collected::default());
+        let mut launch = self.launch(image("client", &CLIENT), arguments);
+        launch.stdin = stdin;
+        launch.stdout = Arc::clone(&output) as Arc<dyn ByteSink>;
+        launch.links.grants = grants.clone();
+        Client {
+            process: self.spawn(launch),
+            output,
+            grants,
+        }
+    }
+
+    fn start(&self, arguments: &[&str]) -> Client {
+        self.start_with(arguments, Arc::new(NoInput), self.grants(WhileDown::Wait))
+    }
+
+    /// What the client prints.
+    fn ask(&self, arguments: &[&str]) -> String {
+        self.start(arguments).output()
+    }
+
+    /// A compilation that was begun ends in the background, and is charged until then.
+    fn wait_until_used(&self, bytes: u64, seed: u32) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.budget.used_bytes() != bytes {
+            let used_bytes = self.budget.used_bytes();
+            assert!(
+                Instant::now() < deadline,
+                "seed {seed:#x}: {used_bytes} bytes stay"
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    fn pipe(&self) -> (PipeReader, PipeWriter) {
+        pipe(4096, &self.budget).expect("there is room")
+    }
+}
+
+impl Client {
+    fn output(&self) -> String {
+        let exit = self.process.wait();
+        assert_eq!(exit, Exit::Code(0), "{:?}", exit.message("client"));
+        self.output.text()
+    }
+}
+
+impl Provider {
+    fn stop(&self) {
+        self.control.stop();
+        assert_eq!(self.process.wait(), Exit::Code(0));
+    }
+}
+
+#[test]
+fn values_come_back_as_they_went() {
+    let system = System::new();
+    let _provider = system.provide();
+    let expected = |shape: &str| {
+        format!(
+            "Ok(({shape}, Colours(RED | BLUE), Direction::Down, '漢', true, Some(None), [-9223372036854775808, -1, 9223372036854775807]))\n"
+        )
+    };
+    let point = "Point { x: -3, y: 0.5, name: \"ö\" }";
+    let lines = [
+        expected("Shape::Nothing"),
+        expected(&format!("Shape::Dot({point})")),
+        expected(&format!("Shape::Line(({point}, {point}))")),
+        expected("Shape::Text([\"\", \"two\"])"),
+    ];
+    assert_eq!(system.ask(&["echo"]), lines.concat());
+}
+
+#[test]
+fn objects_live_as_long_as_their_handles() {
+    let system = System::new();
+    let _provider = system.provide();
+    assert_eq!(system.ask(&["count"]), "Ok(42) Ok(1)\n2\n42\n1\n0\n");
+    assert_eq!(system.ask(&["leave"]), "1\n");
+    assert_eq!(system.ask(&["live"]), "0\n");
+}
+
+#[test]
+fn streams_change_hands() {
+    let system = System::new();
+    let _provider = system.provide();
+    for case in ["read", "to-and-fro"] {
+        let (reader, writer) = system.pipe();
+        let grants = system.grants(WhileDown::Wait);
+        let client = system.start_with(&[case], Arc::new(reader), grants);
+        writer.write(&[1, 2, 250]).expect("there is room");
+        drop(writer);
+        assert_eq!(client.output(), "Ok(253)\n");
+    }
+}
+
+#[test]
+fn long_messages_are_carried_and_longer_ones_refused() {
+    let system = System::new();
+    let _provider = system.provide();
+    assert_eq!(system.ask(&["produce", "65536"]), "Ok(65536)\n");
+    assert_eq!(system.ask(&["consume", "65536"]), "Ok(65536)\n");
+    let refused = format!("Err(Error::Link({}))\n", too_large());
+    assert_eq!(system.ask(&["produce", "131070"]), refused);
+    assert_eq!(system.ask(&["consume", "131070"]), refused);
+    assert_eq!(system.ask(&["live"]), "0\n");
+}
+
+#[test]
+fn a_call_that_traps_is_lost_and_the_next_one_finds_the_next_provider() {
+    let system = System::new();
+    let provider = system.provide();
+    let client = system.start(&["crash"]);
+    assert!(matches!(provider.process.wait(), Exit::Trap { .. }));
+    let _next = system.provide();
+    assert_eq!(
+        client.output(),
+        format!("Err(Error::Link({}))\nOk(5)\n", lost())
+    );
+}
+
+#[test]
+fn a_failure_that_cannot_be_said_ends_the_caller_with_a_sentence() {
+    let system = System::new();
+    let _provider = system.provide();
+    let client = system.start(&["crash-silently"]);
+    let message = client.process.wait().message("client").unwrap_or_default();
+    let expected = "the call of `crash-silently` of `kpio:link-probe/shapes@0.1.0`, which 'probe' provides, failed: \
+        the provider gave no answer";
+    assert!(message.contains(expected), "{message}");
+}
+
+#[test]
+fn objects_of_a_provider_that_is_gone_are_lost() {
+    let system = System::new();
+    let provider = system.provide();
+    let (reader, writer) = system.pipe();
+    let client = system.start_with(&["hold"], Arc::new(reader), system.grants(WhileDown::Wait));
+    client.output.wait_for_line();
+    provider.process.kill();
+    provider.process.wait();
+    let _next = system.provide();
+    writer.write(b"\n").expect("there is room");
+    assert_eq!(client.output(), format!("Ok(2)\nErr({})\n", lost()));
+}
+
+#[test]
+fn calls_wait_for_a_provider_or_fail_as_their_client_wants() {
+    let system = System::new();
+    let fails = system.grants(WhileDown::Fail);
+    let client = system.start_with(&["consume", "3"], Arc::new(NoInput), fails);
+    let unavailable = format!("Err(Error::Link({}))\n", unavailable());
+    assert_eq!(client.output(), unavailable);
+    let waiting = system.start(&["consume", "3"]);
+    let _provider = system.provide();
+    assert_eq!(waiting.output(), "Ok(3)\n");
+    let given_up = System::new();
+    let waiting = given_up.start(&["consume", "3"]);
+    given_up.routes.iter().for_each(Route::give_up);
+    assert_eq!(waiting.output(), unavailable);
+}
+
+#[test]
+fn who_waits_can_be_ended() {
+    let system = System::new();
+    let waiting = system.start(&["consume", "3"]);
+    waiting.process.kill();
+    assert_eq!(waiting.process.wait(), Exit::Killed);
+    let provider = system.provide();
+    let busy = system.start(&["spin", "18446744073709551615"]);
+    busy.process.kill();
+    assert_eq!(busy.process.wait(), Exit::Killed);
+    provider.process.kill();
+    assert_eq!(provider.process.wait(), Exit::Killed);
+}
+
+#[test]
+fn what_is_revoked_is_an_error_from_then_on() {
+    let system = System::new();
+    let _provider = system.provide();
+    let client = system.start(&["until-error"]);
+    let other = system.start(&["repeat", "200"]);
+    client.output.wait_for_line();
+    for grant in &client.grants {
+        grant.revoke();
+    }
+    assert_eq!(
+        client.output(),
+        format!("ready\nError::Link({})\n", revoked())
+    );
+    assert_eq!(other.output(), "200 answered, 0 lost\n");
+}
+
+#[test]
+fn who_was_not_granted_does_not_link() {
+    let system = System::new();
+    let grants = system.grants(WhileDown::Wait);
+    let client = system.start_with(&["live"], Arc::new(NoInput), grants[1..].to_vec());
+    let sentence = "client imports `kpio:link-probe/counters@0.1.0`, which nothing here provides to it; a grant stands in the \
+        `imports` of a `[[service]]` in the system's manifest";
+    assert_eq!(client.process.wait(), Exit::Unusable(sentence.to_owned()));
+}
+
+#[test]
+fn who_does_not_export_what_it_should_provides_nothing() {
+    let system = System::new();
+    let mut launch = system.launch(image("client", &CLIENT), &[]);
+    launch.links.service = Some(Service::new(vec![system.routes[1].clone()], LIMITS));
+    launch.links.grants = system.grants(WhileDown::Wait);
+    let exit = system.spawn(launch).wait();
+    let sentence = "client cannot provide what it should: `kpio:link-probe/shapes` is not exported";
+    assert_eq!(exit, Exit::Unusable(sentence.to_owned()));
+    assert!(!system.routes[1].is_up());
+}
+
+#[test]
+fn who_wants_other_types_is_told_so() {
+    let system = System::new();
+    let _provider = system.provide();
+    let wasm = wat::parse_str(
+        r#"(component
+            (import "kpio:link-probe/shapes@0.1.0" (instance $shapes
+                (export "consume" (func (param "bytes" string) (result u32)))))
+            (core module $memory (memory (export "memory") 1))
+            (core instance $memory (instantiate $memory))
+            (alias export $shapes "consume" (func $consume))
+            (core func $consume (canon lower (func $consume) (memory (core memory $memory "memory"))))
+            (core module $main
+                (import "" "consume" (func $consume (param i32 i32) (result i32)))
+                (func (export "run") (result i32) (drop (call $consume (i32.const 0) (i32.const 0))) (i32.const 0)))
+            (core instance $main (instantiate $main
+                (with "" (instance (export "consume" (func $consume))))))
+            (func $run (result (result)) (canon lift (core func $main "run")))
+            (instance $run (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.0" (instance $run)))"#,
+    );
+    let bytes: Arc<[u8]> = wasm.expect("valid text").into();
+    let mut launch = system.launch(image("stranger", &bytes), &[]);
+    launch.links.grants = system.grants(WhileDown::Wait);
+    let message = system.spawn(launch).wait().message("stranger");
+    let expected = "'probe' does not fit: the provider's `consume` of `kpio:link-probe/shapes@0.1.0` has other types";
+    let message = message.unwrap_or_default();
+    assert!(message.contains(expected), "{message}");
+}
+
+#[test]
+fn a_provider_is_replaced_while_it_is_called_and_no_call_is_lost() {
+    let system = System::new();
+    let mut provider = system.provide();
+    let clients: Vec<Client> = (0..4).map(|_| system.start(&["repeat", "2000"])).collect();
+    for _ in 0..5 {
+        let next = system.provide();
+        provider.stop();
+        provider = next;
+    }
+    for client in clients {
+        assert_eq!(client.output(), "2000 answered, 0 lost\n");
+    }
+}
+
+#[test]
+fn whoever_is_killed_nothing_stays_behind() {
+    let system = System::new();
+    let provider = system.provide();
+    assert_eq!(system.ask(&["many", "10"]), "Ok(10)\n");
+    provider.stop();
+    let before_bytes = 0;
+    let mut state = 0x2545_F491_u32;
+    for _ in 0..12 {
+        let provider = system.provide();
+        let clients: Vec<Client> = ["many", "many", "repeat"]
+            .map(|case| system.start(&[case, "100000"]))
+            .into();
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        for _ in 0..state >> 24 {
+            std::thread::yield_now();
+        }
+        clients[(state >> 16) as usize % 3].process.kill();
+        provider.process.kill();
+        provider.process.wait();
+        for client in &clients {
+            client.process.kill();
+            client.process.wait();
+        }
+        drop((clients, provider));
+        system.wait_until_used(before_bytes, state);
+    }
+}
