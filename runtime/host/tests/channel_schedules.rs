@@ -15,6 +15,9 @@ mod cancellation;
 #[path = "../src/channel/mod.rs"]
 mod channel;
 #[expect(dead_code, reason = "the scenarios use a part of it")]
+#[path = "../src/lending.rs"]
+mod lending;
+#[expect(dead_code, reason = "the scenarios use a part of it")]
 #[path = "../src/notify.rs"]
 mod notify;
 #[path = "../src/wait.rs"]
