@@ -40,7 +40,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::thread;
 use wait::{wait_for, wait_until};
 
-const SCHEDULES: usize = 500;
+const SCHEDULES: usize = 300;
 
 thread_local! {
     /// The defect. Shuttle runs all threads of a test on the test's own.
