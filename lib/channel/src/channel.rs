@@ -204,12 +204,13 @@ impl<M, R> Channel<M, R> {
         state.is_none_or(|state| state.progress().is_none())
     }
 
-    /// The caller does not want the answer any more. What the server is serving it goes on with, and gets its answer back.
+    /// The caller does not want the answer any more. What the server is serving it may go on with, and gets its answer back.
     pub fn cancel(&mut self, call: CallId) -> GivenBack<M, R> {
         let mut back = GivenBack::default();
         let Some(state) = self.calls.remove(&call) else {
             return back;
         };
+        let was_in_service = matches!(state, State::InService);
         match state {
             State::Queued => back.messages.extend(self.withdraw_call(call)),
             State::Given(answer) => back.answers.push(answer),
@@ -217,6 +218,7 @@ impl<M, R> Channel<M, R> {
         }
         self.release_call(call);
         back.wakes = self.wake_waiting();
+        back.wakes.server = was_in_service;
         back
     }
 

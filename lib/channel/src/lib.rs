@@ -14,7 +14,8 @@
 //!   [`Limits::messages`] and [`Limits::bytes`] in the queue; only a client with nothing in it is admitted beyond that, so that one who
 //!   fills the queue never keeps another from being heard.
 //! - *Nobody is forgotten.* A client that was refused for want of room is named by the first transition after which what it wanted fits.
-//!   A transition after which there is something to receive names the server. One that ends a call names the call.
+//!   A transition after which there is more to receive, or a call in service is not waited for any more, names the server. One that ends a
+//!   call names the call.
 //! - A client that the server has heard of is followed by one [`Receive::ClientGone`], after the last of its messages.
 //!
 //! Leaving withdraws what was not yet received, plain messages too. If they outlived their sender, ends of channels inside of them

@@ -8,7 +8,7 @@ use crate::{CallId, ClientId};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "who is not woken may sleep for ever"]
 pub struct Wakes {
-    /// There is something to receive for the server.
+    /// There is something to receive for the server, or a call that it serves is not waited for any more.
     pub server: bool,
     /// These calls have ended.
     pub calls: Calls,

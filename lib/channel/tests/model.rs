@@ -539,7 +539,8 @@ impl Pair {
             return;
         };
         let (mut messages, mut answers) = (Vec::new(), Vec::new());
-        match self.model.calls.remove(&call) {
+        let state = self.model.calls.remove(&call);
+        match state {
             Some(Call::Queued) => {
                 let is_it = |message: &Message| message.call == Some(call);
                 let at = self.model.line.iter().position(is_it);
@@ -550,7 +551,8 @@ impl Pair {
         }
         let woken = self.model.woken();
         let back = self.channel.cancel(call);
-        self.expect_back(back, &messages, &answers, false, &[], &woken);
+        let server = state == Some(Call::InService);
+        self.expect_back(back, &messages, &answers, server, &[], &woken);
     }
 
     fn remove_client(&mut self) {

@@ -20,6 +20,7 @@
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::heap::{Heap, Link, Order};
+use crate::lent::Lent;
 use crate::share::{Class, Share, real_ns, virtual_ns};
 use crate::{CpuSet, NOBODY};
 
@@ -52,6 +53,8 @@ pub struct Entity {
     // Anybody.
     /// The wanted share; takes effect when the queue next looks at the thread.
     share: AtomicU32,
+    /// Takes effect like the share.
+    lent: Lent,
     /// Where it may run.
     affinity: AtomicU64,
 }
@@ -80,6 +83,7 @@ impl Entity {
                 }
                 .to_bits(),
             ),
+            lent: Lent::new(),
             affinity: AtomicU64::new(CpuSet::MAX),
         }
     }
@@ -89,16 +93,32 @@ impl Entity {
         self.lag.store(0, Relaxed);
         self.left_ns.store(0, Relaxed);
         self.set_share(Share::default());
+        self.lent.reset();
         self.set_affinity(CpuSet::MAX);
     }
 
-    /// Its class and priority.
+    /// Its class and priority as they count: with what it was lent.
     #[inline]
     pub fn share(&self) -> Share {
+        let own = self.own_share();
+        Share {
+            class: own.class.max(self.lent.class()),
+            ..own
+        }
+    }
+
+    /// Its own class and priority.
+    #[inline]
+    pub fn own_share(&self) -> Share {
         Share::from_bits(self.share.load(Relaxed))
     }
 
-    /// Changes class and priority.
+    /// What it was lent.
+    pub fn lent(&self) -> &Lent {
+        &self.lent
+    }
+
+    /// Changes its own class and priority.
     #[inline]
     pub fn set_share(&self, share: Share) {
         self.share.store(share.to_bits(), Relaxed);

@@ -5,7 +5,7 @@
 //! simulation in `tests/` and the models of its protocols run the same code.
 //!
 //! From the bottom up:
-//! - [`share`]: classes, priorities, weights, slices;
+//! - [`share`]: classes, priorities, weights, slices; [`lent`]: classes lent by those who wait;
 //! - [`heap`]: the order in which the threads of a queue stand, without allocation;
 //! - [`fair`]: one CPU's queue by earliest eligible virtual deadline;
 //! - [`parking`], [`attention`]: the two words by which sleeping and idling lose no wake-up;
@@ -26,6 +26,7 @@ pub mod cpu_clock;
 pub mod fair;
 pub mod futex;
 pub mod heap;
+pub mod lent;
 pub mod parking;
 pub mod placement;
 pub mod poll;

@@ -184,6 +184,64 @@ fn only_a_shorter_class_takes_the_cpu() {
 }
 
 #[test]
+fn a_lent_class_takes_the_cpu_until_it_is_taken_back() {
+    for (is_lent, expected) in [(false, false), (true, true)] {
+        let mut run = Run::new(&[share(Class::Normal, 0), share(Class::Batch, 5)], 0);
+        let server = run.table.entity(1);
+        server.lent().lend(Class::Interactive);
+        assert_eq!(server.share(), share(Class::Interactive, 5));
+        assert_eq!(server.own_share(), share(Class::Batch, 5));
+        if !is_lent {
+            server.lent().take_back(Class::Interactive);
+        }
+        run.join(0);
+        run.next();
+        run.pass(100_000);
+        assert_eq!(run.join(1) == Joined::Preempts, expected);
+    }
+}
+
+/// Whoever is lent to all the time is served sooner, and gets no more.
+#[test]
+fn lending_changes_nobodys_share() {
+    let mut run = Run::new(&[share(Class::Normal, 0), share(Class::Batch, 0)], 0);
+    run.table.entity(1).lent().lend(Class::Interactive);
+    run.join(0);
+    run.join(1);
+    run.next();
+    while run.now_ns < 10_000_000_000 {
+        run.slice();
+    }
+    let [one, other] = [run.ran_ns[0], run.ran_ns[1]];
+    assert!(one.abs_diff(other) < 10_000_000, "{one} {other}");
+}
+
+#[test]
+fn lent_classes_are_a_multiset() {
+    let mut rng = seed::seeded();
+    let entity = Entity::new();
+    let own = any_share(&mut rng);
+    entity.set_share(own);
+    let mut model = Vec::new();
+    for _ in 0..20_000 {
+        let class = Class::ALL[rng.usize(0..3)];
+        if rng.bool() {
+            entity.lent().lend(class);
+            model.push(class);
+        } else {
+            entity.lent().take_back(class);
+            if let Some(at) = model.iter().position(|lent| *lent == class) {
+                model.swap_remove(at);
+            }
+        }
+        let most_urgent = model.iter().copied().fold(own.class, Class::max);
+        assert_eq!(entity.share(), share(most_urgent, own.priority.level()));
+    }
+    entity.reset();
+    assert_eq!(entity.share(), Share::default());
+}
+
+#[test]
 fn who_is_woken_before_it_has_left_goes_on() {
     let mut run = Run::new(&[Share::default(); 2], 0);
     run.join(0);

@@ -13,8 +13,10 @@ use kernel_machine::memory::frame::{FrameOwner, OWNERS};
 use runtime_engine::interrupt::Interrupter;
 use runtime_engine::{Engine, EngineOptions};
 use runtime_exchange::image::{self, Programs};
-use runtime_host::{AttachedTerminal, Budget, ByteSource, FileTree, Notifier, TerminalDevice};
-use runtime_platform::{code_memory, interruption};
+use runtime_host::{
+    AttachedTerminal, Budget, ByteSource, FileTree, Notifier, TerminalDevice, Urgencies,
+};
+use runtime_platform::{code_memory, interruption, urgency};
 use runtime_prompt::{Job, Limits, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
 use runtime_supervisor::{
     ChildLimits, CodeSource, CpuClock, Files, Launch, Links, Phase, Process, ProcessId,
@@ -55,6 +57,12 @@ impl RunningSystem {
         let limit_bytes = free_bytes.saturating_sub(KERNEL_SHARE_BYTES + free_bytes / 16);
         let budget = Budget::with_outside_use(limit_bytes, kernel_growth_bytes);
         let processes_max = processes_max(limit_bytes);
+        runtime_host::set_urgencies(Urgencies {
+            current_thread: urgency::current_thread,
+            urgency: urgency::urgency,
+            lend: urgency::lend,
+            take_back: urgency::take_back,
+        });
         let engine = Engine::new(EngineOptions {
             code_memory: Some(code_memory::new()),
             interrupter: Some(Interrupter {

@@ -292,6 +292,43 @@ fn grants_are_passed_on_a_bounded_number_of_times() {
 }
 
 #[test]
+fn whoever_was_granted_a_channel_leaves_places_to_others() {
+    let budget = roomy();
+    let limits = Limits {
+        clients: 64,
+        ..LIMITS
+    };
+    let (_server, owner) = channel(limits, &budget).expect("it can be paid for");
+    let (granted, _) = owner.grant(&budget).expect("there is room");
+    let mut made = Vec::new();
+    let full = loop {
+        let (further, _) = match granted.grant(&budget) {
+            Ok(further) => further,
+            Err(error) => break error,
+        };
+        made.push(further);
+    };
+    assert_eq!(full, JoinError::GrantFull { limit: 16 });
+    assert!(granted.another(&budget).is_err());
+    owner.another(&budget).expect("others have theirs");
+    made.pop();
+    granted.another(&budget).expect("there is room again");
+}
+
+#[test]
+fn a_server_can_wait_for_its_caller_to_give_up() {
+    let budget = roomy();
+    let (server, client) = pair(&budget);
+    let call = client.call(text(b"?")).expect("there is room");
+    let reply = reply(&server);
+    let notifier = Notifier::new();
+    reply.subscribe(&notifier);
+    assert!(!reply.is_ready());
+    drop(call);
+    assert!(notifier.wait(None) && reply.is_ready());
+}
+
+#[test]
 fn ends_travel_and_are_charged_to_whom_they_reach() {
     let all = roomy();
     let (services, apps) = (all.child(1 << 20), all.child(1 << 20));

@@ -15,6 +15,9 @@ mod cancellation;
 #[path = "../src/channel/mod.rs"]
 mod channel;
 #[expect(dead_code, reason = "the scenarios use a part of it")]
+#[path = "../src/lending.rs"]
+mod lending;
+#[expect(dead_code, reason = "the scenarios use a part of it")]
 #[path = "../src/notify.rs"]
 mod notify;
 #[path = "../src/wait.rs"]
@@ -37,7 +40,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::thread;
 use wait::{wait_for, wait_until};
 
-const SCHEDULES: usize = 500;
+const SCHEDULES: usize = 300;
 
 thread_local! {
     /// The defect. Shuttle runs all threads of a test on the test's own.

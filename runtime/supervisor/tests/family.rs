@@ -40,7 +40,7 @@ fn guests_folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("KPIO_FAMILY_GUEST") {
         return folder.into();
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest-processes");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let manifest =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/guest/processes/Cargo.toml");
     let built = Command::new(env!("CARGO"))

@@ -49,7 +49,7 @@ fn build_guests() -> PathBuf {
     if let Some(folder) = std::env::var_os("KPIO_LINK_GUEST") {
         return folder.into();
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest-link");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/guest/link/Cargo.toml");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])

@@ -47,12 +47,24 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "runtime/link",
+        &[
+            "runtime/engine",
+            "runtime/host",
+            "runtime/wasi",
+            "kernel/core",
+            "contract",
+            "lib",
+        ],
+    ),
+    (
         "runtime/supervisor",
         &[
             "runtime/engine",
             "runtime/host",
             "runtime/wasi",
             "runtime/kpio",
+            "runtime/link",
             "kernel/core",
             "contract",
             "lib",

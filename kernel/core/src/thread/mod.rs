@@ -274,12 +274,12 @@ impl core::fmt::Display for SchedulingError {
     }
 }
 
-/// A thread's class and priority.
+/// A thread's class and priority, with what it was lent.
 pub fn share(id: ThreadId) -> Option<Share> {
     slot::by_id(id).map(|thread| thread.task.entity.share())
 }
 
-/// Changes a thread's class and priority; takes effect when its CPU next decides.
+/// Changes a thread's own class and priority; takes effect when its CPU next decides.
 ///
 /// # Errors
 /// [`SchedulingError::NoThread`].
@@ -289,13 +289,35 @@ pub fn set_share(id: ThreadId, share: Share) -> Result<(), SchedulingError> {
     Ok(())
 }
 
-/// Changes the calling thread's class, for life.
+/// Changes the calling thread's own class, for life.
 pub fn set_class(class: Class) {
     let entity = &current_thread().task.entity;
     entity.set_share(Share {
         class,
-        ..entity.share()
+        ..entity.own_share()
     });
+}
+
+/// Lends a thread a class, because somebody waits for what it does; takes effect when its CPU next decides, or it next wakes.
+///
+/// # Errors
+/// [`SchedulingError::NoThread`]: then there is nothing to take back.
+pub fn lend_class(id: ThreadId, class: Class) -> Result<(), SchedulingError> {
+    let thread = slot::by_id(id).ok_or(SchedulingError::NoThread)?;
+    thread.task.entity.lent().lend(class);
+    // Its slot may have got a new owner meanwhile, who would keep it.
+    if slot::by_id(id).is_none() {
+        thread.task.entity.lent().take_back(class);
+        return Err(SchedulingError::NoThread);
+    }
+    Ok(())
+}
+
+/// Takes back a class that [`lend_class`] lent; a thread that has ended has nothing to give back.
+pub fn take_back_class(id: ThreadId, class: Class) {
+    if let Some(thread) = slot::by_id(id) {
+        thread.task.entity.lent().take_back(class);
+    }
 }
 
 /// The CPUs on which a thread may run, as a bit mask by index.

@@ -5,8 +5,10 @@ use std::sync::{Arc, Weak};
 
 use lib_channel::{Answer, CallId, ClientId, Refusal, Wakes};
 
+use super::message::Waiting;
 use super::shared::{Answered, Grant, Shared};
 use super::{CallError, Envelope, HANDLES_MAX, JoinError, Message, SendError, Unsent, reserve_end};
+use crate::lending::LentUrgency;
 use crate::{
     Awaited, Budget, Cancellation, Cancelled, Clock, Notifier, Reservation, Subscribers, wait_for,
     wait_until,
@@ -38,6 +40,8 @@ struct Client {
     id: ClientId,
     subscribers: Arc<Subscribers>,
     grant: Grant,
+    /// Its place among the clients of the grant.
+    _place: Reservation,
 }
 
 impl ClientEnd {
@@ -47,12 +51,14 @@ impl ClientEnd {
         budget: &Budget,
     ) -> Result<Self, JoinError> {
         let held = reserve_end(budget).map_err(JoinError::OverBudget)?;
+        let place = grant.place()?;
         let (id, subscribers) = shared.join(&grant)?;
         let client = Arc::new(Client {
             shared: Arc::clone(shared),
             id,
             subscribers,
             grant,
+            _place: place,
         });
         Ok(Self { client, held })
     }
@@ -72,7 +78,7 @@ impl ClientEnd {
         Self::join(&self.client.shared, self.client.grant.clone(), budget)
     }
 
-    /// One client more, whose use can be taken back: from it, and from all that is made of it.
+    /// One client more, whose use can be taken back: from it, and from all that is made of it, which is a bounded number of clients.
     pub fn grant(&self, budget: &Budget) -> Result<(Self, Revoker), JoinError> {
         let grant = self.client.grant.derive()?;
         let revoker = Revoker {
@@ -87,8 +93,12 @@ impl ClientEnd {
     pub fn send(&self, message: Message) -> Result<(), Unsent> {
         let envelope = self.seal(message)?;
         let cost_bytes = envelope.cost_bytes();
+        let waiting = Waiting {
+            envelope,
+            urgency: None,
+        };
         let sent = self.client.shared.change(|channel| {
-            match channel.send(self.client.id, envelope, cost_bytes) {
+            match channel.send(self.client.id, waiting, cost_bytes) {
                 Ok(wakes) => (Ok(()), wakes),
                 Err(refused) => (Err(refused), Wakes::default()),
             }
@@ -100,8 +110,11 @@ impl ClientEnd {
     pub fn call(&self, message: Message) -> Result<Call, Unsent> {
         let envelope = self.seal(message)?;
         let cost_bytes = envelope.cost_bytes();
+        // Before the server wakes, so that it wakes as soon as the caller would.
+        let urgency = Some(LentUrgency::of_caller(self.client.shared.serving()));
+        let waiting = Waiting { envelope, urgency };
         let made = self.client.shared.change(|channel| {
-            match channel.call(self.client.id, envelope, cost_bytes) {
+            match channel.call(self.client.id, waiting, cost_bytes) {
                 Ok((id, wakes)) => (Ok(id), wakes),
                 Err(refused) => (Err(refused), Wakes::default()),
             }
@@ -295,9 +308,9 @@ impl Revoker {
     }
 }
 
-fn unsent((refusal, envelope): (Refusal, Envelope)) -> Unsent {
+fn unsent((refusal, waiting): (Refusal, Waiting)) -> Unsent {
     Unsent {
         error: SendError::Refused(refusal),
-        message: envelope.open().0,
+        message: waiting.envelope.open().0,
     }
 }

@@ -16,6 +16,11 @@ pub enum JoinError {
     Revoked,
     /// It was passed on too often already, each time with a right to take it back.
     TooDeep,
+    /// There are as many clients under its grant as there may be.
+    GrantFull {
+        /// So many.
+        limit: u64,
+    },
     /// Its holder cannot pay for it.
     OverBudget(OverBudget),
 }
@@ -106,6 +111,10 @@ impl fmt::Display for JoinError {
             Self::Revoked => Refusal::Revoked.fmt(out),
             Self::TooDeep => out.write_str(
                 "the client's use of the channel was granted on so often that it cannot be granted on again",
+            ),
+            Self::GrantFull { limit } => write!(
+                out,
+                "the process made {limit} clients of the channel, which is all that it was granted"
             ),
             Self::OverBudget(over) => write!(out, "no end of a channel can be made: {over}"),
         }

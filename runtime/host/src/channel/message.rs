@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{ClientEnd, END_BYTES, ServerEnd};
+use crate::lending::LentUrgency;
 use crate::{Budget, ByteSink, ByteSource, Loan, OverBudget, Reservation};
 
 /// Handles that one message may carry.
@@ -96,6 +97,13 @@ impl Message {
 pub struct Envelope {
     message: Message,
     paid: Reservation,
+}
+
+/// A request as it waits.
+pub(super) struct Waiting {
+    pub(super) envelope: Envelope,
+    /// For a call: what the server is lent by whoever waits.
+    pub(super) urgency: Option<LentUrgency>,
 }
 
 impl Envelope {

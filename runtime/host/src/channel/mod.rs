@@ -9,6 +9,7 @@
 //! - *Who pays.* A message is charged to its sender until it is received, then to the server; an answer is charged to the caller, who asked
 //!   for it, from the moment that it is given. So a caller that lets its answers lie harms only itself. A call whose answer the
 //!   caller cannot pay for fails, and the server's message stays in the queue as long as the server cannot pay for it.
+//! - *Whoever serves a call is as urgent as whoever waits for it* (`runtime/host/src/lending.rs`).
 //! - *Dropping is an event.* A dropped call is cancelled, a dropped reply is an answer that will not come, a dropped end closes
 //!   or leaves the channel, and the other side is woken.
 //! - *What is dropped is dropped outside of the lock, and one after the other*: a message may hold the end of a channel whose

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use lib_channel::{ClientId, Limits, Receive, ReplyTicket, Wakes};
 
+use super::message::Waiting;
 use super::shared::{Answered, Grant, Shared};
 use super::{
     AnswerError, ClientEnd, Envelope, HANDLES_MAX, JoinError, Message, Unanswered, reserve_end,
 };
+use crate::lending::LentUrgency;
 use crate::{
     Awaited, Budget, Cancellation, Cancelled, Notifier, OverBudget, Reservation, wait_for,
 };
@@ -50,6 +52,8 @@ pub struct Reply {
     ticket: Option<ReplyTicket>,
     /// The caller's, which pays for the answer.
     payer: Budget,
+    /// The caller's, until it need not wait any more.
+    _urgency: Option<LentUrgency>,
 }
 
 impl ServerEnd {
@@ -71,14 +75,16 @@ impl ServerEnd {
 
     /// Takes what comes next. As long as the server cannot pay for it, it stays where it is.
     pub fn receive(&self) -> Result<Incoming, OverBudget> {
+        let thread = self.shared.serve_here();
         self.shared.change(|channel| {
-            let price = channel.next().map(|next| next.price(self.held.budget()));
+            let next = channel.next().map(|next| &next.envelope);
+            let price = next.map(|envelope| envelope.price(self.held.budget()));
             let paid = match price.transpose() {
                 Ok(paid) => paid,
                 Err(over) => return (Err(over), Wakes::default()),
             };
             let (found, wakes) = channel.receive();
-            (Ok(self.incoming(found, paid)), wakes)
+            (Ok(self.incoming(found, paid, thread)), wakes)
         })
     }
 
@@ -99,21 +105,33 @@ impl ServerEnd {
         wait_for(cancellation, |notifier| self.subscribe(notifier), attempt)
     }
 
-    fn incoming(&self, found: Receive<Envelope>, paid: Option<Reservation>) -> Incoming {
+    fn incoming(
+        &self,
+        found: Receive<Waiting>,
+        paid: Option<Reservation>,
+        thread: u32,
+    ) -> Incoming {
         let (received, paid) = match (found, paid) {
             (Receive::Message(received), Some(paid)) => (received, paid),
             (Receive::ClientGone(client), _) => return Incoming::ClientGone(client),
             (Receive::Abandoned, _) => return Incoming::Abandoned,
             (Receive::Empty | Receive::Message(_), _) => return Incoming::Empty,
         };
-        let payer = received.message.payer().clone();
+        let Waiting {
+            envelope,
+            mut urgency,
+        } = received.message;
+        if let Some(urgency) = &mut urgency {
+            urgency.go_to(thread);
+        }
         let reply = received.reply.map(|ticket| Reply {
             shared: Arc::clone(&self.shared),
             ticket: Some(ticket),
-            payer,
+            payer: envelope.payer().clone(),
+            _urgency: urgency,
         });
         Incoming::Request(Request {
-            envelope: received.message.hand_to(paid),
+            envelope: envelope.hand_to(paid),
             client: received.client,
             reply,
         })
@@ -185,6 +203,17 @@ impl Reply {
             error: AnswerError::Refused(refusal),
             message: answer.map_or_else(|_| Message::default(), |envelope| envelope.open().0),
         })
+    }
+}
+
+/// Happens when nobody waits for the answer any more.
+impl Awaited for Reply {
+    fn is_ready(&self) -> bool {
+        !self.is_awaited()
+    }
+
+    fn subscribe(&self, notifier: &Notifier) {
+        self.shared.server().add(notifier);
     }
 }
 

@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use lib_channel::{Channel, ClientId, GivenBack, Limits, Wakes};
 use lib_handle_table::Lease;
 
 use super::discard::discard;
+use super::message::Waiting;
 use super::{Envelope, JoinError};
+use crate::lending::{NOBODY, current_thread};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
-use crate::{OverBudget, Subscribers};
+use crate::{Budget, OverBudget, Reservation, Subscribers};
 
 /// How often the use of a channel may be granted on: revoking looks at each grant from the first on.
 const GRANTS_MAX: u32 = 32;
+
+/// Clients that may be made under one grant, those under grants derived from it included: so that whoever was granted the use of a channel
+/// does not take the places of all others.
+const GRANT_CLIENTS_MAX: u64 = 16;
 
 /// An answer, or that the caller could not pay for it.
 pub(super) type Answered = Result<Envelope, OverBudget>;
@@ -20,10 +27,12 @@ pub(super) type Answered = Result<Envelope, OverBudget>;
 pub(super) struct Shared {
     state: Mutex<State>,
     server: Subscribers,
+    /// The thread that last looked for something to receive.
+    serving: AtomicU32,
 }
 
 pub(super) struct State {
-    pub(super) channel: Channel<Envelope, Answered>,
+    pub(super) channel: Channel<Waiting, Answered>,
     members: BTreeMap<ClientId, Member>,
 }
 
@@ -38,13 +47,26 @@ struct Member {
 pub(super) struct Grant {
     lease: Arc<Lease>,
     depth: u32,
+    /// Counts clients.
+    clients: Budget,
 }
 
 impl Grant {
     /// The right of whoever made the channel.
     pub(super) fn first() -> Self {
-        let (lease, depth) = (Lease::new(None), 0);
-        Self { lease, depth }
+        Self {
+            lease: Lease::new(None),
+            depth: 0,
+            clients: Budget::new(u64::MAX),
+        }
+    }
+
+    /// A place for one client.
+    pub(super) fn place(&self) -> Result<Reservation, JoinError> {
+        let place = self.clients.reserve(1);
+        place.map_err(|full| JoinError::GrantFull {
+            limit: full.limit_bytes,
+        })
     }
 
     /// One that ends with this one, or before.
@@ -52,9 +74,11 @@ impl Grant {
         if self.depth >= GRANTS_MAX {
             return Err(JoinError::TooDeep);
         }
-        let lease = Lease::new(Some(Arc::clone(&self.lease)));
-        let depth = self.depth + 1;
-        Ok(Self { lease, depth })
+        Ok(Self {
+            lease: Lease::new(Some(Arc::clone(&self.lease))),
+            depth: self.depth + 1,
+            clients: self.clients.child(GRANT_CLIENTS_MAX),
+        })
     }
 }
 
@@ -74,6 +98,7 @@ impl Shared {
                 members: BTreeMap::new(),
             }),
             server: Subscribers::new(),
+            serving: AtomicU32::new(NOBODY),
         })
     }
 
@@ -86,10 +111,22 @@ impl Shared {
         &self.server
     }
 
+    /// The thread that serves the channel, as far as one knows.
+    pub(super) fn serving(&self) -> u32 {
+        self.serving.load(Ordering::Relaxed)
+    }
+
+    /// The calling thread does; the answer is which that is.
+    pub(super) fn serve_here(&self) -> u32 {
+        let thread = current_thread();
+        self.serving.store(thread, Ordering::Relaxed);
+        thread
+    }
+
     /// Makes a transition, and wakes whom it names.
     pub(super) fn change<T>(
         &self,
-        transition: impl FnOnce(&mut Channel<Envelope, Answered>) -> (T, Wakes),
+        transition: impl FnOnce(&mut Channel<Waiting, Answered>) -> (T, Wakes),
     ) -> T {
         let mut state = self.lock();
         let (outcome, wakes) = transition(&mut state.channel);
@@ -102,15 +139,16 @@ impl Shared {
     /// Makes a transition that takes things out, wakes whom it names, and drops what was taken out.
     pub(super) fn clear(
         &self,
-        transition: impl FnOnce(&mut Channel<Envelope, Answered>) -> GivenBack<Envelope, Answered>,
+        transition: impl FnOnce(&mut Channel<Waiting, Answered>) -> GivenBack<Waiting, Answered>,
     ) {
         let taken = self.change(|channel| {
             let mut back = transition(channel);
             let wakes = std::mem::take(&mut back.wakes);
             (back, wakes)
         });
+        let messages = taken.messages.into_iter().map(|waiting| waiting.envelope);
         let answers = taken.answers.into_iter().filter_map(Result::ok);
-        discard(taken.messages.into_iter().chain(answers).collect());
+        discard(messages.chain(answers).collect());
     }
 
     pub(super) fn join(&self, grant: &Grant) -> Result<(ClientId, Arc<Subscribers>), JoinError> {
