@@ -159,7 +159,11 @@ impl Entry {
 
     /// It is given up.
     pub fn fail(&mut self, why: String, actions: &mut Vec<Action>) {
-        self.note(format!("has failed: {why}"), actions);
+        actions.push(Action::Note {
+            service: self.spec.name.clone(),
+            text: format!("has failed: {why}"),
+            is_grave: true,
+        });
         self.state = State::Failed(why);
     }
 
@@ -167,6 +171,7 @@ impl Entry {
         actions.push(Action::Note {
             service: self.spec.name.clone(),
             text: text.into(),
+            is_grave: false,
         });
     }
 

@@ -64,6 +64,8 @@ pub enum Action {
         service: String,
         /// What to write.
         text: String,
+        /// Whether a person has to know: the service has failed.
+        is_grave: bool,
     },
 }
 

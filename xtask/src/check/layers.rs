@@ -59,6 +59,19 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "runtime/services",
+        &[
+            "runtime/engine",
+            "runtime/host",
+            "runtime/wasi",
+            "runtime/kpio",
+            "runtime/supervisor",
+            "kernel/core",
+            "contract",
+            "lib",
+        ],
+    ),
+    (
         "runtime/prompt",
         &[
             "runtime/engine",

@@ -20,6 +20,7 @@ mod loader;
 mod oracle;
 mod report;
 mod screen;
+mod services;
 mod shell;
 mod spec;
 mod stress;
@@ -99,6 +100,11 @@ pub const SUITES: &[Suite] = &[
         name: "shell",
         about: "the shell does what bash does, and a person can live in it",
         run: shell::run,
+    },
+    Suite {
+        name: "services",
+        about: "services start in order, come back, are given up, stop, are replaced and reloaded",
+        run: services::run,
     },
     Suite {
         name: "hostile",
