@@ -32,8 +32,9 @@ use run::Recording;
 use setup::{Need, ensure_packages};
 
 const HELP: &str = "\
-cargo xtask run [--headless] [--cpus N] [--memory MIB] [--checks] [--gdb]
-    Builds everything, boots it, and gives its prompt on this terminal; --checks: a kernel that watches itself.
+cargo xtask run [--headless] [--cpus N] [--memory MIB] [--checks] [--gdb] [--system NAME]
+    Builds everything, boots it, and gives its prompt on this terminal; --checks: a kernel that watches itself;
+    --system: what `system/NAME.toml` describes.
 cargo xtask run [OPTION…] [--dir HOST_DIR] [--out HOST_DIR] [--stdin FILE] [--jit] -- PROGRAM.wasm ARG…
     Boots, runs one program with HOST_DIR as its `/`, and exits with its exit code; --jit: compiled there, with
     --compiler baseline|cranelift by that compiler only.

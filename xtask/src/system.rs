@@ -2,6 +2,9 @@
 //!
 //! Law: what is in an image is read in one file, without reading code. Unknown keys are errors.
 
+use std::collections::BTreeMap;
+
+use lib_service_manifest::Manifest;
 use serde::Deserialize;
 
 use crate::failure::{Failure, Result};
@@ -33,6 +36,9 @@ pub struct System {
     /// Folders with nothing in them.
     #[serde(default)]
     pub directory: Vec<Directory>,
+    /// Services, as `docs/services.md` describes them; `lib-service-manifest` judges them.
+    #[serde(default, rename = "service")]
+    services: Vec<toml::Table>,
 }
 
 /// A program of `userland/`.
@@ -120,6 +126,42 @@ impl System {
         self.kernel.as_deref().unwrap_or(PRODUCT_KERNEL)
     }
 
+    /// The manifest of its services as one text, if it has any.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn manifest(&self) -> Result<Option<String>> {
+        if self.services.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |problem: String| Failure::input("the services of an image", problem);
+        let table = BTreeMap::from([("service", &self.services)]);
+        let text = toml::to_string(&table).map_err(|error| wrong(error.to_string()))?;
+        let manifest = Manifest::parse(&text).map_err(|error| wrong(error.to_string()))?;
+        let checked = manifest.check_programs(|name| self.has_program(name));
+        checked.map_err(|error| wrong(error.to_string()))?;
+        Ok(Some(text))
+    }
+
+    fn has_program(&self, name: &str) -> bool {
+        let is_called = |program: &Program| {
+            program.binary == name || program.names.iter().any(|other| other == name)
+        };
+        let is_own = |program: &OwnProgram| program.binary == name;
+        self.programs.iter().any(is_called) || self.own_programs.iter().any(is_own)
+    }
+
+    /// Adds services; one of a name that is there already takes its place.
+    fn add_services(&mut self, services: Vec<toml::Table>) {
+        for service in services {
+            let is_same = |other: &toml::Table| other.get("name") == service.get("name");
+            match self.services.iter().position(is_same) {
+                Some(place) if service.contains_key("name") => self.services[place] = service,
+                _ => self.services.push(service),
+            }
+        }
+    }
+
     fn parse(text: &str) -> std::result::Result<Self, String> {
         toml::from_str(text).map_err(|error| error.to_string())
     }
@@ -132,6 +174,7 @@ impl System {
         self.copy.extend(other.copy);
         self.text.extend(other.text);
         self.directory.extend(other.directory);
+        self.add_services(other.services);
         if !other.command_line.is_empty() {
             self.command_line = other.command_line;
         }
@@ -149,6 +192,22 @@ mod tests {
             System::parse("[[program]]\npackage='a'\nversion='1'\nbinary='a'\ncolour='red'\n")
                 .unwrap_err();
         assert!(problem.contains("colour"), "{problem}");
+    }
+
+    #[test]
+    fn services_are_judged_and_replaced_by_name() {
+        let text = "[[own-program]]\npath='x'\nbinary='p'\n[[service]]\nname='a'\nprogram='p'\n";
+        let base = System::parse(text).unwrap();
+        assert!(base.manifest().unwrap().unwrap().contains("[[service]]"));
+        let wrong = System::parse("[[service]]\nname='a'\nprogram='q'\nready='started'\n").unwrap();
+        let whole = base.with(wrong);
+        assert_eq!(whole.services.len(), 1);
+        let problem = whole.manifest().unwrap_err().to_string();
+        assert!(
+            problem.contains("'a'") && problem.contains("'q'"),
+            "{problem}"
+        );
+        assert_eq!(System::parse("").unwrap().manifest().unwrap(), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod drivers;
 mod job;
 mod lines;
 mod log_view;
+mod services;
 mod system;
 mod terminal;
 mod tracing;
@@ -21,6 +22,7 @@ use runtime_engine::Tier;
 use runtime_platform::failure;
 use runtime_supervisor::CodeSource;
 
+use crate::services::ServiceWords;
 use crate::system::RunningSystem;
 
 kernel_machine::entry_point!(main);
@@ -55,7 +57,7 @@ fn serve(info: &BootInfo) -> ! {
     if options.job {
         job::run(info, &system, &options)
     } else {
-        terminal::serve(system, options.shell)
+        terminal::serve(system, &options)
     }
 }
 
@@ -69,6 +71,8 @@ struct Options {
     code: CodeSource,
     /// Start the shell, where the image has one, before the prompt.
     shell: bool,
+    /// Which services are started.
+    services: ServiceWords,
     /// Record this while the job runs, and send it; an error is a sentence.
     recording: Option<Result<tracing::What, String>>,
 }
@@ -81,6 +85,7 @@ impl Options {
             job_tree: has("job-tree"),
             code: code_source(&has),
             shell: !has("prompt"),
+            services: ServiceWords::parse(command_line),
             recording: tracing::recording(command_line),
         }
     }

@@ -25,14 +25,16 @@ use runtime_supervisor::{
 
 use crate::crash::{self, CrashCommand, Request, Saying};
 use crate::drivers;
-
 use crate::log_view;
+use crate::services::SystemServices;
 use crate::tracing;
 
 /// Processes at a time, at most.
 const PROCESSES_MAX: usize = 256;
 /// Compiled programs that are kept after their last process ended, in bytes, at most.
 const CACHE_BYTES_MAX: u64 = 64 << 20;
+/// Where the bundle describes the services.
+const SERVICES: &str = "/system/services.toml";
 /// Memory that processes never get, in bytes: the kernel's own needs while they run.
 const KERNEL_SHARE_BYTES: u64 = 8 << 20;
 
@@ -42,6 +44,8 @@ pub struct RunningSystem {
     budget: Budget,
     programs: Option<Arc<Programs>>,
     root: FileTree,
+    /// The text that describes the image's services, if there is one; an error is a sentence.
+    manifest: Option<Result<&'static [u8], String>>,
     crash: Option<CrashCommand>,
 }
 
@@ -90,7 +94,9 @@ impl RunningSystem {
         let supervisor =
             Supervisor::new(engine, options).map_err(|error| format!("supervisor: {error}"))?;
         let root = image::tree(bundle, "/", tree_budget(&budget))?;
+        let manifest = bundle.and_then(|bundle| bundle.get(SERVICES));
         Ok(Self {
+            manifest: manifest.map(image::contents),
             supervisor,
             budget,
             programs,
@@ -107,6 +113,22 @@ impl RunningSystem {
     /// What all processes together may use.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// The programs of the image.
+    pub fn programs(&self) -> Option<Arc<dyn ProgramFinder>> {
+        let programs = self.programs.clone();
+        programs.map(|programs| programs as Arc<dyn ProgramFinder>)
+    }
+
+    /// The tree that programs find as `/`.
+    pub fn root(&self) -> &FileTree {
+        &self.root
+    }
+
+    /// The text that describes the image's services, if there is one. An error is a sentence.
+    pub fn manifest(&self) -> Option<Result<&'static [u8], String>> {
+        self.manifest.clone()
     }
 
     /// What one process may use when it has the machine for itself.
@@ -132,15 +154,22 @@ pub struct PromptSystem {
     system: RunningSystem,
     output: TerminalOutput,
     terminal: TerminalDevice,
+    services: Arc<SystemServices>,
 }
 
 impl PromptSystem {
     /// Programs write to `output`, and ask `terminal` for how keys reach them.
-    pub fn new(system: RunningSystem, output: TerminalOutput, terminal: TerminalDevice) -> Self {
+    pub fn new(
+        system: RunningSystem,
+        output: TerminalOutput,
+        terminal: TerminalDevice,
+        services: Arc<SystemServices>,
+    ) -> Self {
         Self {
             system,
             output,
             terminal,
+            services,
         }
     }
 
@@ -300,6 +329,18 @@ impl System for PromptSystem {
 
     fn trace(&self, words: &[String]) -> Result<String, String> {
         tracing::command(words, &self.system.root)
+    }
+
+    fn services(&self, words: &[String]) -> Result<String, String> {
+        self.services.svc(words)
+    }
+
+    fn capabilities(&self, words: &[String]) -> Result<String, String> {
+        self.services.capabilities(words)
+    }
+
+    fn news(&self) -> Vec<String> {
+        self.services.news()
     }
 
     fn log_levels(&self, words: &[String]) -> Result<String, String> {

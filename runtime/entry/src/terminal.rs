@@ -1,4 +1,4 @@
-//! The prompt on the machine's terminal line.
+//! The prompt on the machine's terminal line, beside the services.
 
 use std::sync::Arc;
 
@@ -8,14 +8,16 @@ use kernel_core::{fault, log as kernel_log, power};
 use runtime_host::{TerminalDevice, TerminalSize};
 use runtime_prompt::{Parting, Prompt, TerminalOutput};
 
+use crate::Options;
 use crate::lines::{self, LineOutput};
+use crate::services::SystemServices;
 use crate::system::{PromptSystem, RunningSystem};
 
 /// The program that a person meets first.
 const SHELL: &str = "sh";
 
 /// Serves the person until the machine is switched off, with the shell first where that is wanted.
-pub fn serve(system: RunningSystem, with_shell: bool) -> ! {
+pub fn serve(system: RunningSystem, options: &Options) -> ! {
     thread::set_class(Class::Interactive);
     let budget = system.budget().clone();
     let input = lines::input(Line::Terminal, &budget)
@@ -24,12 +26,20 @@ pub fn serve(system: RunningSystem, with_shell: bool) -> ! {
     // From here on the terminal is the person's; the rest of the log is read by `dmesg`.
     kernel_log::quiet_terminal();
     let terminal = TerminalDevice::new(TerminalSize::USUAL);
-    let prompt_system = PromptSystem::new(system, output.clone(), terminal.clone());
+    let services = Arc::new(SystemServices::start(&system, &options.services));
+    let prompt_system = PromptSystem::new(
+        system,
+        output.clone(),
+        terminal.clone(),
+        Arc::clone(&services),
+    );
     let mut prompt = Prompt::new(prompt_system, Arc::new(input), output, budget, terminal);
-    if with_shell {
+    if options.shell {
         prompt.run_first(SHELL);
     }
-    match prompt.run() {
+    let parting = prompt.run();
+    services.shut_down();
+    match parting {
         Parting::PowerOff => power::power_off(),
         Parting::Reboot => power::reboot(),
         Parting::TerminalGone => fault::stop("the terminal line is gone"),

@@ -22,7 +22,7 @@ use crate::decode::{Cursor, DecodeError, Receiver, decode};
 use crate::encode::{Bytes, EncodeError, Sender, encode};
 use crate::failure::{FailureSlot, LinkFailure};
 use crate::returns::RemoteObject;
-use crate::route::{Absence, ConnectError, Connection, WhileDown};
+use crate::route::{ConnectError, Connection, WhileDown};
 use crate::shape::ResourceName;
 use crate::signature::{Function, Interface, SignatureError};
 use crate::streams;
@@ -245,7 +245,7 @@ impl<T: LinkView + 'static> Call<'_, T> {
         let connected = wasi.block_on(|notifier| grant.subscribe(notifier), attempt);
         let connected = connected.map_err(CallError::Ends)?;
         let connection = connected.map_err(|error| match error {
-            ConnectError::Absent(_) => CallError::Failed(LinkFailure::Unavailable),
+            ConnectError::Absent => CallError::Failed(LinkFailure::Unavailable),
             ConnectError::Failed(failure) => CallError::Failed(failure),
             ConnectError::Mismatch(why) => {
                 let provider = grant.route().provider().to_owned();

@@ -35,6 +35,7 @@ pub use encode::MESSAGE_BYTES_MAX;
 pub use failure::LinkFailure;
 pub use objects::OBJECTS_MAX;
 pub use route::{Grant, Route, WhileDown};
-pub use server::{Served, Service, ServiceControl, serve};
+pub use runtime_host::channel::Limits;
+pub use server::{Served, Service, serve};
 pub use shape::{ResourceName, Shape, ShapeError};
 pub use signature::{Function, Interface, SignatureError, export, imports};

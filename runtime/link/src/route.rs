@@ -28,17 +28,10 @@ struct RouteShared {
 }
 
 struct RouteState {
+    /// How many there have been.
     offers: u64,
-    standing: Standing,
-}
-
-enum Standing {
-    /// A provider is ready.
-    Up(Arc<Offer>),
-    /// There is none now.
-    Down,
-    /// There will be none.
-    GivenUp,
+    /// That of the provider who is ready.
+    offer: Option<Arc<Offer>>,
 }
 
 /// A provider that is ready: how to reach it, and what it has there.
@@ -60,7 +53,7 @@ impl Route {
             provider: provider.into(),
             state: Mutex::new(RouteState {
                 offers: 0,
-                standing: Standing::Down,
+                offer: None,
             }),
             changed: Subscribers::new(),
         }))
@@ -78,7 +71,7 @@ impl Route {
 
     /// Whether a provider is ready.
     pub fn is_up(&self) -> bool {
-        matches!(self.lock().standing, Standing::Up(_))
+        self.lock().offer.is_some()
     }
 
     /// Has `notifier` notified when a provider comes or goes.
@@ -86,18 +79,9 @@ impl Route {
         self.0.changed.add(notifier);
     }
 
-    /// There will be no provider any more: who waits for one is told.
-    pub fn give_up(&self) {
-        self.change(|state| state.standing = Standing::GivenUp);
-    }
-
-    /// There may be one again.
-    pub fn expect(&self) {
-        self.change(|state| {
-            if matches!(state.standing, Standing::GivenUp) {
-                state.standing = Standing::Down;
-            }
-        });
+    /// Nobody is to be called here until a provider offers itself.
+    pub fn close(&self) {
+        self.change(|state| state.offer = None);
     }
 
     /// From now on calls go to this provider. The answer is the offer's number.
@@ -110,7 +94,7 @@ impl Route {
     ) -> u64 {
         self.change(|state| {
             state.offers += 1;
-            state.standing = Standing::Up(Arc::new(Offer {
+            state.offer = Some(Arc::new(Offer {
                 number: state.offers,
                 client,
                 interface,
@@ -124,18 +108,15 @@ impl Route {
     /// Takes an offer back, unless another has come in its place.
     pub(crate) fn withdraw(&self, number: u64) {
         self.change(|state| {
-            if matches!(&state.standing, Standing::Up(offer) if offer.number == number) {
-                state.standing = Standing::Down;
+            let current = state.offer.as_ref();
+            if current.is_some_and(|offer| offer.number == number) {
+                state.offer = None;
             }
         });
     }
 
-    fn current(&self) -> Result<Arc<Offer>, Absence> {
-        match &self.lock().standing {
-            Standing::Up(offer) => Ok(Arc::clone(offer)),
-            Standing::Down => Err(Absence::ForNow),
-            Standing::GivenUp => Err(Absence::ForGood),
-        }
+    fn current(&self) -> Option<Arc<Offer>> {
+        self.lock().offer.clone()
     }
 
     fn change<R>(&self, operation: impl FnOnce(&mut RouteState) -> R) -> R {
@@ -147,13 +128,6 @@ impl Route {
     fn lock(&self) -> MutexGuard<'_, RouteState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether it is worth waiting for a provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Absence {
-    ForNow,
-    ForGood,
 }
 
 /// What a client does while there is no provider, or no room at it.
@@ -195,8 +169,8 @@ pub(crate) struct Connection {
 /// Why there is no connection.
 #[derive(Debug)]
 pub(crate) enum ConnectError {
-    /// Nobody is there, for now or for good.
-    Absent(Absence),
+    /// Nobody is there now.
+    Absent,
     /// The client may not, or cannot now.
     Failed(LinkFailure),
     /// The two do not fit.
@@ -257,7 +231,7 @@ impl Grant {
         if state.is_revoked {
             return Err(ConnectError::Failed(LinkFailure::Revoked));
         }
-        let offer = self.0.route.current().map_err(ConnectError::Absent)?;
+        let offer = self.0.route.current().ok_or(ConnectError::Absent)?;
         let places = interface.match_with(&offer.interface);
         let places = places.map_err(ConnectError::Mismatch)?;
         let (client, revoker) = offer.client.grant(budget).map_err(of_join_error)?;
@@ -275,7 +249,7 @@ impl Grant {
     /// Whether a connection still leads where the route does.
     pub(crate) fn is_current(&self, connection: &Connection) -> bool {
         let current = self.0.route.current();
-        current.is_ok_and(|offer| offer.number == connection.offer.number)
+        current.is_some_and(|offer| offer.number == connection.offer.number)
     }
 
     fn lock(&self) -> MutexGuard<'_, GrantState> {
@@ -286,7 +260,7 @@ impl Grant {
 fn of_join_error(error: JoinError) -> ConnectError {
     match error {
         // It has gone since, or has as many clients as it may.
-        JoinError::Refused(_) => ConnectError::Absent(Absence::ForNow),
+        JoinError::Refused(_) => ConnectError::Absent,
         JoinError::Revoked | JoinError::TooDeep => ConnectError::Failed(LinkFailure::Revoked),
         JoinError::OverBudget(_) => ConnectError::Failed(LinkFailure::Busy),
     }

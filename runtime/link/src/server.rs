@@ -2,14 +2,13 @@
 //!
 //! Law: a provider is one instance and one thread. It takes one call after another, in turn from its clients, and is in
 //! none while it waits. A call that traps ends the provider, and whoever made it learns that it is lost; those who wait
-//! behind it were not seen. Told to stop, a provider takes its offers back first, then answers what it has received or
-//! finds in its queue, and then returns.
+//! behind it were not seen. Asked to stop, by the end of its standard input, a provider takes its offers back first, then
+//! answers what is in its queue, and then returns. What its input holds before its end is read and means nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use runtime_host::channel::{self, ClientEnd, Incoming, Message, Passed, Request, ServerEnd};
-use runtime_host::{Awaited, Notifier, Subscribers};
+use runtime_host::{Awaited, ByteSource, Notifier, Read};
 use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, ResourceAny, Val};
 use wasmtime::{AsContextMut, Store, StoreContextMut};
 
@@ -30,65 +29,26 @@ use crate::streams;
 pub struct Service {
     routes: Vec<Route>,
     limits: channel::Limits,
-    control: ServiceControl,
+    on_ready: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Service {
-    /// A service on these routes; `limits` say how much may wait at it.
-    pub fn new(routes: Vec<Route>, limits: channel::Limits) -> Service {
+    /// A service on these routes; `limits` say how much may wait at it. `on_ready` is called when it can be called.
+    pub fn new(
+        routes: Vec<Route>,
+        limits: channel::Limits,
+        on_ready: impl Fn() + Send + Sync + 'static,
+    ) -> Service {
         Service {
             routes,
             limits,
-            control: ServiceControl::default(),
+            on_ready: Arc::new(on_ready),
         }
     }
 
     /// The interfaces that it provides, by name.
     pub fn interfaces(&self) -> impl Iterator<Item = &str> {
         self.routes.iter().map(Route::interface)
-    }
-
-    /// Where it is told to stop, and seen to be ready.
-    pub fn control(&self) -> ServiceControl {
-        self.control.clone()
-    }
-}
-
-/// Tells one provider to stop. Clones are the same.
-#[derive(Clone, Default)]
-pub struct ServiceControl(Arc<ControlState>);
-
-#[derive(Default)]
-struct ControlState {
-    is_to_stop: AtomicBool,
-    is_ready: AtomicBool,
-    changed: Subscribers,
-}
-
-impl ServiceControl {
-    /// Has it answer what it has, take nothing new, and return.
-    pub fn stop(&self) {
-        self.0.is_to_stop.store(true, Ordering::Release);
-        self.0.changed.notify_all();
-    }
-
-    /// Whether it takes calls, or has.
-    pub fn is_ready(&self) -> bool {
-        self.0.is_ready.load(Ordering::Acquire)
-    }
-
-    /// Has `notifier` notified when it becomes ready or is told to stop.
-    pub fn subscribe(&self, notifier: &Notifier) {
-        self.0.changed.add(notifier);
-    }
-
-    fn is_to_stop(&self) -> bool {
-        self.0.is_to_stop.load(Ordering::Acquire)
-    }
-
-    fn set_ready(&self) {
-        self.0.is_ready.store(true, Ordering::Release);
-        self.0.changed.notify_all();
     }
 }
 
@@ -171,10 +131,9 @@ pub fn serve<T: LinkView + 'static>(
         server,
         objects: Objects::new(&budget)?,
         returns: Arc::default(),
-        control: &service.control,
     };
     let offers = Offers::make(served, service, client, &provider.returns);
-    service.control.set_ready();
+    (service.on_ready)();
     provider.serve_until_stopped()?;
     drop(offers);
     provider.serve_rest()
@@ -221,7 +180,6 @@ struct Provider<'a, T: 'static> {
     server: ServerEnd,
     objects: Objects,
     returns: Arc<Returns>,
-    control: &'a ServiceControl,
 }
 
 /// What there is to do next.
@@ -251,12 +209,14 @@ impl<T: LinkView + 'static> Provider<'_, T> {
     }
 
     fn wait(&mut self) -> wasmtime::Result<Next> {
-        let (server, returns, control) = (&self.server, &self.returns, self.control);
+        let (server, returns) = (&self.server, &self.returns);
+        let (wasi, _) = self.store.data_mut().link();
+        let stdin = wasi.stdin();
         let attempt = || {
             if !returns.is_empty() {
                 return Some(Next::Returned(returns.take()));
             }
-            if control.is_to_stop() {
+            if is_at_end(&**stdin) {
                 return Some(Next::Stop);
             }
             next_request(server).map(Next::Call)
@@ -264,9 +224,8 @@ impl<T: LinkView + 'static> Provider<'_, T> {
         let subscribe = |notifier: &Notifier| {
             server.subscribe(notifier);
             returns.subscribe(notifier);
-            control.subscribe(notifier);
+            stdin.subscribe(notifier);
         };
-        let (wasi, _) = self.store.data_mut().link();
         wasi.block_on(subscribe, attempt)
     }
 
@@ -334,6 +293,18 @@ impl<T: LinkView + 'static> Provider<'_, T> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether there is nothing more to come. What is there is thrown away.
+fn is_at_end(source: &dyn ByteSource) -> bool {
+    let mut unread = [0; 64];
+    loop {
+        match source.read(&mut unread) {
+            Ok(Read::Bytes(_)) => {}
+            Ok(Read::Empty) => return false,
+            Ok(Read::End) | Err(_) => return true,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 /// A command that is part of the prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BuiltIn {
+    Capabilities,
     Clear,
     Dmesg,
     Free,
@@ -15,12 +16,18 @@ pub(crate) enum BuiltIn {
     PowerOff,
     Ps,
     Reboot,
+    Services,
     Trace,
     Uptime,
 }
 
 /// Every built-in: its name, and what it does in a few words.
-pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 14] = [
+pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 16] = [
+    (
+        BuiltIn::Capabilities,
+        "caps",
+        "show what a service or process can reach, and through whom: caps NAME|ID",
+    ),
     (BuiltIn::Clear, "clear", "clear the screen"),
     (
         BuiltIn::Dmesg,
@@ -58,6 +65,11 @@ pub(crate) const BUILT_INS: [(BuiltIn, &str, &str); 14] = [
     (BuiltIn::Ps, "ps", "list the processes"),
     (BuiltIn::Reboot, "reboot", "start the machine anew"),
     (
+        BuiltIn::Services,
+        "svc",
+        "show or control services: svc [start|stop|restart|kill|replace|log|reload …]",
+    ),
+    (
         BuiltIn::Trace,
         "trace",
         "trace the kernel: trace start [CATEGORY…] | stop | status | save PATH",
@@ -93,12 +105,14 @@ pub(crate) fn parse(words: Vec<String>) -> Result<Command, String> {
     };
     match BUILT_INS.iter().find(|(_, known, _)| *known == name) {
         Some((
-            built_in @ (BuiltIn::Dmesg
+            built_in @ (BuiltIn::Capabilities
+            | BuiltIn::Dmesg
             | BuiltIn::Invoke
             | BuiltIn::Keyboard
             | BuiltIn::Kill
             | BuiltIn::Limit
             | BuiltIn::Log
+            | BuiltIn::Services
             | BuiltIn::Trace),
             ..,
         )) => Ok(Command::Worded {

@@ -164,6 +164,9 @@ impl<S: System> Prompt<S> {
         if !self.output.is_at_line_start() {
             self.output.say("\n");
         }
+        for sentence in self.system.news() {
+            self.output.say(&format!("{sentence}\n"));
+        }
         let mut echo = Vec::new();
         self.editor.begin(PROMPT, &mut echo);
         loop {
@@ -208,7 +211,8 @@ impl<S: System> Prompt<S> {
             BuiltIn::Help => report::help(&self.system.programs()),
             BuiltIn::Ps => report::processes(&self.system.processes()),
             BuiltIn::Uptime => report::uptime(self.system.uptime()),
-            BuiltIn::Clear
+            BuiltIn::Capabilities
+            | BuiltIn::Clear
             | BuiltIn::Dmesg
             | BuiltIn::Invoke
             | BuiltIn::Keyboard
@@ -217,6 +221,7 @@ impl<S: System> Prompt<S> {
             | BuiltIn::Log
             | BuiltIn::PowerOff
             | BuiltIn::Reboot
+            | BuiltIn::Services
             | BuiltIn::Trace => String::new(),
         }
     }
@@ -237,6 +242,8 @@ impl<S: System> Prompt<S> {
             (BuiltIn::Log, _) => self.system.log_levels(arguments),
             (BuiltIn::Keyboard, _) => self.system.keyboard(arguments),
             (BuiltIn::Trace, _) => self.system.trace(arguments),
+            (BuiltIn::Services, _) => self.system.services(arguments),
+            (BuiltIn::Capabilities, _) => self.system.capabilities(arguments),
             _ => Ok(String::new()),
         };
         match answer {

@@ -45,6 +45,12 @@ pub trait System {
     /// Chooses the keyboard's layout as the word says, if there is one, and tells which there are. An error is a
     /// sentence.
     fn keyboard(&self, words: &[String]) -> Result<String, String>;
+    /// Shows the services, or does with one of them what the words say. An error is a sentence.
+    fn services(&self, words: &[String]) -> Result<String, String>;
+    /// What a service or a process can reach, and through whom. An error is a sentence.
+    fn capabilities(&self, words: &[String]) -> Result<String, String>;
+    /// What has happened since this was last asked that a person should know: whole sentences.
+    fn news(&self) -> Vec<String>;
     /// Switches tracing on or off, or saves what was traced, as the words say. An error is a sentence.
     fn trace(&self, words: &[String]) -> Result<String, String>;
 }

@@ -227,6 +227,18 @@ impl System for Fake {
     fn trace(&self, words: &[String]) -> Result<String, String> {
         Ok(format!("trace {words:?}\n"))
     }
+
+    fn services(&self, words: &[String]) -> Result<String, String> {
+        Ok(format!("services {words:?}\n"))
+    }
+
+    fn capabilities(&self, words: &[String]) -> Result<String, String> {
+        Err(format!("{words:?} has none."))
+    }
+
+    fn news(&self) -> Vec<String> {
+        vec!["Something has happened.".to_owned()]
+    }
 }
 
 /// A person with a keyboard and a screen.
@@ -415,6 +427,18 @@ fn a_terminal_that_goes_takes_the_program_along() {
     person.types(b"deaf\r");
     person.screen.expect("waiting\r\n");
     assert_eq!(person.leaves(), Parting::TerminalGone);
+}
+
+#[test]
+fn services_are_asked_and_news_come_before_each_prompt() {
+    let person = Person::sits_down();
+    assert!(
+        person
+            .asks("svc stop log")
+            .contains("services [\"stop\", \"log\"]")
+    );
+    let answer = person.asks("caps 7");
+    assert!(answer.contains("[\"7\"] has none.") && answer.contains("Something has happened."));
 }
 
 #[test]

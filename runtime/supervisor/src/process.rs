@@ -1,7 +1,7 @@
 //! A process as others see it: its name, its state, how to end it and how it ended.
 
 use crate::family::Family;
-use crate::{Exit, ProcessLimits};
+use crate::{Exit, Launch, ProcessLimits, Rights};
 use runtime_engine::Engine;
 use runtime_engine::interrupt::Target;
 use runtime_host::{Budget, Cancellation, Notifier, Reservation, Subscribers};
@@ -62,6 +62,39 @@ pub struct ProcessStatus {
 /// Tells how much CPU time one thread has used so far.
 pub type CpuClock = Box<dyn Fn() -> Duration + Send>;
 
+/// What a process can reach beside what every process can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Its folders by the names that it knows them by, and what it may do with each.
+    pub folders: Vec<(String, Rights)>,
+    /// Whether it may start processes.
+    pub may_spawn: bool,
+    /// Whether a terminal lies behind its streams.
+    pub has_terminal: bool,
+}
+
+/// Who a process is to others.
+pub(crate) struct Description {
+    pub name: String,
+    pub reach: Reach,
+}
+
+impl Description {
+    pub fn of(launch: &Launch) -> Description {
+        let granted = launch.files.granted();
+        Description {
+            name: launch.program.name.clone(),
+            reach: Reach {
+                folders: granted
+                    .map(|(path, rights)| (path.to_owned(), rights))
+                    .collect(),
+                may_spawn: launch.may_spawn,
+                has_terminal: launch.terminal.is_some(),
+            },
+        }
+    }
+}
+
 /// A handle on a process. Clones are the same process; dropping all of them lets it run on.
 #[derive(Clone)]
 pub struct Process {
@@ -84,6 +117,7 @@ pub(crate) struct Allowance {
 pub(crate) struct Shared {
     pub id: ProcessId,
     pub name: String,
+    pub reach: Reach,
     pub engine: Engine,
     pub limits: ProcessLimits,
     pub allowance: Allowance,
@@ -116,7 +150,7 @@ struct State {
 impl Shared {
     pub fn new(
         id: ProcessId,
-        name: String,
+        description: Description,
         engine: Engine,
         limits: ProcessLimits,
         allowance: Allowance,
@@ -125,7 +159,8 @@ impl Shared {
     ) -> Shared {
         Shared {
             id,
-            name,
+            name: description.name,
+            reach: description.reach,
             engine,
             limits,
             allowance,
@@ -302,6 +337,11 @@ impl Process {
     /// The name of its program.
     pub fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// What it can reach.
+    pub fn reach(&self) -> &Reach {
+        &self.shared.reach
     }
 
     /// Its state at this moment.

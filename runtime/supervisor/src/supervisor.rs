@@ -3,7 +3,7 @@
 use crate::family::Family;
 use crate::linkers::Linkers;
 use crate::load::Loader;
-use crate::process::{Allowance, CpuClock, Shared};
+use crate::process::{Allowance, CpuClock, Description, Shared};
 use crate::run::{self, Job};
 use crate::warden::Warden;
 use crate::{
@@ -120,7 +120,7 @@ impl Supervisor {
         let place = place.map_err(|over| LaunchError::TooManyProcesses(over.limit_bytes))?;
         let shared = Arc::new(Shared::new(
             ProcessId(self.inner.next_id.fetch_add(1, Ordering::Relaxed)),
-            launch.program.name.clone(),
+            Description::of(&launch),
             self.engine().clone(),
             launch.limits,
             allowance,

@@ -71,6 +71,20 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "runtime/services",
+        &[
+            "runtime/engine",
+            "runtime/host",
+            "runtime/wasi",
+            "runtime/kpio",
+            "runtime/link",
+            "runtime/supervisor",
+            "kernel/core",
+            "contract",
+            "lib",
+        ],
+    ),
+    (
         "runtime/prompt",
         &[
             "runtime/engine",

@@ -6,6 +6,7 @@ mod docs;
 mod kernel;
 mod layers;
 mod lints;
+mod services;
 mod unsafety;
 mod words;
 
@@ -43,6 +44,10 @@ pub const CHECKS: &[Check] = &[
     Check {
         name: "words",
         run: words::check,
+    },
+    Check {
+        name: "services",
+        run: services::check,
     },
     Check {
         name: "paths-in-docs",

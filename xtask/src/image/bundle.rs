@@ -2,7 +2,7 @@
 //!
 //! Layout: a program is `/bin/NAME.wasm` with its code for this kernel beside it, `/bin/NAME.cwasm`. A program
 //! with several names has one link of both kinds per further name; it finds out by its first argument
-//! how it was called.
+//! how it was called. The services are one manifest, `/system/services.toml`, without what extends what.
 
 use std::fs;
 use std::path::Path;
@@ -15,6 +15,9 @@ use crate::failure::{Failure, Result};
 use crate::paths::{self, Paths};
 use crate::programs;
 use crate::system::{Copy, Program, System};
+
+/// Where the manifest of its services is.
+const SERVICES: &str = "/system/services.toml";
 
 /// The bytes of the bundle.
 pub fn system_bundle(paths: &Paths, system: &System) -> Result<Vec<u8>> {
@@ -37,6 +40,9 @@ pub fn system_bundle(paths: &Paths, system: &System) -> Result<Vec<u8>> {
     }
     for text in &system.text {
         contents.file(&text.path, text.contents.clone().into_bytes(), false)?;
+    }
+    if let Some(manifest) = system.manifest()? {
+        contents.file(SERVICES, manifest.into_bytes(), false)?;
     }
     contents.builder.build().map_err(refused)
 }

@@ -28,11 +28,11 @@ pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
     ensure_packages(&NEEDS)?;
     build::build_all_of(paths, options.variant)?;
     // Commands that nobody types are for the kernel's own prompt.
-    let system = if stdin().is_terminal() {
-        "base"
-    } else {
-        "rescue"
+    let usual = match stdin().is_terminal() {
+        true => "base",
+        false => "rescue",
     };
+    let system = options.system.as_deref().unwrap_or(usual);
     let image = image::system_image(paths, system, options.variant)?;
     interactive::run(paths, options, image)
 }

@@ -29,6 +29,8 @@ pub struct Options {
     pub invoke: Option<String>,
     /// Which kernel boots.
     pub variant: Variant,
+    /// The system to boot, by the name of its file in `system/`; without it, the usual one.
+    pub system: Option<String>,
     /// What to record while the program runs, and where to.
     pub recording: Option<Recording>,
     /// The machine waits for a debugger.
@@ -130,6 +132,7 @@ impl Default for Options {
             invoke: None,
             recording: None,
             variant: Variant::Plain,
+            system: None,
             gdb: false,
             program: None,
         }
@@ -159,6 +162,7 @@ impl Options {
                 "--compiler" => options.compiler = Some(Compiler::of(words.next())?),
                 "--invoke" => options.invoke = Some(text(&word, words.next())?),
                 "--checks" => options.variant = Variant::Checks,
+                "--system" => options.system = Some(text(&word, words.next())?),
                 "--gdb" => options.gdb = true,
                 "--cpus" => options.cpus = number(&word, words.next())?,
                 "--memory" => options.memory_mib = number(&word, words.next())?,
@@ -223,6 +227,11 @@ impl Options {
             return Err(Failure::Usage(
                 "--dir, --out, --stdin, --jit, --compiler, --invoke, --trace and --profile are for a program, `-- PROGRAM.wasm ARG…`"
                     .into(),
+            ));
+        }
+        if self.system.is_some() && self.program.is_some() {
+            return Err(Failure::Usage(
+                "--system is for a prompt: a program has a system of its own".into(),
             ));
         }
         Ok(self)

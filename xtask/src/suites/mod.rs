@@ -10,6 +10,7 @@ mod check;
 mod checks;
 mod console;
 mod damage;
+mod demo;
 mod faults;
 pub mod guests;
 mod host;
@@ -20,6 +21,7 @@ mod loader;
 mod oracle;
 mod report;
 mod screen;
+mod services;
 mod shell;
 mod spec;
 mod stress;
@@ -99,6 +101,16 @@ pub const SUITES: &[Suite] = &[
         name: "shell",
         about: "the shell does what bash does, and a person can live in it",
         run: shell::run,
+    },
+    Suite {
+        name: "services",
+        about: "services start in order, come back, are given up, stop, are replaced and reloaded",
+        run: services::run,
+    },
+    Suite {
+        name: "demo",
+        about: "services call each other, and nobody minds a kill, an upgrade, a revocation",
+        run: demo::run,
     },
     Suite {
         name: "hostile",

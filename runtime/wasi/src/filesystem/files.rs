@@ -98,6 +98,12 @@ impl Files {
         self.granted.push(folder);
     }
 
+    /// The names of the granted folders, and what may be done with each.
+    pub fn granted(&self) -> impl Iterator<Item = (&str, Rights)> {
+        let folders = self.granted.iter();
+        folders.map(|folder| (folder.path.as_str(), folder.rights))
+    }
+
     /// The same files with relative paths that begin at the folder `path`; nothing where that is no folder.
     pub fn at(&self, path: &str) -> Option<Files> {
         let files = Files {

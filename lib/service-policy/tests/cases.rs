@@ -1,0 +1,318 @@
+//! One case for each thing that a policy decides.
+
+use lib_service_manifest::Manifest;
+use lib_service_policy::{Action, Command, CommandError, Ending, Policy, RunId, StateKind};
+
+const MS: u64 = 1_000_000;
+
+fn policy(text: &str) -> Policy {
+    Policy::new(&Manifest::parse(text).expect("right"), &[])
+}
+
+/// The actions in a few letters each, without notes.
+fn brief(actions: &[Action]) -> Vec<String> {
+    let word = |action: &Action| match action {
+        Action::Start { service, run } => Some(format!("start {} {}", service.name, run.0)),
+        Action::Bind { service, run } => Some(format!("bind {service} {}", run.0)),
+        Action::Unbind { service } => Some(format!("unbind {service}")),
+        Action::AskToEnd { run } => Some(format!("ask {}", run.0)),
+        Action::Kill { run } => Some(format!("kill {}", run.0)),
+        Action::Note { .. } => None,
+    };
+    actions.iter().filter_map(word).collect()
+}
+
+fn state(policy: &Policy, name: &str) -> (StateKind, String) {
+    let statuses = policy.statuses();
+    let status = statuses.iter().find(|status| status.name == name);
+    let status = status.expect("a known name");
+    (status.state, status.why.clone())
+}
+
+/// `log` provides what `web` imports; `last` comes after both.
+const CHAIN: &str = r#"
+[[service]]
+name = "web"
+program = "webd"
+imports = { "kpio:log/sink" = "log" }
+
+[[service]]
+name = "log"
+program = "logd"
+provides = ["kpio:log/sink"]
+ready = "serving"
+restart = { backoff-ms = 10, backoff-max-ms = 30, limit = 3, window-s = 1 }
+stop-deadline-ms = 100
+
+[[service]]
+name = "last"
+program = "lastd"
+after = ["web", "log"]
+restart = { policy = "never" }
+"#;
+
+/// All three are ready: `log` is run 1, `web` run 2, `last` run 3.
+fn running() -> Policy {
+    let mut policy = policy(CHAIN);
+    assert_eq!(brief(&policy.tick(0)), ["start log 1"]);
+    assert_eq!(
+        brief(&policy.started(0, RunId(1))),
+        [""; 0],
+        "not serving yet"
+    );
+    assert_eq!(
+        brief(&policy.serves(0, RunId(1))),
+        ["bind log 1", "start web 2"]
+    );
+    assert_eq!(
+        brief(&policy.started(0, RunId(2))),
+        ["bind web 2", "start last 3"]
+    );
+    assert_eq!(brief(&policy.started(0, RunId(3))), ["bind last 3"]);
+    policy
+}
+
+#[test]
+fn services_start_in_the_order_of_their_dependencies() {
+    running();
+}
+
+#[test]
+fn what_need_not_wait_starts_side_by_side() {
+    let mut policy =
+        policy("[[service]]\nname='a'\nprogram='p'\n[[service]]\nname='b'\nprogram='p'");
+    assert_eq!(brief(&policy.tick(0)), ["start a 1", "start b 2"]);
+}
+
+#[test]
+fn a_service_that_dies_is_restarted_later_and_later_and_then_fails_with_its_clients() {
+    let mut policy = running();
+    for (run, at_ms, delay_ms, next) in [(1, 0, 10, 4), (4, 100, 20, 5), (5, 200, 30, 6)] {
+        let dies = policy.ended(at_ms * MS, RunId(run), Ending::Failed);
+        assert_eq!(brief(&dies), ["unbind log"]);
+        assert_eq!(state(&policy, "log").0, StateKind::BackingOff);
+        assert_eq!(state(&policy, "web").0, StateKind::Ready, "clients run on");
+        let due_ns = (at_ms + delay_ms) * MS;
+        assert_eq!(policy.next_deadline_ns(), Some(due_ns));
+        assert!(brief(&policy.tick(due_ns - 1)).is_empty());
+        assert_eq!(brief(&policy.tick(due_ns)), [format!("start log {next}")]);
+        policy.started(due_ns, RunId(next));
+        assert_eq!(
+            brief(&policy.serves(due_ns, RunId(next))),
+            [format!("bind log {next}")]
+        );
+    }
+    let fails = policy.ended(300 * MS, RunId(6), Ending::Failed);
+    assert_eq!(brief(&fails), ["unbind log", "unbind web", "ask 2"]);
+    let (kind, why) = state(&policy, "log");
+    assert!(
+        kind == StateKind::Failed && why.contains("3 restarts within 1 s"),
+        "{why}"
+    );
+    policy.ended(300 * MS, RunId(2), Ending::Clean);
+    let (kind, why) = state(&policy, "web");
+    assert_eq!(
+        (kind, why.as_str()),
+        (StateKind::Waiting, "for log, which is failed")
+    );
+    let again = policy.command(400 * MS, "log", Command::Start);
+    assert_eq!(brief(&again.expect("known")), ["start log 7"]);
+    assert_eq!(
+        brief(&policy.serves(400 * MS, RunId(7))),
+        ["bind log 7", "start web 8"]
+    );
+}
+
+#[test]
+fn restarts_of_an_earlier_window_do_not_count() {
+    let mut policy = running();
+    let mut run = 1;
+    for round in 1..20 {
+        let at_ns = round * 600 * MS;
+        policy.ended(at_ns, RunId(run), Ending::Failed);
+        assert_eq!(
+            state(&policy, "log").0,
+            StateKind::BackingOff,
+            "round {round}"
+        );
+        run = 3 + round;
+        assert_eq!(
+            brief(&policy.tick(at_ns + 30 * MS)),
+            [format!("start log {run}")]
+        );
+        policy.serves(at_ns + 30 * MS, RunId(run));
+    }
+}
+
+#[test]
+fn a_service_that_never_gets_ready_is_left_out_after_three_attempts() {
+    let mut policy = policy(CHAIN);
+    policy.tick(0);
+    for (run, now_ms) in [(1, 0), (2, 100), (3, 200)] {
+        policy.started(now_ms * MS, RunId(run));
+        policy.ended(now_ms * MS, RunId(run), Ending::Failed);
+        policy.tick((now_ms + 100) * MS);
+    }
+    let (kind, why) = state(&policy, "log");
+    assert!(
+        kind == StateKind::Failed && why.contains("left out"),
+        "{why}"
+    );
+    assert_eq!(state(&policy, "web").1, "for log, which is failed");
+}
+
+#[test]
+fn who_is_left_out_at_the_start_does_not_start() {
+    let manifest = Manifest::parse(CHAIN).expect("right");
+    let mut policy = Policy::new(&manifest, &["log".to_owned()]);
+    assert!(brief(&policy.tick(0)).is_empty());
+    assert_eq!(state(&policy, "log").0, StateKind::Failed);
+    assert_eq!(state(&policy, "web").0, StateKind::Waiting);
+}
+
+#[test]
+fn clients_are_stopped_first_and_what_does_not_end_is_killed() {
+    let mut policy = running();
+    let stop = policy.command(0, "log", Command::Stop).expect("known");
+    assert_eq!(brief(&stop), ["unbind web", "ask 2"]);
+    let then = policy.ended(MS, RunId(2), Ending::Clean);
+    assert_eq!(brief(&then), ["unbind log", "ask 1"]);
+    assert!(brief(&policy.tick(100 * MS)).is_empty());
+    assert_eq!(brief(&policy.tick(101 * MS)), ["kill 1"]);
+    assert!(brief(&policy.tick(900 * MS)).is_empty(), "once");
+    policy.ended(900 * MS, RunId(1), Ending::Failed);
+    assert_eq!(state(&policy, "log"), (StateKind::Stopped, String::new()));
+    assert_eq!(state(&policy, "web").1, "for log, which is stopped");
+    assert_eq!(
+        state(&policy, "last").0,
+        StateKind::Ready,
+        "it only came after them"
+    );
+}
+
+#[test]
+fn a_restart_leaves_the_clients_alone() {
+    let mut policy = running();
+    let stop = policy.command(0, "log", Command::Restart).expect("known");
+    assert_eq!(brief(&stop), ["unbind log", "ask 1"]);
+    assert_eq!(
+        brief(&policy.ended(0, RunId(1), Ending::Clean)),
+        ["start log 4"]
+    );
+    assert_eq!(state(&policy, "web").0, StateKind::Ready);
+}
+
+#[test]
+fn how_a_service_ends_decides_whether_it_is_restarted() {
+    let one =
+        |policy: &str| format!("[[service]]\nname='a'\nprogram='p'\nrestart={{policy='{policy}'}}");
+    for (name, ending, expected) in [
+        ("never", Ending::Clean, StateKind::Stopped),
+        ("never", Ending::Failed, StateKind::Failed),
+        ("on-failure", Ending::Clean, StateKind::Stopped),
+        ("on-failure", Ending::Failed, StateKind::BackingOff),
+        ("always", Ending::Clean, StateKind::BackingOff),
+        ("always", Ending::Failed, StateKind::BackingOff),
+    ] {
+        let mut policy = policy(&one(name));
+        policy.tick(0);
+        policy.started(0, RunId(1));
+        policy.ended(0, RunId(1), ending);
+        assert_eq!(state(&policy, "a").0, expected, "{name} {ending:?}");
+    }
+}
+
+#[test]
+fn one_that_has_finished_counts_for_those_that_come_after_it() {
+    let mut policy = policy(
+        "[[service]]\nname='setup'\nprogram='p'\n[[service]]\nname='main'\nprogram='p'\nafter=['setup']\nready='started'",
+    );
+    assert_eq!(brief(&policy.tick(0)), ["start setup 1"]);
+    // It ends before anybody heard that it had begun.
+    assert_eq!(
+        brief(&policy.ended(0, RunId(1), Ending::Clean)),
+        ["start main 2"]
+    );
+}
+
+#[test]
+fn a_replacement_takes_over_when_it_is_ready() {
+    let mut policy = running();
+    let program = || "logd2".to_owned();
+    let replace = Command::Replace { program: program() };
+    let actions = policy.command(0, "log", replace.clone()).expect("ready");
+    assert_eq!(brief(&actions), ["start log 4"]);
+    let busy = policy.command(0, "log", replace.clone());
+    assert_eq!(busy, Err(CommandError::Busy("log".to_owned())));
+    assert_eq!(brief(&policy.serves(0, RunId(4))), ["bind log 4", "ask 1"]);
+    assert_eq!(policy.statuses()[1].program, program());
+    assert!(brief(&policy.ended(0, RunId(1), Ending::Clean)).is_empty());
+    assert_eq!(state(&policy, "web").0, StateKind::Ready);
+}
+
+#[test]
+fn a_replacement_that_does_not_get_ready_changes_nothing() {
+    let mut policy = running();
+    let replace = Command::Replace {
+        program: "bad".to_owned(),
+    };
+    policy.command(0, "log", replace).expect("ready");
+    assert!(brief(&policy.ended(0, RunId(4), Ending::Failed)).is_empty());
+    assert_eq!(policy.statuses()[1].program, "logd");
+    assert_eq!(state(&policy, "log").0, StateKind::Ready);
+}
+
+#[test]
+fn a_replacement_stands_in_for_one_that_dies_meanwhile() {
+    let mut policy = running();
+    let replace = Command::Replace {
+        program: "logd2".to_owned(),
+    };
+    policy.command(0, "log", replace).expect("ready");
+    assert_eq!(
+        brief(&policy.ended(0, RunId(1), Ending::Failed)),
+        ["unbind log"]
+    );
+    assert_eq!(brief(&policy.serves(0, RunId(4))), ["bind log 4"]);
+}
+
+#[test]
+fn a_changed_manifest_touches_only_what_has_changed() {
+    let mut policy = running();
+    let same = Manifest::parse(CHAIN).expect("right");
+    assert!(policy.reload(0, &same).is_empty());
+    let changed = CHAIN
+        .replace("\"webd\"", "\"webd2\"")
+        .replace("name = \"last\"", "name = \"new\"");
+    let changed = Manifest::parse(&changed).expect("right");
+    let actions = brief(&policy.reload(0, &changed));
+    assert_eq!(actions, ["unbind web", "ask 2", "unbind last", "ask 3"]);
+    assert_eq!(
+        state(&policy, "new").0,
+        StateKind::Waiting,
+        "web is not ready"
+    );
+    assert!(brief(&policy.ended(0, RunId(3), Ending::Clean)).is_empty());
+    assert!(policy.statuses().iter().all(|status| status.name != "last"));
+    assert_eq!(
+        brief(&policy.ended(0, RunId(2), Ending::Clean)),
+        ["start web 4"]
+    );
+    assert_eq!(
+        brief(&policy.started(0, RunId(4))),
+        ["bind web 4", "start new 5"]
+    );
+}
+
+#[test]
+fn what_is_unknown_changes_nothing() {
+    let mut policy = running();
+    let unknown = policy.command(0, "nobody", Command::Start);
+    assert_eq!(unknown, Err(CommandError::Unknown("nobody".to_owned())));
+    assert!(policy.ended(0, RunId(99), Ending::Failed).is_empty());
+    assert!(policy.serves(0, RunId(99)).is_empty());
+    policy.command(0, "last", Command::Stop).expect("known");
+    policy.ended(0, RunId(3), Ending::Clean);
+    let kill = policy.command(0, "last", Command::Kill);
+    assert_eq!(kill, Err(CommandError::NotRunning("last".to_owned())));
+}

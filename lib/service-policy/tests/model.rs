@@ -1,0 +1,400 @@
+//! Random histories, held against what must be true in each.
+//!
+//! The world here knows of every run only what was asked for and what it did itself: whether it is ready, whether it was
+//! asked to end, and when. It never asks the policy how a service stands, except at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lib_service_manifest::{Manifest, Ready, RestartPolicy, Service};
+use lib_service_policy::{Action, Command, Ending, Policy, RunId, StateKind};
+
+const MS: u64 = 1_000_000;
+const SERVICES: usize = 6;
+const HISTORIES: u32 = 300;
+const STEPS: u32 = 200;
+
+/// The seed of this run: `KPIO_SEED` if set, else a new one. Printed, so that a failure replays.
+fn seeded() -> fastrand::Rng {
+    let seed = std::env::var("KPIO_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    println!("replay with KPIO_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
+}
+
+struct Run {
+    service: Arc<Service>,
+    is_ready: bool,
+    asked_ns: Option<u64>,
+    is_killed: bool,
+}
+
+impl Run {
+    fn serves(&self) -> bool {
+        self.is_ready && self.asked_ns.is_none()
+    }
+}
+
+/// What is known of a service beside its runs.
+#[derive(Default)]
+struct Past {
+    /// Its latest run ended by itself, so that its next start is a restart.
+    has_died: bool,
+    /// It ended with code 0 and is not restarted for that.
+    has_finished: bool,
+    restarts_ns: Vec<u64>,
+}
+
+struct World {
+    policy: Policy,
+    now_ns: u64,
+    runs: BTreeMap<RunId, Run>,
+    seen: BTreeSet<RunId>,
+    pasts: BTreeMap<String, Past>,
+    restarts: usize,
+}
+
+impl World {
+    fn new(manifest: &Manifest) -> Self {
+        Self {
+            policy: Policy::new(manifest, &[]),
+            now_ns: 0,
+            runs: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            pasts: BTreeMap::new(),
+            restarts: 0,
+        }
+    }
+
+    fn is_served(&self, name: &str) -> bool {
+        self.runs
+            .values()
+            .any(|run| run.service.name == name && run.serves())
+    }
+
+    fn obey(&mut self, actions: Vec<Action>, is_replacement: bool) {
+        for action in actions {
+            match action {
+                Action::Start { service, run } => self.start(service, run, is_replacement),
+                Action::Bind { service, run } => {
+                    let run = &self.runs[&run];
+                    assert!(
+                        run.is_ready && run.service.name == service,
+                        "bound to one that is not ready"
+                    );
+                }
+                Action::AskToEnd { run } => {
+                    let run = self.runs.get_mut(&run).expect("a living run");
+                    assert_eq!(run.asked_ns, None, "asked twice");
+                    run.asked_ns = Some(self.now_ns);
+                }
+                Action::Kill { run } => {
+                    let run = self.runs.get_mut(&run).expect("a living run");
+                    run.is_killed = true;
+                }
+                Action::Unbind { service } | Action::Note { service, .. } => {
+                    assert!(!service.is_empty());
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, service: Arc<Service>, run: RunId, is_replacement: bool) {
+        assert!(self.seen.insert(run), "a number is used again");
+        let others = self
+            .runs
+            .values()
+            .filter(|run| run.service.name == service.name);
+        assert_eq!(
+            others.count(),
+            usize::from(is_replacement),
+            "{}",
+            service.name
+        );
+        if !is_replacement {
+            for import in &service.imports {
+                assert!(
+                    self.is_served(&import.from),
+                    "{} before {}",
+                    service.name,
+                    import.from
+                );
+            }
+            for name in &service.after {
+                let has_finished = self.pasts.get(name).is_some_and(|past| past.has_finished);
+                assert!(
+                    self.is_served(name) || has_finished,
+                    "{} before {name}",
+                    service.name
+                );
+            }
+            self.count_restart(&service);
+        }
+        let new = Run {
+            service,
+            is_ready: false,
+            asked_ns: None,
+            is_killed: false,
+        };
+        self.runs.insert(run, new);
+    }
+
+    fn count_restart(&mut self, service: &Service) {
+        let past = self.pasts.entry(service.name.clone()).or_default();
+        past.has_finished = false;
+        if !std::mem::take(&mut past.has_died) {
+            return;
+        }
+        self.restarts += 1;
+        past.restarts_ns.push(self.now_ns);
+        let window_ns = service.restart.window_s * 1000 * MS;
+        let recent = past
+            .restarts_ns
+            .iter()
+            .filter(|at_ns| self.now_ns - **at_ns < window_ns);
+        assert!(
+            recent.count() <= service.restart.limit as usize,
+            "{}",
+            service.name
+        );
+    }
+
+    fn reach(&mut self, id: RunId, reached: Ready) {
+        let run = self.runs.get_mut(&id).expect("a living run");
+        run.is_ready |= run.service.ready == reached;
+        let actions = match reached {
+            Ready::Started => self.policy.started(self.now_ns, id),
+            Ready::Serving => self.policy.serves(self.now_ns, id),
+        };
+        self.obey(actions, false);
+    }
+
+    fn end(&mut self, id: RunId, ending: Ending) {
+        let run = self.runs.remove(&id).expect("a living run");
+        let goes_on = |other: &Run| other.asked_ns.is_none();
+        let mut others = self.runs.values();
+        let is_last = !others.any(|other| other.service.name == run.service.name && goes_on(other));
+        let past = self.pasts.entry(run.service.name.clone()).or_default();
+        let is_restarted = match run.service.restart.policy {
+            RestartPolicy::Always => true,
+            RestartPolicy::OnFailure => ending == Ending::Failed,
+            RestartPolicy::Never => false,
+        };
+        if run.asked_ns.is_none() {
+            past.has_died = is_last;
+            past.has_finished = is_last && !is_restarted && ending == Ending::Clean;
+        }
+        let actions = self.policy.ended(self.now_ns, id, ending);
+        self.obey(actions, false);
+    }
+
+    fn tick(&mut self) {
+        let actions = self.policy.tick(self.now_ns);
+        self.obey(actions, false);
+        for run in self.runs.values() {
+            let deadline_ns = run
+                .asked_ns
+                .map(|asked_ns| asked_ns + run.service.stop_deadline_ms * MS);
+            let is_over = deadline_ns.is_some_and(|deadline_ns| deadline_ns <= self.now_ns);
+            assert!(run.is_killed || !is_over, "a stop does not end");
+        }
+        assert!(
+            self.policy
+                .next_deadline_ns()
+                .is_none_or(|due_ns| due_ns > self.now_ns)
+        );
+    }
+
+    fn command(&mut self, name: &str, command: Command) {
+        let is_replacement = matches!(command, Command::Replace { .. });
+        let forgives = matches!(command, Command::Start | Command::Restart);
+        let Ok(actions) = self.policy.command(self.now_ns, name, command) else {
+            return;
+        };
+        if forgives {
+            self.forgive(name);
+        }
+        self.obey(actions, is_replacement);
+    }
+
+    fn forgive(&mut self, name: &str) {
+        let past = self.pasts.entry(name.to_owned()).or_default();
+        past.restarts_ns.clear();
+        past.has_died = false;
+    }
+
+    fn reload(&mut self, manifest: &Manifest) {
+        for service in manifest.services() {
+            let known = self.policy.service(&service.name);
+            // A change that is on its way is not seen here: forgiving too much only asks for less.
+            let is_busy = self
+                .runs
+                .values()
+                .any(|run| run.service.name == service.name);
+            if is_busy || known.is_none_or(|known| **known != *service) {
+                self.forgive(&service.name);
+            }
+        }
+        let actions = self.policy.reload(self.now_ns, manifest);
+        self.obey(actions, false);
+    }
+
+    fn some_run(&self, random: &mut fastrand::Rng) -> Option<RunId> {
+        let ids: Vec<_> = self.runs.keys().copied().collect();
+        random.choice(ids)
+    }
+
+    /// Every run does what it should until nothing changes any more.
+    fn calm_down(&mut self) {
+        for _ in 0..10_000 {
+            let asked = self
+                .runs
+                .iter()
+                .find(|(_, run)| run.asked_ns.is_some() || run.is_killed);
+            let unready = self.runs.iter().find(|(_, run)| !run.is_ready);
+            if let Some((&id, _)) = asked {
+                self.end(id, Ending::Clean);
+            } else if let Some((&id, run)) = unready {
+                let ready = run.service.ready;
+                self.reach(id, ready);
+            } else if let Some(due_ns) = self.policy.next_deadline_ns() {
+                self.now_ns = self.now_ns.max(due_ns);
+                self.tick();
+            } else {
+                return;
+            }
+        }
+        panic!("it does not come to rest");
+    }
+}
+
+fn manifest(random: &mut fastrand::Rng) -> Manifest {
+    let mut order: Vec<usize> = (0..SERVICES).collect();
+    random.shuffle(&mut order);
+    let count = random.usize(1..=SERVICES);
+    let texts = (0..count).map(|place| service(random, &order, place));
+    let text: String = texts.collect();
+    Manifest::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// The service at a place of the order; it depends on earlier ones.
+fn service(random: &mut fastrand::Rng, order: &[usize], place: usize) -> String {
+    let own = order[place];
+    let (mut imports, mut after) = (String::new(), String::new());
+    for other in &order[..place] {
+        match random.u8(..4) {
+            0 => imports += &format!("\"t:t/s{other}\" = \"s{other}\", "),
+            1 => after += &format!("\"s{other}\", "),
+            _ => {}
+        }
+    }
+    let policy = ["always", "on-failure", "never"][random.usize(..3)];
+    let ready = ["started", "serving"][random.usize(..2)];
+    let backoff_ms = random.u32(1..500);
+    let (limit, window_s) = (random.u32(..4), random.u32(1..4));
+    let program = random.u8(..2);
+    format!(
+        "[[service]]\nname = 's{own}'\nprogram = 'p{program}'\nprovides = ['t:t/s{own}']\nready = '{ready}'\n\
+         imports = {{ {imports} }}\nafter = [{after}]\nstop-deadline-ms = {}\n\
+         restart = {{ policy = '{policy}', backoff-ms = {backoff_ms}, limit = {limit}, window-s = {window_s} }}\n",
+        random.u32(1..2000)
+    )
+}
+
+fn step(world: &mut World, random: &mut fastrand::Rng) {
+    let name = format!("s{}", random.usize(..SERVICES + 1));
+    match random.u8(..20) {
+        0..=5 => {
+            if let Some(run) = world.some_run(random) {
+                world.reach(run, [Ready::Started, Ready::Serving][random.usize(..2)]);
+            }
+        }
+        6..=9 => {
+            if let Some(run) = world.some_run(random) {
+                world.end(run, [Ending::Clean, Ending::Failed][random.usize(..2)]);
+            }
+        }
+        10..=14 => {
+            world.now_ns += random.u64(..400) * MS;
+            world.tick();
+        }
+        15 => world.command(&name, Command::Start),
+        16 => world.command(&name, Command::Stop),
+        17 => world.command(
+            &name,
+            [Command::Restart, Command::Kill][random.usize(..2)].clone(),
+        ),
+        18 => world.command(
+            &name,
+            Command::Replace {
+                program: "other".into(),
+            },
+        ),
+        _ => {
+            if random.u8(..4) == 0 {
+                let next = manifest(random);
+                world.reload(&next);
+            }
+            assert!(
+                world
+                    .policy
+                    .ended(world.now_ns, RunId(u64::MAX), Ending::Failed)
+                    .is_empty()
+            );
+        }
+    }
+}
+
+/// At rest, whoever does not run has a reason.
+fn check_rest(world: &World) {
+    let statuses = world.policy.statuses();
+    let is_ready = |name: &str| {
+        let found = statuses.iter().find(|status| status.name == name);
+        found.is_some_and(|status| status.state == StateKind::Ready)
+    };
+    for status in &statuses {
+        match status.state {
+            StateKind::Ready => assert!(world.is_served(&status.name)),
+            StateKind::Stopped | StateKind::Failed => assert!(!world.is_served(&status.name)),
+            StateKind::Waiting => {
+                let service = world.policy.service(&status.name).expect("known");
+                assert!(
+                    service.dependencies().any(|name| !is_ready(name)),
+                    "{status:?}"
+                );
+                assert!(!status.why.is_empty());
+            }
+            StateKind::Starting | StateKind::Stopping | StateKind::BackingOff => {
+                panic!("not at rest: {status:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn random_histories_keep_the_laws() {
+    let mut random = seeded();
+    let (mut restarts, mut runs) = (0, 0);
+    for _ in 0..HISTORIES {
+        let mut world = World::new(&manifest(&mut random));
+        world.tick();
+        for _ in 0..STEPS {
+            step(&mut world, &mut random);
+        }
+        world.calm_down();
+        check_rest(&world);
+        let actions = world.policy.shut_down(world.now_ns);
+        world.obey(actions, false);
+        world.calm_down();
+        assert!(world.policy.is_quiet() && world.runs.is_empty());
+        restarts += world.restarts;
+        runs += world.seen.len();
+    }
+    println!("{runs} runs, {restarts} restarts");
+    assert!(
+        runs > 1000 && restarts > 100,
+        "the histories reach what they are about"
+    );
+}

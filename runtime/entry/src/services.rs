@@ -1,0 +1,228 @@
+//! The services of the image, over the supervisor.
+//!
+//! Law: nothing about services keeps the prompt away. A manifest that is wrong, or for which there is no memory, is a
+//! sentence that the prompt shows, and then none of them runs. The words `rescue` (none is started) and `without=NAME,NAME`
+//! (these are not) on the command line are for the person who repairs a system.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kernel_core::time;
+use lib_service_manifest::Manifest;
+use runtime_host::FileTree;
+use runtime_host::tmpfs::{Follow, NodeId};
+use runtime_services::{
+    LinkBindings, Services, ServicesOptions, SupervisorLauncher, Surroundings, host_interfaces,
+};
+use runtime_supervisor::{Process, ProcessId, ProgramFinder, Rights, Supervisor};
+
+use crate::system::RunningSystem;
+
+/// What the command line says of services.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceWords {
+    /// None is to be started.
+    is_rescue: bool,
+    /// These are not to be started, by name.
+    left_out: Vec<String>,
+}
+
+impl ServiceWords {
+    /// Reads a command line.
+    pub fn parse(command_line: &str) -> Self {
+        let mut words = command_line.split(' ');
+        let names = words
+            .clone()
+            .filter_map(|word| word.strip_prefix("without="));
+        Self {
+            left_out: names
+                .flat_map(|names| names.split(','))
+                .map(str::to_owned)
+                .collect(),
+            is_rescue: words.any(|word| word == "rescue"),
+        }
+    }
+}
+
+/// The services, or why there are none.
+pub struct SystemServices {
+    services: Result<Services, String>,
+    /// Whether it was told why there are none.
+    trouble: Mutex<Option<String>>,
+    around: Around,
+}
+
+impl SystemServices {
+    /// Starts the services of the image.
+    pub fn start(system: &RunningSystem, words: &ServiceWords) -> Self {
+        let around = Around {
+            supervisor: system.supervisor().clone(),
+            programs: system.programs(),
+            root: system.root().clone(),
+        };
+        let (services, trouble) = match manifest(system, words) {
+            Ok(manifest) => match launch(system, manifest, words.left_out.clone()) {
+                Ok(services) => (Ok(services), None),
+                Err(sentence) => (Err(sentence.clone()), Some(sentence)),
+            },
+            Err(NoManifest::None) => (Err("There are no services.".to_owned()), None),
+            Err(NoManifest::Trouble(sentence)) => (Err(sentence.clone()), Some(sentence)),
+        };
+        if let Some(sentence) = &trouble {
+            log::error!("services: {sentence}");
+        }
+        Self {
+            services,
+            trouble: Mutex::new(trouble),
+            around,
+        }
+    }
+
+    /// Answers the words behind `svc`.
+    pub fn svc(&self, words: &[String]) -> Result<String, String> {
+        self.services
+            .as_ref()
+            .map_err(String::clone)?
+            .svc(words, &self.around)
+    }
+
+    /// Says what a service or a process can reach.
+    pub fn capabilities(&self, words: &[String]) -> Result<String, String> {
+        let [what] = words else {
+            return Err("Say of whom: caps NAME|ID".to_owned());
+        };
+        let services = self.services.as_ref().ok();
+        if let Some(text) = services.and_then(|services| services.caps(what, &self.around)) {
+            return Ok(text);
+        }
+        let process = what
+            .parse()
+            .ok()
+            .and_then(|id| self.around.supervisor.find(ProcessId(id)));
+        let none = || {
+            format!(
+                "'{}' is neither a service nor a process.",
+                what.escape_debug()
+            )
+        };
+        process.as_ref().map(process_capabilities).ok_or_else(none)
+    }
+
+    /// What a person should know and was not told yet.
+    pub fn news(&self) -> Vec<String> {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = self.services.as_ref().map_or(Vec::new(), Services::news);
+        trouble.take().into_iter().chain(news).collect()
+    }
+
+    /// Stops all services, and waits until they have ended.
+    pub fn shut_down(&self) {
+        if let Ok(services) = &self.services {
+            services.shut_down();
+        }
+    }
+}
+
+/// Why there is no manifest to follow.
+enum NoManifest {
+    /// The image has none.
+    None,
+    /// A sentence for the person at the prompt.
+    Trouble(String),
+}
+
+fn manifest(system: &RunningSystem, words: &ServiceWords) -> Result<Manifest, NoManifest> {
+    let text = system.manifest().ok_or(NoManifest::None)?;
+    if words.is_rescue {
+        let sentence = "No service is started: the command line says 'rescue'.";
+        return Err(NoManifest::Trouble(sentence.to_owned()));
+    }
+    let trouble =
+        |problem: String| NoManifest::Trouble(format!("No service is started: {problem}"));
+    let text = text.map_err(trouble)?;
+    let text =
+        std::str::from_utf8(text).map_err(|_| trouble("the manifest is not UTF-8".to_owned()))?;
+    Manifest::parse(text).map_err(|error| trouble(error.to_string()))
+}
+
+fn launch(
+    system: &RunningSystem,
+    manifest: Manifest,
+    left_out: Vec<String>,
+) -> Result<Services, String> {
+    let programs = system.programs();
+    let programs = programs.ok_or("No service is started: the image has no programs.")?;
+    let launcher = SupervisorLauncher {
+        supervisor: system.supervisor().clone(),
+        programs,
+        root: system.root().clone(),
+        bindings: Arc::new(LinkBindings::default()),
+    };
+    let services = Services::start(ServicesOptions {
+        manifest,
+        left_out,
+        launcher: Box::new(launcher),
+        budget: system.budget().clone(),
+        now_ns: time::monotonic_ns,
+    });
+    services.map_err(|error| format!("No service is started: there is no thread for them: {error}"))
+}
+
+/// What a process can reach that is no service's.
+fn process_capabilities(process: &Process) -> String {
+    let reach = process.reach();
+    let yes_or_no = |is_so: bool| if is_so { "yes" } else { "no" };
+    let folders = reach.folders.iter().map(|(path, rights)| {
+        let rights = match rights {
+            Rights::ReadOnly => "read",
+            Rights::ReadWrite => "read-write",
+        };
+        format!("    {path:28} {rights}\n")
+    });
+    format!(
+        "process {}: {}\n  may start processes: {}\n  has a terminal: {}\n  folders:\n{}  as every process:\n{}",
+        process.id(),
+        process.name().escape_debug(),
+        yes_or_no(reach.may_spawn),
+        yes_or_no(reach.has_terminal),
+        folders.collect::<String>(),
+        host_interfaces()
+    )
+}
+
+/// The system as services' commands need it.
+struct Around {
+    supervisor: Supervisor,
+    programs: Option<Arc<dyn ProgramFinder>>,
+    root: FileTree,
+}
+
+impl Surroundings for Around {
+    fn is_program(&self, name: &str) -> bool {
+        let programs = self.programs.as_ref();
+        programs.is_some_and(|programs| programs.find(name).is_some())
+    }
+
+    fn text(&self, path: &str) -> Result<String, String> {
+        let problem =
+            |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.escape_debug());
+        let tree = self.root.read();
+        let below_root = path.trim_start_matches('/');
+        let resolved = tree.resolve(tree.root(), below_root, Follow::Last);
+        let file: NodeId = resolved
+            .and_then(|resolved| resolved.node())
+            .map_err(|error| problem(&error))?;
+        // One byte more than a manifest may have, so that a longer one is refused for that.
+        let mut bytes = vec![0; lib_service_manifest::TEXT_LEN_BYTES_MAX + 1];
+        let count = tree
+            .read(file, 0, &mut bytes)
+            .map_err(|error| problem(&error))?;
+        bytes.truncate(count);
+        String::from_utf8(bytes).map_err(|_| problem(&"it is not UTF-8"))
+    }
+
+    fn parent(&self, process: u64) -> Option<u64> {
+        let mut statuses = self.supervisor.list().into_iter();
+        let status = statuses.find(|status| status.id.0 == process)?;
+        status.parent.map(|parent| parent.0)
+    }
+}

@@ -1,0 +1,102 @@
+//! How services become processes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lib_service_manifest::Service;
+use lib_service_policy::{Ending, RunId};
+use runtime_host::{ByteSink, ByteSource, Notifier};
+
+/// Starts processes for services.
+pub trait Launcher: Send + Sync {
+    /// Starts one. An error is the sentence that says why there is none.
+    fn launch(&self, run: &ServiceRun) -> Result<Arc<dyn ServiceProcess>, String>;
+    /// The service's clients are answered by this run from now on; by none, if there is none.
+    fn bind(&self, service: &str, run: Option<RunId>);
+    /// The process of a run is gone.
+    fn gone(&self, run: RunId);
+    /// Takes an import back from a service until it is started again. An error is a sentence.
+    fn revoke(&self, service: &str, interface: &str) -> Result<(), String>;
+}
+
+/// What a process is started with.
+pub struct ServiceRun {
+    /// Which run it is.
+    pub id: RunId,
+    /// As what.
+    pub service: Arc<Service>,
+    /// Its standard input: empty, until it is asked to end.
+    pub stdin: Arc<dyn ByteSource>,
+    /// Where its output goes.
+    pub stdout: Arc<dyn ByteSink>,
+    /// Where its messages go.
+    pub stderr: Arc<dyn ByteSink>,
+    pub(crate) serving: Serving,
+}
+
+impl ServiceRun {
+    /// How whoever serves its exports says, from any thread, that they can be called.
+    pub fn serves(&self) -> impl Fn() + Send + Sync + use<> {
+        let serving = self.serving.clone();
+        move || serving.tell()
+    }
+}
+
+/// Whether a run serves what it provides.
+#[derive(Clone)]
+pub(crate) struct Serving {
+    is_told: Arc<AtomicBool>,
+    driver: Notifier,
+}
+
+impl Serving {
+    pub fn new(driver: Notifier) -> Self {
+        Self {
+            is_told: Arc::default(),
+            driver,
+        }
+    }
+
+    fn tell(&self) {
+        self.is_told.store(true, Ordering::Release);
+        self.driver.notify();
+    }
+
+    /// Whether it was told since this was last asked.
+    pub fn take(&self) -> bool {
+        self.is_told.swap(false, Ordering::Acquire)
+    }
+}
+
+/// A service's process.
+pub trait ServiceProcess: Send + Sync {
+    /// Its number.
+    fn id(&self) -> u64;
+    /// How it ended, if it has, and what there is to say about that: the end of a sentence.
+    fn ending(&self) -> Option<(Ending, String)>;
+    /// Has `notifier` notified when it ends.
+    fn subscribe(&self, notifier: &Notifier);
+    /// Ends it, wherever it is. Returns at once.
+    fn kill(&self);
+    /// What it uses.
+    fn usage(&self) -> Usage;
+}
+
+/// What a process uses at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Memory reserved for it, in bytes.
+    pub memory_bytes: u64,
+    /// Handles that it holds.
+    pub handles: u32,
+    /// CPU time that it has used; `None` where nobody counts it.
+    pub cpu_time: Option<Duration>,
+}
+
+impl fmt::Debug for ServiceRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run {} of {}", self.id.0, self.service.name)
+    }
+}

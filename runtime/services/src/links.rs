@@ -1,0 +1,126 @@
+//! Calls between services go over links.
+//!
+//! Law: each interface of each service has one route, made when it is first named and kept: a manifest has a bounded
+//! number of them. Each run of a client gets grants of its own, which are revoked together and forgotten when it is gone.
+//!
+//! Lock order: the state here, then a grant's, then a route's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use lib_service_manifest::{Import, Service, WhileDown};
+use lib_service_policy::RunId;
+use runtime_link::{Grant, MESSAGE_BYTES_MAX, Route};
+use runtime_supervisor::Launch;
+
+use crate::{Bindings, ServiceRun};
+
+/// How much may wait at one service.
+const LIMITS: runtime_link::Limits = runtime_link::Limits {
+    clients: 256,
+    messages: 1024,
+    bytes: 16 << 20,
+    client_messages: 16,
+    client_bytes: 4 * MESSAGE_BYTES_MAX,
+};
+
+/// Bindings over `runtime-link`.
+#[derive(Default)]
+pub struct LinkBindings {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By service and interface.
+    routes: BTreeMap<(String, String), Route>,
+    runs: BTreeMap<RunId, Client>,
+}
+
+/// What a run was granted.
+struct Client {
+    service: String,
+    grants: Vec<Grant>,
+}
+
+impl Bindings for LinkBindings {
+    fn prepare(
+        &self,
+        service: &Service,
+        run: &ServiceRun,
+        launch: &mut Launch,
+    ) -> Result<(), String> {
+        let mut state = self.lock();
+        let provided: BTreeSet<&String> = service.provides.iter().collect();
+        if !provided.is_empty() {
+            let routes = provided.into_iter();
+            let routes = routes.map(|interface| state.route(&service.name, interface));
+            let routes = routes.collect();
+            launch.links.service = Some(runtime_link::Service::new(routes, LIMITS, run.serves()));
+        }
+        let imports = service.imports.iter();
+        let grants: Vec<Grant> = imports.map(|import| state.grant(import)).collect();
+        launch.links.grants.clone_from(&grants);
+        let client = Client {
+            service: service.name.clone(),
+            grants,
+        };
+        state.runs.insert(run.id, client);
+        Ok(())
+    }
+
+    fn unbind(&self, service: &str) {
+        let state = self.lock();
+        let routes = state.routes.iter();
+        for (_, route) in routes.filter(|((provider, _), _)| provider == service) {
+            route.close();
+        }
+    }
+
+    fn gone(&self, run: RunId) {
+        self.lock().runs.remove(&run);
+    }
+
+    fn revoke(&self, service: &str, interface: &str) -> Result<(), String> {
+        let state = self.lock();
+        let clients = state.runs.values();
+        let grants = clients
+            .filter(|client| client.service == service)
+            .flat_map(|client| &client.grants);
+        let mut grants = grants
+            .filter(|grant| grant.route().interface() == interface)
+            .peekable();
+        if grants.peek().is_none() {
+            let (service, interface) = (service.escape_debug(), interface.escape_debug());
+            return Err(format!(
+                "No run of '{service}' imports '{interface}' from a service."
+            ));
+        }
+        grants.for_each(Grant::revoke);
+        Ok(())
+    }
+}
+
+impl LinkBindings {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn route(&mut self, service: &str, interface: &str) -> Route {
+        let key = (service.to_owned(), interface.to_owned());
+        let route = self.routes.entry(key);
+        route
+            .or_insert_with(|| Route::new(interface, service))
+            .clone()
+    }
+
+    fn grant(&mut self, import: &Import) -> Grant {
+        let while_down = match import.while_down {
+            WhileDown::Wait => runtime_link::WhileDown::Wait,
+            WhileDown::Fail => runtime_link::WhileDown::Fail,
+        };
+        Grant::new(self.route(&import.from, &import.interface), while_down)
+    }
+}

@@ -1,0 +1,282 @@
+//! What one service has said, and what was done with it.
+//!
+//! Law: a log takes everything at once and keeps the newest of it, at most [`LOG_BYTES_MAX`](crate::LOG_BYTES_MAX). A line
+//! longer than [`LINE_BYTES_MAX`] becomes several. Nothing of a service reaches a terminal as it is: what is no
+//! text, and every control character, is shown escaped.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use runtime_host::{Budget, ByteSink, Notifier, OverBudget, Reservation, StreamFailure};
+
+use crate::LOG_BYTES_MAX;
+
+/// Longest line, in bytes, before it is escaped.
+const LINE_BYTES_MAX: usize = 256;
+/// What one write takes, in bytes, at most, so that a flood is taken in steps that can be interrupted.
+const WRITE_BYTES_MAX: usize = 4096;
+/// What a line takes beside its text, in bytes.
+const LINE_OVERHEAD_BYTES: usize = size_of::<LogLine>();
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Somebody who repairs the system has to know: the service has failed.
+    Error,
+    /// The service's standard error.
+    Warning,
+    /// What was done with the service.
+    Notice,
+    /// The service's standard output.
+    Info,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+            Self::Info => "info",
+        })
+    }
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was ended, in nanoseconds of the system's clock.
+    pub at_ns: u64,
+    /// How much it matters.
+    pub level: Level,
+    /// What it says, fit to be shown.
+    pub text: String,
+}
+
+impl fmt::Display for LogLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, rest_ns) = (self.at_ns / 1_000_000_000, self.at_ns % 1_000_000_000);
+        let millis = rest_ns / 1_000_000;
+        write!(
+            f,
+            "[{seconds:5}.{millis:03}] {:7} {}",
+            self.level, self.text
+        )
+    }
+}
+
+/// The log of one service. It outlives the service's processes.
+pub struct ServiceLog {
+    now_ns: fn() -> u64,
+    lines: Mutex<Lines>,
+    _memory: Reservation,
+}
+
+#[derive(Default)]
+struct Lines {
+    kept: VecDeque<LogLine>,
+    len_bytes: usize,
+    dropped: u64,
+}
+
+impl ServiceLog {
+    /// An empty log, paid for by `budget` as if it were full.
+    pub fn new(now_ns: fn() -> u64, budget: &Budget) -> Result<Arc<Self>, OverBudget> {
+        let memory = budget.child(u64::MAX).reserve(LOG_BYTES_MAX as u64)?;
+        Ok(Arc::new(Self {
+            now_ns,
+            lines: Mutex::default(),
+            _memory: memory,
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a line.
+    pub fn push(&self, level: Level, text: &str) {
+        let line = LogLine {
+            at_ns: (self.now_ns)(),
+            level,
+            text: shown(text),
+        };
+        self.lock().push(line);
+    }
+
+    /// The lines that are left, of these levels, and how many are not.
+    pub fn text(&self, up_to: Level) -> LogText {
+        let lines = self.lock();
+        let wanted = lines.kept.iter().filter(|line| line.level <= up_to);
+        LogText {
+            dropped: lines.dropped,
+            lines: wanted.cloned().collect(),
+        }
+    }
+
+    /// Where a stream of the service leads.
+    pub(crate) fn sink(self: &Arc<Self>, level: Level) -> Arc<dyn ByteSink> {
+        Arc::new(LineSink {
+            log: Arc::clone(self),
+            level,
+            begun: Mutex::default(),
+        })
+    }
+}
+
+impl Lines {
+    fn push(&mut self, line: LogLine) {
+        self.len_bytes += bytes_of(&line);
+        self.kept.push_back(line);
+        while self.len_bytes > LOG_BYTES_MAX {
+            let Some(oldest) = self.kept.pop_front() else {
+                return;
+            };
+            self.len_bytes -= bytes_of(&oldest);
+            self.dropped += 1;
+        }
+    }
+}
+
+fn bytes_of(line: &LogLine) -> usize {
+    line.text.capacity() + LINE_OVERHEAD_BYTES
+}
+
+/// Lines of a log, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogText {
+    /// Older lines that are gone.
+    pub dropped: u64,
+    /// Those that are left.
+    pub lines: Vec<LogLine>,
+}
+
+impl fmt::Display for LogText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.dropped > 0 {
+            writeln!(f, "({} older lines are gone)", self.dropped)?;
+        }
+        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// A text without anything that a terminal obeys.
+fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\t' => shown.push(' '),
+            plain if !plain.is_control() => shown.push(plain),
+            control => shown.extend(control.escape_default()),
+        }
+    }
+    shown.shrink_to_fit();
+    shown
+}
+
+/// A stream of a service that becomes lines.
+struct LineSink {
+    log: Arc<ServiceLog>,
+    level: Level,
+    /// The line that has not ended yet: shorter than [`LINE_BYTES_MAX`].
+    begun: Mutex<Vec<u8>>,
+}
+
+impl LineSink {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, begun: &mut Vec<u8>, byte: u8) {
+        if byte != b'\n' {
+            begun.push(byte);
+        }
+        if byte == b'\n' || begun.len() >= LINE_BYTES_MAX {
+            self.end_line(begun);
+        }
+    }
+
+    fn end_line(&self, begun: &mut Vec<u8>) {
+        let line = begun.strip_suffix(b"\r").unwrap_or(begun);
+        self.log.push(self.level, &String::from_utf8_lossy(line));
+        begun.clear();
+    }
+}
+
+impl ByteSink for LineSink {
+    fn room_bytes(&self) -> Result<usize, StreamFailure> {
+        Ok(WRITE_BYTES_MAX)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize, StreamFailure> {
+        let taken = &bytes[..bytes.len().min(WRITE_BYTES_MAX)];
+        let mut begun = self.lock();
+        for &byte in taken {
+            self.take(&mut begun, byte);
+        }
+        Ok(taken.len())
+    }
+
+    fn subscribe(&self, _notifier: &Notifier) {}
+}
+
+impl Drop for LineSink {
+    /// What a service says last need not end with a line feed.
+    fn drop(&mut self) {
+        let mut begun = std::mem::take(&mut *self.lock());
+        if !begun.is_empty() {
+            self.end_line(&mut begun);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log() -> Arc<ServiceLog> {
+        ServiceLog::new(|| 1_234_567_890, &Budget::new(1 << 20)).expect("affordable")
+    }
+
+    #[test]
+    fn streams_become_lines_with_time_and_level() {
+        let log = log();
+        let (out, err) = (log.sink(Level::Info), log.sink(Level::Warning));
+        out.write(b"one\r\ntw").expect("open");
+        err.write(b"\x1b[31mred\xff\n").expect("open");
+        out.write(b"o").expect("open");
+        drop(out);
+        let text = log.text(Level::Info).to_string();
+        assert_eq!(
+            text,
+            "[    1.234] info    one\n[    1.234] warning \\u{1b}[31mred\u{fffd}\n[    1.234] info    two\n"
+        );
+        assert_eq!(log.text(Level::Warning).lines.len(), 1);
+    }
+
+    #[test]
+    fn a_flood_keeps_its_end_and_the_bound() {
+        let budget = Budget::new(1 << 20);
+        let log = ServiceLog::new(|| 0, &budget).expect("affordable");
+        assert_eq!(budget.used_bytes(), LOG_BYTES_MAX as u64);
+        let sink = log.sink(Level::Info);
+        let flood: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+        let mut left = flood.as_slice();
+        while !left.is_empty() {
+            left = &left[sink.write(left).expect("open")..];
+        }
+        let lines = log.lock();
+        let held: usize = lines.kept.iter().map(bytes_of).sum();
+        assert!(held <= LOG_BYTES_MAX && held == lines.len_bytes);
+        assert!(lines.dropped > 0 && !lines.kept.is_empty());
+        drop(lines);
+        drop((sink, log));
+        assert_eq!(budget.used_bytes(), 0);
+    }
+
+    #[test]
+    fn a_log_that_nobody_can_pay_for_is_refused() {
+        assert!(ServiceLog::new(|| 0, &Budget::new(100)).is_err());
+    }
+}

@@ -1,0 +1,36 @@
+//! A service's standard input: empty until the service is asked to end, and then at its end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use runtime_host::{ByteSource, Notifier, Read, StreamFailure, Subscribers};
+
+#[derive(Default)]
+pub(crate) struct StopInput {
+    is_over: AtomicBool,
+    readers: Subscribers,
+}
+
+impl StopInput {
+    /// Asks its reader to end.
+    pub fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.readers.notify_all();
+    }
+}
+
+impl ByteSource for StopInput {
+    fn read(&self, _buffer: &mut [u8]) -> Result<Read, StreamFailure> {
+        match self.is_over.load(Ordering::Acquire) {
+            true => Ok(Read::End),
+            false => Ok(Read::Empty),
+        }
+    }
+
+    fn is_readable(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    fn subscribe(&self, notifier: &Notifier) {
+        self.readers.add(notifier);
+    }
+}

@@ -1,0 +1,316 @@
+//! Services in the guest: they start in order, come back, are given up, stop, are replaced and reloaded, as `svc` shows.
+//!
+//! Law: nothing is measured. Who waits for a state asks for it again and again, a bounded number of times. The planted defect is a
+//! manifest by which a service is not restarted: the test of restarting has to notice.
+
+use std::path::Path;
+
+use super::report::unmet;
+use super::{Report, console};
+use crate::build;
+use crate::failure::Result;
+use crate::image;
+use crate::paths::{Paths, Variant};
+use crate::qemu::accelerator;
+use crate::qemu::{Guest, Machine};
+use crate::run::NEEDS;
+use crate::setup::ensure_packages;
+
+/// So often a state is asked for before it counts as never coming.
+const LOOKS_MAX: u32 = 1000;
+
+/// A test in the running guest.
+type Test = fn(&mut Guest) -> Result<()>;
+
+const TESTS: &[(&str, Test)] = &[
+    ("started-in-order", started_in_order),
+    ("given-up-after-too-many-restarts", given_up),
+    ("restarted-after-a-kill", |guest| {
+        restarted(guest, "svc kill beat")
+    }),
+    ("restarted-after-the-end-of-its-process", |guest| {
+        let process = row(guest, BEAT)?.process;
+        restarted(guest, &format!("kill {process}"))
+    }),
+    ("stopped-when-asked", stopped_when_asked),
+    ("killed-at-its-deadline", killed_at_deadline),
+    ("replaced", replaced),
+    ("reach-is-shown", reach_is_shown),
+    ("reloaded", reloaded),
+    ("defect-not-restarted", defect),
+];
+
+/// A service that runs until it is asked to end.
+const BEAT: &str = "beat";
+
+/// Boots the image of tested services, then the same without them, and without some of them.
+pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
+    ensure_packages(&NEEDS)?;
+    build::build_all(paths)?;
+    let accelerator = accelerator::choose(paths)?;
+    let machine = |name: &str| -> Result<Machine> {
+        let image = image::system_image(paths, name, Variant::Plain)?;
+        Ok(Machine::new(accelerator, image))
+    };
+    let mut guest = Guest::boot(&machine("test-services")?, &report.log_file("services"))?;
+    console::prompt(&mut guest)?;
+    for (name, test) in TESTS {
+        report.test(name, || test(&mut guest));
+    }
+    report.test("stopped-at-power-off", || console::power_off(guest));
+    for (name, test) in [("rescue", rescue as BootTest), ("without", left_out)] {
+        let machine = machine(&format!("test-{name}"))?;
+        let log = report.log_file(name);
+        report.test(name, || test(&machine, &log));
+    }
+    Ok(())
+}
+
+/// A test of a machine of its own.
+type BootTest = fn(&Machine, &Path) -> Result<()>;
+
+/// A line of what `svc` shows.
+#[derive(Debug)]
+struct Row {
+    state: String,
+    process: String,
+    restarts: String,
+    why: String,
+}
+
+/// How a service stands.
+fn row(guest: &mut Guest, name: &str) -> Result<Row> {
+    let table = console::command(guest, "svc")?;
+    let found = table.lines().find_map(|line| row_of(line, name));
+    found.ok_or_else(|| unmet(format!("{name} is not in:\n{table}")))
+}
+
+fn row_of(line: &str, name: &str) -> Option<Row> {
+    let mut words = line.split_whitespace();
+    let mut next = || words.next().map(str::to_owned);
+    (next()? == name).then_some(())?;
+    let (state, process, restarts) = (next()?, next()?, next()?);
+    // Handles, memory and its unit, program.
+    let why: Vec<&str> = words.skip(4).collect();
+    Some(Row {
+        state,
+        process,
+        restarts,
+        why: why.join(" "),
+    })
+}
+
+/// Asks until the service stands as it should.
+fn wait_until(guest: &mut Guest, name: &str, is_so: impl Fn(&Row) -> bool) -> Result<Row> {
+    let mut last = row(guest, name)?;
+    for _ in 0..LOOKS_MAX {
+        if is_so(&last) {
+            return Ok(last);
+        }
+        last = row(guest, name)?;
+    }
+    Err(unmet(format!("{name} stays as it is: {last:?}")))
+}
+
+fn wait(guest: &mut Guest, name: &str, state: &str) -> Result<Row> {
+    wait_until(guest, name, |row| row.state == state)
+}
+
+/// Types a line, and wants the text in the answer.
+fn says(guest: &mut Guest, line: &str, text: &str) -> Result<String> {
+    let answer = console::command(guest, line)?;
+    if answer.contains(text) {
+        return Ok(answer);
+    }
+    Err(unmet(format!(
+        "{line:?} does not answer {text:?}:\n{answer}"
+    )))
+}
+
+/// When a line of a service's log was written, as the log shows it.
+fn time_of(guest: &mut Guest, name: &str, text: &str) -> Result<u64> {
+    let log = says(guest, &format!("svc log {name}"), text)?;
+    let line = log.lines().find(|line| line.contains(text));
+    let stamp = line.and_then(|line| line.split(['[', ']']).nth(1));
+    let digits = stamp.map(|stamp| stamp.replace('.', ""));
+    let time = digits.and_then(|digits| digits.trim().parse().ok());
+    time.ok_or_else(|| unmet(format!("{name} has no time before {text:?}:\n{log}")))
+}
+
+fn started_in_order(guest: &mut Guest) -> Result<()> {
+    for (first, text, second) in [
+        ("setup", "has finished", "main"),
+        (BEAT, "is ready", "deaf"),
+    ] {
+        wait(guest, second, "ready")?;
+        let (before, after) = (
+            time_of(guest, first, text)?,
+            time_of(guest, second, "process ")?,
+        );
+        if before > after {
+            return Err(unmet(format!("{second} was started before {first} {text}")));
+        }
+    }
+    Ok(())
+}
+
+fn given_up(guest: &mut Guest) -> Result<()> {
+    let row = wait(guest, "storm", "failed")?;
+    let log = says(guest, "svc log storm", "trapped")?;
+    for text in ["again in 10 ms", "again in 20 ms", "again in 40 ms"] {
+        if !log.contains(text) {
+            return Err(unmet(format!(
+                "the log of storm does not say {text:?}:\n{log}"
+            )));
+        }
+    }
+    if row.restarts != "3" || log.matches("trapped").count() != 4 {
+        return Err(unmet(format!(
+            "three restarts were allowed: {row:?}\n{log}"
+        )));
+    }
+    let behind = wait(guest, "behind-storm", "waiting")?;
+    let told = guest.line_with(&["Service 'storm' has failed"]);
+    if behind.why != "for storm, which is failed" || told.is_none() {
+        return Err(unmet(format!("nobody is told: {behind:?}, {told:?}")));
+    }
+    Ok(())
+}
+
+/// The service comes back with another process after the line that ends this one.
+fn restarted(guest: &mut Guest, line: &str) -> Result<()> {
+    let before = wait(guest, BEAT, "ready")?;
+    console::command(guest, line)?;
+    let after = wait_until(guest, BEAT, |row| {
+        let is_back = row.state == "ready" && row.process != before.process;
+        is_back || row.state == "failed"
+    })?;
+    match after.state.as_str() {
+        "failed" => Err(unmet(format!("{BEAT} has failed: {}", after.why))),
+        _ => Ok(()),
+    }
+}
+
+fn stopped_when_asked(guest: &mut Guest) -> Result<()> {
+    let killed = |log: &str| log.matches("is killed").count();
+    let before = killed(&console::command(guest, "svc log beat")?);
+    says(guest, "svc stop beat", "")?;
+    wait(guest, BEAT, "stopped")?;
+    let log = says(guest, "svc log beat", "ends, as it was asked to")?;
+    if killed(&log) != before {
+        return Err(unmet(format!("it was killed:\n{log}")));
+    }
+    says(guest, "svc start beat", "")?;
+    wait(guest, BEAT, "ready").map(drop)
+}
+
+fn killed_at_deadline(guest: &mut Guest) -> Result<()> {
+    says(guest, "svc stop deaf", "")?;
+    wait(guest, "deaf", "stopped")?;
+    says(guest, "svc log deaf", "is killed")?;
+    says(guest, "svc start deaf", "")?;
+    wait(guest, "deaf", "ready").map(drop)
+}
+
+fn replaced(guest: &mut Guest) -> Result<()> {
+    let before = wait(guest, "main", "ready")?;
+    says(
+        guest,
+        "svc replace main nobody",
+        "There is no program called 'nobody'",
+    )?;
+    says(guest, "svc replace main heartbeat", "")?;
+    wait_until(guest, "main", |row| {
+        row.state == "ready" && row.process != before.process
+    })?;
+    says(guest, "svc log main", "was replaced").map(drop)
+}
+
+fn reach_is_shown(guest: &mut Guest) -> Result<()> {
+    let process = row(guest, BEAT)?.process;
+    for line in ["caps beat".to_owned(), format!("caps {process}")] {
+        for text in ["/scratch", "/tmp, read-write", "16384 KiB", "access-denied"] {
+            says(guest, &line, text)?;
+        }
+    }
+    says(guest, "caps nobody", "neither a service nor a process").map(drop)
+}
+
+fn reloaded(guest: &mut Guest) -> Result<()> {
+    says(
+        guest,
+        "svc reload /share/wrong-services.toml",
+        "there is no service 'nobody'",
+    )?;
+    let main = row(guest, "main")?.process;
+    let beat = row(guest, BEAT)?.process;
+    says(guest, "svc reload /share/other-services.toml", "")?;
+    wait_until(guest, BEAT, |row| {
+        row.state == "ready" && row.process != beat
+    })?;
+    wait(guest, "new", "ready")?;
+    if row(guest, "main")?.process != main {
+        return Err(unmet("main has not changed, and was restarted"));
+    }
+    for _ in 0..LOOKS_MAX {
+        if row(guest, "deaf").is_err() {
+            return Ok(());
+        }
+    }
+    Err(unmet("deaf has left the manifest, and is still there"))
+}
+
+/// By this manifest the service is not restarted.
+fn defect(guest: &mut Guest) -> Result<()> {
+    says(guest, "svc reload /share/defect-services.toml", "")?;
+    match restarted(guest, "svc kill beat") {
+        Ok(()) => Err(unmet("a service that is not restarted passed")),
+        Err(failure) if failure.to_string().contains("beat has failed") => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// No service runs, and that is said; the machine works.
+fn rescue(machine: &Machine, log: &Path) -> Result<()> {
+    let mut guest = Guest::boot(machine, log)?;
+    console::prompt(&mut guest)?;
+    says(&mut guest, "svc", "the command line says 'rescue'")?;
+    let processes = console::command(&mut guest, "ps")?;
+    if processes.contains("heartbeat") {
+        return Err(unmet(format!("a service runs:\n{processes}")));
+    }
+    console::power_off(guest)
+}
+
+/// Two services do not start, and that is said; the others do.
+fn left_out(machine: &Machine, log: &Path) -> Result<()> {
+    let mut guest = Guest::boot(machine, log)?;
+    console::prompt(&mut guest)?;
+    wait(&mut guest, "main", "ready")?;
+    for name in ["storm", "deaf"] {
+        let row = row(&mut guest, name)?;
+        if row.state != "failed" || !row.why.contains("left out") {
+            return Err(unmet(format!("{name} was not left out: {row:?}")));
+        }
+    }
+    let told = guest.line_with(&["Service 'storm' is left out"]);
+    told.ok_or_else(|| unmet("nobody is told that storm is left out"))?;
+    console::power_off(guest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_by_name() {
+        let line = "storm            failed            -        3       0    0 KiB  crasher          it ended again";
+        let row = row_of(line, "storm").unwrap();
+        assert_eq!((row.state.as_str(), row.restarts.as_str()), ("failed", "3"));
+        assert_eq!(
+            (row.process.as_str(), row.why.as_str()),
+            ("-", "it ended again")
+        );
+        assert!(row_of(line, "beat").is_none());
+    }
+}
