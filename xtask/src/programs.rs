@@ -40,7 +40,6 @@ pub fn build_own(paths: &Paths, program: &OwnProgram) -> Result<PathBuf> {
     cargo
         .current_dir(paths.source(&program.path))
         .args(["build", "--quiet", "--release", "--locked"])
-        .args(["--bin", &program.binary])
         .env("CARGO_TARGET_DIR", &output);
     target.apply(&mut cargo);
     let what = format!("Building {} for {}", program.path, targets::WASM);

@@ -237,9 +237,7 @@ impl<T: LinkView + 'static> Call<'_, T> {
             return Ok(connection);
         }
         let attempt = || match grant.connect(&stub.interface, wasi.budget()) {
-            Err(ConnectError::Absent(Absence::ForNow)) if grant.while_down() == WhileDown::Wait => {
-                None
-            }
+            Err(ConnectError::Absent) if grant.while_down() == WhileDown::Wait => None,
             decided => Some(decided),
         };
         let connected = wasi.block_on(|notifier| grant.subscribe(notifier), attempt);

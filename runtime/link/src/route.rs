@@ -260,7 +260,7 @@ impl Grant {
 fn of_join_error(error: JoinError) -> ConnectError {
     match error {
         // It has gone since, or has as many clients as it may.
-        JoinError::Refused(_) => ConnectError::Absent,
+        JoinError::Refused(_) | JoinError::GrantFull { .. } => ConnectError::Absent,
         JoinError::Revoked | JoinError::TooDeep => ConnectError::Failed(LinkFailure::Revoked),
         JoinError::OverBudget(_) => ConnectError::Failed(LinkFailure::Busy),
     }
