@@ -23,7 +23,8 @@ thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// The whole program: runs the targets that the command line asks for. `program` is the package's name.
+/// The whole program: runs the targets that the command line asks for. `program` is the package's
+/// name, with the profile that it is to be built in.
 pub fn run(program: &'static str, targets: &'static [Target]) -> ExitCode {
     match Options::parse(std::env::args().skip(1)) {
         Ok(options) => run_all(program, targets, &options),

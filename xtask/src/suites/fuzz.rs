@@ -17,7 +17,7 @@ use crate::failure::Result;
 use crate::paths::Paths;
 
 /// Packages of `test/fuzz` that are drivers, and the profile that each is built in.
-const DRIVERS: &[(&str, &str)] = &[("test-fuzz-logic", "dev")];
+const DRIVERS: &[(&str, &str)] = &[("test-fuzz-logic", "dev"), ("test-fuzz-runtime", "release")];
 /// How the drivers' lines begin.
 const MARK: &str = "fuzz: ";
 /// So many times the usual cases in the long form.
