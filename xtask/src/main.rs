@@ -45,7 +45,7 @@ cargo xtask trace [--trace FILE] [--events CATEGORY,CATEGORY…] [OPTION…] -- 
 cargo xtask profile [--profile FILE.svg] [--hz N] [OPTION…] -- PROGRAM.wasm ARG…
     The same, and writes what ran meanwhile: a flame graph, FILE.svg or target/kpio/profile.svg, and FILE.folded.
 cargo xtask test [SUITE…] [--long]
-    Runs all test suites, or those named; --long: for hours, where a suite (`stress`) can.
+    Runs all test suites, or those named; --long: for hours, where a suite (`stress`, `fuzz`) can.
 cargo xtask check
     Formatting, lints, layers, unsafe code, and what the linked kernel may hold.
 cargo xtask bench [SUITE…] [--filter TEXT] [--rounds N] [--peer DIR [--large] [--results FILE]… [--write-docs]]

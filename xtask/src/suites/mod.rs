@@ -12,6 +12,7 @@ mod console;
 mod damage;
 mod demo;
 mod faults;
+mod fuzz;
 pub mod guests;
 mod host;
 mod hostile;
@@ -56,6 +57,11 @@ pub const SUITES: &[Suite] = &[
         name: "check",
         about: "formatting, lints, layers, unsafe code, the linked kernel",
         run: check::run,
+    },
+    Suite {
+        name: "fuzz",
+        about: "bad input to everything that reads bytes of others: a fixed number of cases, and planted defects",
+        run: fuzz::run,
     },
     Suite {
         name: "sysroot",

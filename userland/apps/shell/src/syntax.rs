@@ -3,7 +3,9 @@
 //! Law: any text may come. The parser descends recursively and, being a PEG, may look at the same text again at every
 //! level, so text that nests deeper than [`NESTING_MAX`] or is longer than [`LEN_BYTES_MAX`] is refused before it is
 //! looked at. Numbers that the parser would convert without a check are refused too. What is refused is an error
-//! with a sentence.
+//! with a sentence. Where the parser takes characters without looking whether there are any, there are some ([`padded`]).
+
+use std::borrow::Cow;
 
 use brush_parser::ast::{ArithmeticExpr, Program, TestExpr};
 use brush_parser::word::{self, BraceExpressionOrText, Parameter, WordPieceWithSource};
@@ -39,7 +41,8 @@ impl SyntaxError {
 /// Parses a script, or some of its lines.
 pub fn program(text: &str) -> Result<Program, SyntaxError> {
     check(text)?;
-    let mut parser = Parser::new(text.as_bytes(), &ParserOptions::default());
+    let padded = padded(text);
+    let mut parser = Parser::new(padded.as_bytes(), &ParserOptions::default());
     parser.parse_program().map_err(|error| SyntaxError {
         message: error.to_string(),
         is_incomplete: match &error {
@@ -48,6 +51,16 @@ pub fn program(text: &str) -> Result<Program, SyntaxError> {
             ParseError::ParsingNear(_) => false,
         },
     })
+}
+
+/// The text with blank lines behind it, if here-documents may stand in brackets: when the last of these documents ends the text, the
+/// parser takes a closing bracket for each that is open, whatever there is.
+fn padded(text: &str) -> Cow<'_, str> {
+    if text.contains("<<") && text.contains(['(', '[']) {
+        Cow::Owned(text.to_owned() + &"\n".repeat(NESTING_MAX + 1))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// Where a word stands, which decides what a tilde in it means.
@@ -247,13 +260,14 @@ impl Scan {
 }
 
 /// Whether digits follow each other that are more than an `i64` holds. They are text in quotes and file names too, so only
-/// where something that is not text may begin is looked at: behind brackets, `$`, and before `<` and `>`.
+/// where something that is not text may begin is looked at: behind brackets, `$` and `~`, and before `<` and `>`. A line's end behind
+/// a backslash separates no digits.
 fn has_huge_number(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_digit();
     let mut run = 0;
     let mut before = 0_u8;
     let mut start = 0_u8;
-    for byte in text.bytes() {
+    for byte in text.replace("\\\n", "").bytes() {
         if is_part(byte) {
             if run == 0 {
                 start = before;
@@ -262,7 +276,7 @@ fn has_huge_number(text: &str) -> bool {
         } else {
             let opens = matches!(
                 start,
-                b'{' | b'(' | b'$' | b'[' | b'.' | b'-' | b'+' | b'&' | b'<' | b'>'
+                b'{' | b'(' | b'$' | b'~' | b'[' | b'.' | b'-' | b'+' | b'&' | b'<' | b'>'
             );
             if run > 18 && opens || run > 9 && (start == b'$' || matches!(byte, b'<' | b'>')) {
                 return true;

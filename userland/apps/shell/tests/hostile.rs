@@ -146,3 +146,32 @@ fn what_is_long_is_parsed_or_refused() {
     let _ = syntax::arithmetic(&"-".repeat(5_000));
     let _ = syntax::program(&"! ".repeat(5_000));
 }
+
+#[test]
+fn numbers_that_no_type_holds_are_refused_wherever_they_stand() {
+    for text in [
+        "~99999999999999999999/",
+        "${x/~99999999999999999999/}",
+        "echo 99999999999>a",
+        "echo 999999999\\\n9999>a",
+    ] {
+        let error = syntax::program(text).and_then(|_| syntax::word(text, Place::Word).map(drop));
+        let message = error.unwrap_err().message;
+        assert!(message.contains("too large"), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_here_document_in_brackets_may_end_the_text() {
+    for text in [
+        "$(a <<E\n)\nE",
+        "$(a $(b <<E\n) )\nE",
+        "$((a <<E\n))\nE",
+        "$[a <<E\n]\nE",
+        "(a <<E\n)\nE",
+    ] {
+        parse_everything(text);
+    }
+    assert!(syntax::program("echo $(a <<E\n$x\nE\n)\n").is_ok());
+    assert!(syntax::program("cat <<E\n$(a)\n").unwrap_err().is_incomplete);
+}

@@ -154,7 +154,11 @@ fn escaped_character(c: char) -> String {
         '\t' => "\\t".into(),
         '\'' => "\\'".into(),
         '\\' => "\\\\".into(),
-        c if c.is_control() => format!("\\{:03o}", u32::from(c) & 0xFF),
+        c if c.is_control() => {
+            let mut utf8 = [0; 4];
+            let bytes = c.encode_utf8(&mut utf8).bytes();
+            bytes.map(|byte| format!("\\{byte:03o}")).collect()
+        }
         c => c.into(),
     }
 }
@@ -175,5 +179,10 @@ mod tests {
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted("a\nb"), r"$'a\nb'");
         assert_eq!(quoted(""), "''");
+        for control in ["\u{1b}7", "a\u{8c}b", "\u{7f}\u{9f}'"] {
+            let word = quoted(control);
+            let text = word.strip_prefix("$'").and_then(|text| text.strip_suffix('\''));
+            assert_eq!(text.map(ansi_text).as_deref(), Some(control), "{word}");
+        }
     }
 }

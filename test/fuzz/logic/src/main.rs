@@ -1,0 +1,7 @@
+//! The driver over the targets of this package.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    test_fuzz::run("test-fuzz-logic", test_fuzz_logic::TARGETS)
+}
