@@ -9,7 +9,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::launcher::Launcher;
 use super::options::Options;
+use super::programs::Contents;
 use super::record::Record;
 use crate::command;
 use crate::digest;
@@ -48,6 +50,8 @@ const ATTEMPTS: usize = 4;
 #[derive(Debug)]
 pub struct Peer {
     folder: PathBuf,
+    /// Who runs the suites that it does not have.
+    launcher: Option<Launcher>,
 }
 
 impl Peer {
@@ -56,8 +60,13 @@ impl Peer {
         let folder = paths.cache.join("peer");
         let sources = sources(from)?;
         let stamp = stamp(from, &sources)?;
+        let peer = Self {
+            folder,
+            launcher: None,
+        };
+        let folder = &peer.folder;
         if paths::read_text(&folder.join(STAMP)).is_ok_and(|built| built == stamp) {
-            return Ok(Self { folder });
+            return Ok(peer);
         }
         ensure_packages(&NEEDS)?;
         for file in &sources {
@@ -65,13 +74,19 @@ impl Peer {
         }
         for script in ["fetch.sh", "build.sh"] {
             let mut bash = Command::new("bash");
-            bash.current_dir(&folder).arg(script);
+            bash.current_dir(folder).arg(script);
             progress::step(&format!("Building the Linux peer: {script}"), || {
                 command::run(&mut bash)
             })?;
         }
         paths::write(&folder.join(STAMP), stamp.as_bytes())?;
-        Ok(Self { folder })
+        Ok(peer)
+    }
+
+    /// From now on it also runs the suites that are ours.
+    pub fn add_launcher(&mut self, paths: &Paths, contents: &Contents) -> Result<()> {
+        self.launcher = Some(Launcher::build(paths, &self.folder, contents)?);
+        Ok(())
     }
 
     /// The folder of its WebAssembly.
@@ -116,12 +131,19 @@ impl Peer {
         Err(last)
     }
 
-    fn attempt(&self, suite: &str, options: &Options) -> Result<Vec<Record>> {
+    /// Who boots the guest and runs the suite in it.
+    fn command(&self, suite: &str, options: &Options) -> Command {
+        if let Some(launcher) = self.launcher.as_ref().filter(|_| Launcher::has(suite)) {
+            return launcher.command(suite, &options.filter);
+        }
         let mut python = Command::new("python3");
+        python.current_dir(&self.folder).arg("peer.py");
+        python.args(words(suite, options));
         python
-            .current_dir(&self.folder)
-            .arg("peer.py")
-            .args(words(suite, options));
+    }
+
+    fn attempt(&self, suite: &str, options: &Options) -> Result<Vec<Record>> {
+        let mut python = self.command(suite, options);
         let mut child = python
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -148,7 +170,7 @@ impl Peer {
     }
 }
 
-/// The words of the peer's driver.
+/// The words of the peer's own driver.
 fn words(suite: &str, options: &Options) -> Vec<String> {
     let words: Vec<&str> = match suite {
         "boot" => vec!["boot", "-r", "1"],

@@ -1,0 +1,72 @@
+"""Boots the Linux peer with a disk of ours, runs one line of shell in it, and prints the results that the line prints.
+
+  drive.py PEER DISK LINE      PEER is the folder that the peer was built in; the disk is mounted at /mnt
+
+The machine is the one in which the peer's own driver runs its benchmarks, by that driver's code. What the host did meanwhile stands
+beside each result, under the names that it uses.
+"""
+import json
+import pathlib
+import sys
+import time
+
+END = "LINE-ENDED-"
+PATIENCE_S = 1800
+
+
+def machine(peer, disk):
+    """QEMU's command line: the peer's, with one disk instead of its own."""
+    drive = ["-drive", f"if=none,id=ours,format=raw,snapshot=on,file={disk}", "-device", "virtio-blk-pci,drive=ours"]
+    return peer.qemu_args(peer.options(**{**peer.MATRIX["linux.seabios"], "disk": False, "extra": drive}))
+
+
+class Meanwhile:
+    """What the host does between one result and the next."""
+
+    def __init__(self, peer, guest):
+        self.peer, self.guest, self.before = peer, guest, None
+        self.before = self.read()
+
+    def read(self):
+        return (*self.guest.usage(), self.peer.host_busy(), time.monotonic())
+
+    def lap(self):
+        now = self.read()
+        cpu, wait, busy, wall = (after - before for after, before in zip(now, self.before))
+        self.before, wall = now, max(wall, 1e-3)
+        others = max(0.0, busy - cpu) / (wall * self.peer.NCPU)
+        return {"wall": round(wall, 3), "cpu": round(cpu, 3), "wait": round(wait, 3), "other": round(others, 3)}
+
+
+def results(guest):
+    """The lines of JSON that come until the shell says that its line has ended."""
+    while True:
+        guest.wait("\n", PATIENCE_S)
+        line = guest.buf[:guest.scan].rsplit(b"\n", 2)[-2].decode(errors="replace").strip()
+        if END in line:
+            status = line.split(END)[1]
+            if status != "0":
+                sys.exit(f"the line ended with {status}: {guest.buf[-400:]!r}")
+            return
+        if line.startswith("{"):
+            yield json.loads(line)
+
+
+def main():
+    folder, disk, line = sys.argv[1:]
+    sys.path.insert(0, str(pathlib.Path(folder).resolve()))
+    sys.dont_write_bytecode = True
+    import peer
+    with peer.Guest(machine(peer, disk)) as guest:
+        guest.wait("peer# ")
+        guest.sh("mount -t ext4 /dev/vda /mnt")
+        # The shell shows what is typed: the end's mark is put together only when it is printed.
+        guest.send(f"{line}; echo {END[:-1]}$(echo -)$?")
+        guest.wait("\n", 30)
+        meanwhile = Meanwhile(peer, guest)
+        for result in results(guest):
+            print(json.dumps({**result, "guest": "linux.seabios", **meanwhile.lap()}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
