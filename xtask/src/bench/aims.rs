@@ -72,7 +72,7 @@ pub const ABSENT: &[(&str, &str)] = &[
     ),
     (
         "native.file.tmpfs.",
-        "files are reached through WASI, in the suite wasi",
+        "files are reached through WASI, in the suites wasi and calls",
     ),
     ("native.file.", "there is no driver for disks"),
     ("native.net.", "there is no network"),
@@ -131,5 +131,7 @@ mod tests {
         assert!(aim_of("memory.guest_used_without_bundle").is_none());
         let (text, limit) = aim_of("wasm.compute.nbody_5k").unwrap();
         assert!(text.contains("Linux") && matches!(limit, Limit::Ratio(_)));
+        let (text, _) = aim_of("calls.tmpfs.read_64k").unwrap();
+        assert!(!text.contains("0.5"), "files are not held against calls");
     }
 }
