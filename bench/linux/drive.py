@@ -12,12 +12,25 @@ import time
 
 END = "LINE-ENDED-"
 PATIENCE_S = 1800
+PROMPT_S = 180
 
 
 def machine(peer, disk):
     """QEMU's command line: the peer's, with one disk instead of its own."""
     drive = ["-drive", f"if=none,id=ours,format=raw,snapshot=on,file={disk}", "-device", "virtio-blk-pci,drive=ours"]
     return peer.qemu_args(peer.options(**{**peer.MATRIX["linux.seabios"], "disk": False, "extra": drive}))
+
+
+def prompt(guest):
+    """Waits for the shell. Linux does not always survive its start under translation: that is said at once."""
+    for _ in range(PROMPT_S):
+        try:
+            guest.wait("peer# ", 1)
+            return
+        except TimeoutError:
+            if b"Kernel panic" in guest.buf:
+                break
+    sys.exit(f"Linux did not start: {guest.buf[-200:]!r}")
 
 
 class Meanwhile:
@@ -58,7 +71,7 @@ def main():
     sys.dont_write_bytecode = True
     import peer
     with peer.Guest(machine(peer, disk)) as guest:
-        guest.wait("peer# ")
+        prompt(guest)
         guest.sh("mount -t ext4 /dev/vda /mnt")
         # The shell shows what is typed: the end's mark is put together only when it is printed.
         guest.send(f"{line}; echo {END[:-1]}$(echo -)$?")

@@ -13,11 +13,12 @@ use crate::failure::{Failure, Result};
 use crate::paths::{self, Paths};
 use crate::progress;
 
-/// What the peer's package builds besides its own, from its folder on.
+/// What the peer's package builds besides its own.
 const EXAMPLE: &str = "kpio";
+/// Its sources, and where they lie below the package's examples.
 const SOURCES: [(&str, &str); 2] = [
-    ("bench/linux/launcher.rs", "main.rs"),
-    ("bench/sampling/src/lib.rs", "sampling.rs"),
+    ("bench/linux/launcher.rs", "kpio/main.rs"),
+    ("bench/sampling/src/lib.rs", "sampling/src/lib.rs"),
 ];
 /// Who boots the guest, from the repository's root.
 const DRIVER: &str = "bench/linux/drive.py";
@@ -81,7 +82,7 @@ fn line(suite: &str, filter: &str) -> Option<String> {
 fn build_program(paths: &Paths, peer: &Path) -> Result<PathBuf> {
     let package = peer.join("wasmbench");
     for (source, name) in SOURCES {
-        let copy = package.join("examples").join(EXAMPLE).join(name);
+        let copy = package.join("examples").join(name);
         paths::write(&copy, &paths::read(&paths.source(source))?)?;
     }
     let mut cargo = Command::new("cargo");
