@@ -2,7 +2,7 @@
 
   drive.py PEER DISK LINE      PEER is the folder that the peer was built in; the disk is mounted at /mnt
 
-The machine is the one in which the peer's own driver runs its benchmarks, by that driver's code. What the host did meanwhile stands
+The machine is the peer's, started by its own driver's code: firmware, the disk with its kernel, and ours as the second. What the host did meanwhile stands
 beside each result, under the names that it uses.
 """
 import json
@@ -13,12 +13,13 @@ import time
 END = "LINE-ENDED-"
 PATIENCE_S = 1800
 PROMPT_S = 180
+VARIANT = "linux.esp"
 
 
 def machine(peer, disk):
     """QEMU's command line: the peer's, with one disk instead of its own."""
     drive = ["-drive", f"if=none,id=ours,format=raw,snapshot=on,file={disk}", "-device", "virtio-blk-pci,drive=ours"]
-    return peer.qemu_args(peer.options(**{**peer.MATRIX["linux.seabios"], "disk": False, "extra": drive}))
+    return peer.qemu_args(peer.options(**{**peer.MATRIX[VARIANT], "disk": False, "extra": drive}))
 
 
 def prompt(guest):
@@ -72,13 +73,13 @@ def main():
     import peer
     with peer.Guest(machine(peer, disk)) as guest:
         prompt(guest)
-        guest.sh("mount -t ext4 /dev/vda /mnt")
+        guest.sh("mount -t ext4 /dev/vdb /mnt")
         # The shell shows what is typed: the end's mark is put together only when it is printed.
         guest.send(f"{line}; echo {END[:-1]}$(echo -)$?")
         guest.wait("\n", 30)
         meanwhile = Meanwhile(peer, guest)
         for result in results(guest):
-            print(json.dumps({**result, "guest": "linux.seabios", **meanwhile.lap()}), flush=True)
+            print(json.dumps({**result, "guest": VARIANT, **meanwhile.lap()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -103,32 +103,43 @@ fn idle(meter: &mut Meter<'_>, programs: &Programs) -> Result<(), String> {
     let mut samples = Vec::new();
     for _ in 0..IDLE_SAMPLES {
         let before = frames::statistics().free;
-        let processes: Vec<(Process, PipeWriter)> = (0..IDLE_PROCESSES)
+        let processes: Vec<Waiting> = (0..IDLE_PROCESSES)
             .map(|_| waiting(programs))
             .collect::<Result<_, _>>()?;
         let used = before.saturating_sub(frames::statistics().free);
         samples.push(used as f64 * KIB_PER_FRAME / IDLE_PROCESSES as f64);
-        for (process, input) in processes {
-            drop(input);
-            succeeded(&process)?;
+        for waiting in processes {
+            drop(waiting.input);
+            succeeded(&waiting.process)?;
         }
     }
     meter.taken(FIGURE, "KiB", &samples);
     Ok(())
 }
 
-/// A process that has answered once, and what it waits for.
-fn waiting(programs: &Programs) -> Result<(Process, PipeWriter), String> {
+/// A process that has answered once and waits for more input.
+struct Waiting {
+    process: Process,
+    input: PipeWriter,
+    /// Held because it may still be busy with its answer when that has arrived.
+    _output: PipeReader,
+}
+
+fn waiting(programs: &Programs) -> Result<Waiting, String> {
     let never = Cancellation::new();
-    let (input, there) = new_pipe(programs)?;
-    let (back, output) = new_pipe(programs)?;
-    let process = programs.start(PIPES, &["echo"], between(input, output))?;
-    let sent = write_all_blocking(&there, &MESSAGE, &never).map_err(|_| "it was cancelled")?;
+    let (input_end, input) = new_pipe(programs)?;
+    let (output, output_end) = new_pipe(programs)?;
+    let process = programs.start(PIPES, &["echo"], between(input_end, output_end))?;
+    let sent = write_all_blocking(&input, &MESSAGE, &never).map_err(|_| "it was cancelled")?;
     sent.map_err(|failure| failure.to_string())?;
-    let read =
-        read_blocking(&back, &mut MESSAGE.clone(), &never).map_err(|_| "it was cancelled")?;
+    let mut answer = MESSAGE;
+    let read = read_blocking(&output, &mut answer, &never).map_err(|_| "it was cancelled")?;
     read.map_err(|failure| failure.to_string())?;
-    Ok((process, there))
+    Ok(Waiting {
+        process,
+        input,
+        _output: output,
+    })
 }
 
 /// A program of a megabyte that is seen for the first time: each time its bytes are others, by a section that means nothing.
