@@ -34,6 +34,11 @@ const HEAD: &str = "\
 const FIGURES: &[&str] = &[
     "boot.loader",
     "boot.kernel_to_ready",
+    "calls.filesystem.read_4k",
+    "calls.filesystem.stat_at",
+    "calls.poll.poll_1_ready",
+    "calls.streams.blocking_read_4k",
+    "calls.streams.blocking_write_and_flush_4k",
     "native.clock.gettime_user",
     "native.heap.malloc_free_64",
     "native.ipc.pipe_rtt_64_same_cpu",
@@ -185,7 +190,7 @@ pub struct Counts {
 pub fn count(paths: &Paths) -> Result<Counts> {
     let kpio = Kpio::build(paths, &Contents::own(paths, &["calls"])?, Accelerator::Tcg)?;
     let mut counts = Counts::default();
-    let machine = kpio.counting_machine("native,wasm,wasi", &filter())?;
+    let machine = kpio.counting_machine("native,wasm,wasi,calls", &filter())?;
     guest::follow(&machine, &paths.out().join("logs/budgets.log"), |record| {
         let name = format!("{}.{}", record.suite, record.name);
         let value = best(&record.samples, false).map(|value| value.round() as u64);

@@ -20,16 +20,12 @@ const SOURCES: [(&str, &str); 2] = [
     ("bench/linux/launcher.rs", "kpio/main.rs"),
     ("bench/sampling/src/lib.rs", "sampling/src/lib.rs"),
 ];
-/// Who boots the guest, from the repository's root.
-const DRIVER: &str = "bench/linux/drive.py";
 /// The size of the disk.
 const DISK: &str = "128M";
 
-/// The disk, and how it is used.
+/// The disk with our programs.
 #[derive(Debug)]
 pub struct Launcher {
-    peer: PathBuf,
-    driver: PathBuf,
     disk: PathBuf,
 }
 
@@ -46,11 +42,7 @@ impl Launcher {
         })?;
         let disk = paths.out().join("linux.img");
         write_disk(&folder, &disk)?;
-        Ok(Self {
-            peer: peer.to_owned(),
-            driver: paths.source(DRIVER),
-            disk,
-        })
+        Ok(Self { disk })
     }
 
     /// Whether a suite is one that the peer does not have.
@@ -58,12 +50,10 @@ impl Launcher {
         line(suite, "").is_some()
     }
 
-    /// What boots the guest and runs one suite.
-    pub fn command(&self, suite: &str, filter: &str) -> Command {
-        let mut python = Command::new("python3");
-        python.arg(&self.driver).arg(&self.peer).arg(&self.disk);
-        python.arg(line(suite, filter).unwrap_or_default());
-        python
+    /// What the driver is told to run one suite.
+    pub fn words(&self, suite: &str, filter: &str) -> Vec<String> {
+        let line = line(suite, filter).unwrap_or_default();
+        vec!["line".into(), self.disk.display().to_string(), line]
     }
 }
 
@@ -83,7 +73,11 @@ fn build_program(paths: &Paths, peer: &Path) -> Result<PathBuf> {
     let package = peer.join("wasmbench");
     for (source, name) in SOURCES {
         let copy = package.join("examples").join(name);
-        paths::write(&copy, &paths::read(&paths.source(source))?)?;
+        let bytes = paths::read(&paths.source(source))?;
+        // A file that is written anew is built anew.
+        if !paths::read(&copy).is_ok_and(|before| before == bytes) {
+            paths::write(&copy, &bytes)?;
+        }
     }
     let mut cargo = Command::new("cargo");
     cargo

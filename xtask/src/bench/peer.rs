@@ -43,8 +43,8 @@ const STAMP: &str = "out/built-from";
 /// Figures of these are taken where nothing is filtered out: calls before what takes long.
 const GROUPS: &str = "call.,component.,compute.,memory.,run.,kernels,hello";
 const LARGE_GROUPS: &str = ",sqlite3,quickjs,resvg";
-/// How it is booted for them: as a user does it, by firmware. It was seen to die far more often where QEMU loads its kernel.
-const VARIANT: &str = "linux.esp";
+/// Who boots it, from the repository's root.
+const DRIVER: &str = "bench/linux/drive.py";
 /// The peer's kernel does not always survive its start under translation.
 const ATTEMPTS: usize = 6;
 
@@ -52,6 +52,8 @@ const ATTEMPTS: usize = 6;
 #[derive(Debug)]
 pub struct Peer {
     folder: PathBuf,
+    /// See [`DRIVER`].
+    driver: PathBuf,
     /// Who runs the suites that it does not have.
     launcher: Option<Launcher>,
 }
@@ -64,6 +66,7 @@ impl Peer {
         let stamp = stamp(from, &sources)?;
         let peer = Self {
             folder,
+            driver: paths.source(DRIVER),
             launcher: None,
         };
         let folder = &peer.folder;
@@ -135,12 +138,12 @@ impl Peer {
 
     /// Who boots the guest and runs the suite in it.
     fn command(&self, suite: &str, options: &Options) -> Command {
-        if let Some(launcher) = self.launcher.as_ref().filter(|_| Launcher::has(suite)) {
-            return launcher.command(suite, &options.filter);
-        }
         let mut python = Command::new("python3");
-        python.current_dir(&self.folder).arg("peer.py");
-        python.args(words(suite, options));
+        python.arg(&self.driver).arg(&self.folder);
+        match self.launcher.as_ref().filter(|_| Launcher::has(suite)) {
+            Some(launcher) => python.args(launcher.words(suite, &options.filter)),
+            None => python.arg("own").args(words(suite, options)),
+        };
         python
     }
 
@@ -172,12 +175,12 @@ impl Peer {
     }
 }
 
-/// The words of the peer's own driver.
+/// The words for the peer's own driver.
 fn words(suite: &str, options: &Options) -> Vec<String> {
     let words: Vec<&str> = match suite {
         "boot" => vec!["boot", "-r", "1"],
         "memory" => vec!["memory", "-r", "1"],
-        _ => vec!["bench", "-r", "1", "--variant", VARIANT, "--only", suite],
+        _ => vec!["bench", "-r", "1", "--only", suite],
     };
     let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
     if !["boot", "memory"].contains(&suite) {
