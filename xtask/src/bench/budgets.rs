@@ -34,11 +34,6 @@ const HEAD: &str = "\
 const FIGURES: &[&str] = &[
     "boot.loader",
     "boot.kernel_to_ready",
-    "calls.filesystem.read_4k",
-    "calls.filesystem.stat_at",
-    "calls.poll.poll_1_ready",
-    "calls.streams.blocking_read_4k",
-    "calls.streams.blocking_write_and_flush_4k",
     "native.clock.gettime_user",
     "native.heap.malloc_free_64",
     "native.ipc.pipe_rtt_64_same_cpu",
@@ -188,9 +183,9 @@ pub struct Counts {
 
 /// Builds all that is counted, and counts it.
 pub fn count(paths: &Paths) -> Result<Counts> {
-    let kpio = Kpio::build(paths, &Contents::own(paths, &["calls"])?, Accelerator::Tcg)?;
+    let kpio = Kpio::build(paths, &Contents::own(paths, &[])?, Accelerator::Tcg)?;
     let mut counts = Counts::default();
-    let machine = kpio.counting_machine("native,wasm,wasi,calls", &filter())?;
+    let machine = kpio.counting_machine("native,wasm,wasi", &filter())?;
     guest::follow(&machine, &paths.out().join("logs/budgets.log"), |record| {
         let name = format!("{}.{}", record.suite, record.name);
         let value = best(&record.samples, false).map(|value| value.round() as u64);

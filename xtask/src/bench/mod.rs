@@ -205,7 +205,8 @@ fn settings(peer: &Peer, engine: Option<String>) -> Result<Vec<String>> {
             Accelerator::Tcg.option()
         ),
         format!(
-            "Linux: {}, with Wasmtime's defaults for the host's processor: no interruption of WebAssembly, copy-on-write memory images",
+            "Linux: {}, with Wasmtime's defaults for the host's processor: no interruption of WebAssembly, copy-on-write memory images; \
+             booted with `clearcpuid=cx16` for the suites that run inside it",
             peer.versions().join(", ")
         ),
         format!("KPIO: {}", engine.unwrap_or_default()),

@@ -206,8 +206,6 @@ fn from_registry(paths: &Paths, binary: &str) -> Result<PathBuf> {
 }
 
 fn build_adapter(paths: &Paths) -> Result<PathBuf> {
-    if true {
-    }
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(&paths.root)
