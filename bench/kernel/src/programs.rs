@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel_core::memory::frames;
+use kernel_core::thread::{self, Class};
 use lib_bundle::Entry;
 use lib_tmpfs::{Timestamp, Tmpfs};
 use runtime_engine::interrupt::Interrupter;
@@ -23,6 +24,8 @@ use crate::bundle::Files;
 /// Processes at a time, at most.
 const PROCESSES_MAX: usize = 16;
 const PAGE_BYTES: u64 = 4096;
+/// Compiled programs are kept as the product keeps them: an engine that keeps nothing does not use the baseline compiler.
+const CACHE_BYTES: u64 = 64 << 20;
 
 /// Who starts them, and what they share.
 pub struct Programs {
@@ -50,9 +53,9 @@ impl Programs {
                 visit: interruption::visit,
                 stay: interruption::stay,
             }),
-            cache_bytes: 0,
+            cache_bytes: CACHE_BYTES.min(free_bytes / 8),
             compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
-            compile_thread_start: None,
+            compile_thread_start: Some(|| thread::set_class(Class::Batch)),
             pooled_processes: PROCESSES_MAX as u32,
         })
         .map_err(|error| error.to_string())?;
