@@ -16,6 +16,7 @@ mod bundle;
 mod native;
 mod options;
 mod placement;
+mod processes;
 mod programs;
 mod wasi;
 mod wasm;
@@ -56,10 +57,12 @@ fn main(hand_over: HandOver) -> ! {
 /// One suite: its name, and what runs it.
 type Suite = (&'static str, fn(&mut Meter<'_>, &Files));
 
-const SUITES: [Suite; 3] = [
+const SUITES: [Suite; 5] = [
     ("native", |meter, _| native::run(meter)),
     ("wasm", wasm::run),
     ("wasi", wasi::run),
+    ("calls", wasi::run_calls),
+    ("processes", processes::run),
 ];
 
 /// Runs the suites that are asked for; returns how many results there were.

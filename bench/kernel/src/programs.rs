@@ -5,17 +5,18 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel_core::memory::frames;
+use kernel_core::thread::{self, Class};
 use lib_bundle::Entry;
 use lib_tmpfs::{Timestamp, Tmpfs};
 use runtime_engine::interrupt::Interrupter;
 use runtime_engine::{ClaimedImage, Engine, EngineOptions};
 use runtime_host::{
-    Budget, BudgetCharge, ByteSink, Discard, FileTree, NoInput, Notifier, StreamFailure,
+    Budget, BudgetCharge, ByteSink, ByteSource, Discard, FileTree, NoInput, Notifier, StreamFailure,
 };
 use runtime_platform::{code_memory, interruption};
 use runtime_supervisor::{
-    CodeSource, Launch, Links, ProcessLimits, ProgramImage, Rights, Supervisor, SupervisorOptions,
-    WasmBytes,
+    CodeSource, Launch, Links, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
+    SupervisorOptions, WasmBytes,
 };
 
 use crate::bundle::Files;
@@ -23,6 +24,8 @@ use crate::bundle::Files;
 /// Processes at a time, at most.
 const PROCESSES_MAX: usize = 16;
 const PAGE_BYTES: u64 = 4096;
+/// Compiled programs are kept as the product keeps them: an engine that keeps nothing does not use the baseline compiler.
+const CACHE_BYTES: u64 = 64 << 20;
 
 /// Who starts them, and what they share.
 pub struct Programs {
@@ -50,9 +53,9 @@ impl Programs {
                 visit: interruption::visit,
                 stay: interruption::stay,
             }),
-            cache_bytes: 0,
+            cache_bytes: CACHE_BYTES.min(free_bytes / 8),
             compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
-            compile_thread_start: None,
+            compile_thread_start: Some(|| thread::set_class(Class::Batch)),
             pooled_processes: PROCESSES_MAX as u32,
         })
         .map_err(|error| error.to_string())?;
@@ -80,38 +83,89 @@ impl Programs {
         &self.root
     }
 
-    /// Starts a program and waits until all of it is gone.
+    /// Memory that everything together may have, of which pipes take theirs.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Runs a precompiled program without input and waits until all of it is gone.
     ///
     /// # Errors
     /// A sentence, where it could not be started or did not end with success.
     pub fn run(
         &self,
         name: &str,
-        arguments: &[String],
+        arguments: &[&str],
         stdout: Arc<dyn ByteSink>,
     ) -> Result<(), String> {
-        let launch = Launch {
-            program: self.image(name)?,
-            arguments: arguments.to_vec(),
-            environment: Vec::new(),
+        let streams = Streams {
             stdin: Arc::new(NoInput),
-            stdout: Arc::clone(&stdout),
-            stderr: stdout,
+            stderr: Arc::clone(&stdout),
+            stdout,
+        };
+        succeeded(&self.start(name, arguments, streams)?)
+    }
+
+    /// Starts a precompiled program.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn start(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        streams: Streams,
+    ) -> Result<Process, String> {
+        self.spawn(
+            self.image(name)?,
+            arguments,
+            streams,
+            CodeSource::Precompiled,
+        )
+    }
+
+    /// Runs a program of these bytes, which is compiled here as one that a user brought.
+    ///
+    /// # Errors
+    /// As of [`Programs::run`].
+    pub fn run_unknown(&self, name: &str, wasm: Vec<u8>, arguments: &[&str]) -> Result<(), String> {
+        let image = ProgramImage {
+            name: name.to_owned(),
+            wasm: Some(WasmBytes::Shared(wasm.into())),
+            precompiled: None,
+        };
+        let streams = Streams {
+            stdin: Arc::new(NoInput),
+            stdout: quiet(),
+            stderr: quiet(),
+        };
+        succeeded(&self.spawn(image, arguments, streams, CodeSource::Compiled)?)
+    }
+
+    fn spawn(
+        &self,
+        program: ProgramImage,
+        arguments: &[&str],
+        streams: Streams,
+        code: CodeSource,
+    ) -> Result<Process, String> {
+        let launch = Launch {
+            program,
+            arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
+            environment: Vec::new(),
+            stdin: streams.stdin,
+            stdout: streams.stdout,
+            stderr: streams.stderr,
             terminal: None,
             files: runtime_supervisor::Files::whole(self.root.clone(), Rights::ReadWrite),
             may_spawn: false,
             links: Links::default(),
             limits: ProcessLimits::with_memory(self.budget.limit_bytes()),
-            code: CodeSource::Precompiled,
+            code,
             call: None,
         };
         let process = self.supervisor.spawn(launch);
-        let exit = process.map_err(|error| error.to_string())?.wait();
-        match exit.message(name) {
-            None if exit.exit_code() == 0 => Ok(()),
-            None => Err(format!("{name} ended with {}", exit.exit_code())),
-            Some(message) => Err(message),
-        }
+        process.map_err(|error| error.to_string())
     }
 
     /// As the prompt does it: the digest is found right when the program first runs.
@@ -134,8 +188,32 @@ impl Programs {
     }
 }
 
+/// A program's standard streams.
+pub struct Streams {
+    /// What it reads.
+    pub stdin: Arc<dyn ByteSource>,
+    /// Where its output goes.
+    pub stdout: Arc<dyn ByteSink>,
+    /// Where its messages go.
+    pub stderr: Arc<dyn ByteSink>,
+}
+
+/// Waits until all of a process is gone.
+///
+/// # Errors
+/// A sentence, where it did not end with success.
+pub fn succeeded(process: &Process) -> Result<(), String> {
+    let exit = process.wait();
+    let name = process.name();
+    match exit.message(name) {
+        None if exit.exit_code() == 0 => Ok(()),
+        None => Err(format!("{name} ended with {}", exit.exit_code())),
+        Some(message) => Err(message),
+    }
+}
+
 /// The tree's time before anybody changes it.
-const EPOCH: Timestamp = Timestamp {
+pub const EPOCH: Timestamp = Timestamp {
     seconds: 0,
     nanoseconds: 0,
 };

@@ -227,6 +227,11 @@ impl<'a> Meter<'a> {
         }
     }
 
+    /// A figure of which less is better, and whose samples were taken elsewhere.
+    pub fn taken(&mut self, name: &str, unit: &str, samples: &[f64]) {
+        self.result(name, unit, "lower", 1, samples);
+    }
+
     /// A figure that is not measured but known.
     pub fn known(&mut self, name: &str, unit: &str, value: f64) {
         if self.wants(name) {

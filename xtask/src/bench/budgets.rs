@@ -183,7 +183,7 @@ pub struct Counts {
 
 /// Builds all that is counted, and counts it.
 pub fn count(paths: &Paths) -> Result<Counts> {
-    let kpio = Kpio::build(paths, &Contents::own(paths)?, Accelerator::Tcg)?;
+    let kpio = Kpio::build(paths, &Contents::own(paths, &[])?, Accelerator::Tcg)?;
     let mut counts = Counts::default();
     let machine = kpio.counting_machine("native,wasm,wasi", &filter())?;
     guest::follow(&machine, &paths.out().join("logs/budgets.log"), |record| {

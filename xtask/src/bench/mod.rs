@@ -11,6 +11,7 @@ mod compare;
 mod guest;
 mod host;
 mod kpio;
+mod launcher;
 mod options;
 mod peer;
 mod programs;
@@ -32,6 +33,7 @@ use crate::run::NEEDS;
 use crate::setup::ensure_packages;
 use compare::{Results, Side};
 use kpio::Kpio;
+use launcher::Launcher;
 use peer::Peer;
 use programs::Contents;
 use record::Record;
@@ -50,7 +52,7 @@ pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
         return bless(paths).map(|()| ExitCode::SUCCESS);
     }
     match &options.peer {
-        Some(folder) => compare_with(paths, options, &Peer::build(paths, folder)?)?,
+        Some(folder) => compare_with(paths, options, Peer::build(paths, folder)?)?,
         None => measure(paths, options)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -65,7 +67,9 @@ fn bless(paths: &Paths) -> Result<()> {
 }
 
 fn measure(paths: &Paths, options: &Options) -> Result<()> {
-    let kpio = Kpio::build(paths, &Contents::own(paths)?, accelerator::choose(paths)?)?;
+    let suites: Vec<&str> = options.suites().collect();
+    let contents = Contents::own(paths, &suites)?;
+    let kpio = Kpio::build(paths, &contents, accelerator::choose(paths)?)?;
     for round in 0..options.rounds.unwrap_or(1) {
         for suite in options.suites() {
             run_kpio(&kpio, suite, options, round, &mut |_| ())?;
@@ -105,10 +109,10 @@ fn print(mut record: Record, round: u32) -> Record {
 }
 
 /// Runs both sides, or takes what earlier comparisons have said, and shows the table.
-fn compare_with(paths: &Paths, options: &Options, peer: &Peer) -> Result<()> {
+fn compare_with(paths: &Paths, options: &Options, mut peer: Peer) -> Result<()> {
     let mut comparison = InTurn::default();
     if options.results.is_empty() {
-        comparison.measure(paths, options, peer)?;
+        comparison.measure(paths, options, &mut peer)?;
     } else {
         comparison.read(&options.results)?;
     }
@@ -117,7 +121,7 @@ fn compare_with(paths: &Paths, options: &Options, peer: &Peer) -> Result<()> {
         engine,
     } = comparison;
     results.add_difference("boot.loader_to_prompt", "boot.prompt", "boot.loader");
-    let table = table::markdown(&results, &settings(peer, engine)?);
+    let table = table::markdown(&results, &settings(&peer, engine)?);
     eprintln!("{table}");
     if options.write_docs {
         write_document(paths, &table)?;
@@ -135,8 +139,12 @@ struct InTurn {
 
 impl InTurn {
     /// Both sides under translation, which is what the peer's driver asks QEMU for.
-    fn measure(&mut self, paths: &Paths, options: &Options, peer: &Peer) -> Result<()> {
-        let contents = Contents::of_peer(paths, &peer.wasm(), options.large)?;
+    fn measure(&mut self, paths: &Paths, options: &Options, peer: &mut Peer) -> Result<()> {
+        let suites: Vec<&str> = options.suites().collect();
+        let contents = Contents::of_peer(paths, &peer.wasm(), &suites, options.large)?;
+        if suites.iter().any(|suite| Launcher::has(suite)) {
+            peer.add_launcher(paths, &contents)?;
+        }
         let kpio = Kpio::build(paths, &contents, Accelerator::Tcg)?;
         for round in 0..options.rounds.unwrap_or(ROUNDS) {
             for suite in options.suites() {
@@ -197,7 +205,8 @@ fn settings(peer: &Peer, engine: Option<String>) -> Result<Vec<String>> {
             Accelerator::Tcg.option()
         ),
         format!(
-            "Linux: {}, with Wasmtime's defaults for the host's processor: no interruption of WebAssembly, copy-on-write memory images",
+            "Linux: {}, with Wasmtime's defaults for the host's processor: no interruption of WebAssembly, copy-on-write memory images; \
+             booted with `clearcpuid=cx16` for the suites that run inside it",
             peer.versions().join(", ")
         ),
         format!("KPIO: {}", engine.unwrap_or_default()),

@@ -5,7 +5,15 @@ use std::path::PathBuf;
 use crate::failure::{Failure, Result};
 
 /// All suites, in the order in which they run.
-pub const SUITES: [&str; 5] = ["boot", "memory", "native", "wasm", "wasi"];
+pub const SUITES: [&str; 7] = [
+    "boot",
+    "memory",
+    "native",
+    "wasm",
+    "wasi",
+    "calls",
+    "processes",
+];
 
 /// What a person asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,9 +59,9 @@ impl Options {
                 }
             }
         }
-        if options.filter.contains([' ', ',']) {
+        if options.filter.contains([' ', ',', '\'']) {
             return Err(Failure::Usage(
-                "no figure's name holds a space or a comma".into(),
+                "no figure's name holds a space, a comma or a quote".into(),
             ));
         }
         Ok(options)

@@ -9,7 +9,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::launcher::Launcher;
 use super::options::Options;
+use super::programs::Contents;
 use super::record::Record;
 use crate::command;
 use crate::digest;
@@ -41,13 +43,19 @@ const STAMP: &str = "out/built-from";
 /// Figures of these are taken where nothing is filtered out: calls before what takes long.
 const GROUPS: &str = "call.,component.,compute.,memory.,run.,kernels,hello";
 const LARGE_GROUPS: &str = ",sqlite3,quickjs,resvg";
+/// Who boots it, from the repository's root.
+const DRIVER: &str = "bench/linux/drive.py";
 /// The peer's kernel does not always survive its start under translation.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 6;
 
 /// A peer that was built.
 #[derive(Debug)]
 pub struct Peer {
     folder: PathBuf,
+    /// See [`DRIVER`].
+    driver: PathBuf,
+    /// Who runs the suites that it does not have.
+    launcher: Option<Launcher>,
 }
 
 impl Peer {
@@ -56,8 +64,14 @@ impl Peer {
         let folder = paths.cache.join("peer");
         let sources = sources(from)?;
         let stamp = stamp(from, &sources)?;
+        let peer = Self {
+            folder,
+            driver: paths.source(DRIVER),
+            launcher: None,
+        };
+        let folder = &peer.folder;
         if paths::read_text(&folder.join(STAMP)).is_ok_and(|built| built == stamp) {
-            return Ok(Self { folder });
+            return Ok(peer);
         }
         ensure_packages(&NEEDS)?;
         for file in &sources {
@@ -65,13 +79,19 @@ impl Peer {
         }
         for script in ["fetch.sh", "build.sh"] {
             let mut bash = Command::new("bash");
-            bash.current_dir(&folder).arg(script);
+            bash.current_dir(folder).arg(script);
             progress::step(&format!("Building the Linux peer: {script}"), || {
                 command::run(&mut bash)
             })?;
         }
         paths::write(&folder.join(STAMP), stamp.as_bytes())?;
-        Ok(Self { folder })
+        Ok(peer)
+    }
+
+    /// From now on it also runs the suites that are ours.
+    pub fn add_launcher(&mut self, paths: &Paths, contents: &Contents) -> Result<()> {
+        self.launcher = Some(Launcher::build(paths, &self.folder, contents)?);
+        Ok(())
     }
 
     /// The folder of its WebAssembly.
@@ -116,12 +136,19 @@ impl Peer {
         Err(last)
     }
 
-    fn attempt(&self, suite: &str, options: &Options) -> Result<Vec<Record>> {
+    /// Who boots the guest and runs the suite in it.
+    fn command(&self, suite: &str, options: &Options) -> Command {
         let mut python = Command::new("python3");
+        python.arg(&self.driver).arg(&self.folder);
+        match self.launcher.as_ref().filter(|_| Launcher::has(suite)) {
+            Some(launcher) => python.args(launcher.words(suite, &options.filter)),
+            None => python.arg("own").args(words(suite, options)),
+        };
         python
-            .current_dir(&self.folder)
-            .arg("peer.py")
-            .args(words(suite, options));
+    }
+
+    fn attempt(&self, suite: &str, options: &Options) -> Result<Vec<Record>> {
+        let mut python = self.command(suite, options);
         let mut child = python
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -148,7 +175,7 @@ impl Peer {
     }
 }
 
-/// The words of the peer's driver.
+/// The words for the peer's own driver.
 fn words(suite: &str, options: &Options) -> Vec<String> {
     let words: Vec<&str> = match suite {
         "boot" => vec!["boot", "-r", "1"],

@@ -1,8 +1,9 @@
 //! The WebAssembly that is measured, and the bundle that brings it to the guest.
 //!
-//! Law: with a peer, both sides run the peer's bytes: its core modules as they are, its programs for WASI 0.1 made
+//! Law: both sides run the same bytes. With a peer, what it has is the peer's: its core modules as they are, its programs for WASI 0.1 made
 //! components by `bench/adapt`. Without one, programs of the same purpose are built from `bench/guest`; there are no core
-//! modules then, and no figures of them.
+//! modules then, and no figures of them. What the peer has not is built from `bench/guest`, or comes from the cargo
+//! registry, and runs on Linux by our own launcher (`launcher.rs`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,11 +17,19 @@ use crate::paths::{self, Paths};
 use crate::programs;
 use crate::progress;
 use crate::setup::targets;
+use crate::system::System;
 
 /// Where the sources of our own programs lie, from the repository's root.
 const SOURCES: &str = "bench/guest";
 /// Names of the programs here, and at the peer.
 const PROGRAMS: [(&str, &str); 2] = [("hello", "hello"), ("wasi", "wasiguest")];
+/// Programs of ours that both sides run, by suite.
+const OURS: [(&str, &[&str]); 2] = [("calls", &["calls"]), ("processes", &["pipes", "tree"])];
+/// Programs of the registry for the suite `processes`: one that is run precompiled, and one of a megabyte that is not. They are those of
+/// the system [`REGISTRY`].
+const SEARCH: &str = "rg";
+const UNKNOWN: &str = "diffutils";
+const REGISTRY: &str = "oracle";
 /// Modules that are compiled within seconds.
 const SMALL: [&str; 2] = ["hello", "kernels"];
 
@@ -29,25 +38,44 @@ const SMALL: [&str; 2] = ["hello", "kernels"];
 pub struct Contents {
     /// Core modules, by name.
     modules: Vec<(String, PathBuf)>,
-    /// Components that are programs, by name.
-    programs: Vec<(&'static str, PathBuf)>,
+    /// Components that are programs.
+    programs: Vec<Program>,
+}
+
+/// A component that is a program.
+#[derive(Clone, Debug)]
+struct Program {
+    name: &'static str,
+    wasm: PathBuf,
+    is_precompiled: bool,
+}
+
+impl Program {
+    fn precompiled(name: &'static str, wasm: PathBuf) -> Self {
+        Self {
+            name,
+            wasm,
+            is_precompiled: true,
+        }
+    }
 }
 
 impl Contents {
-    /// Our own programs.
-    pub fn own(paths: &Paths) -> Result<Self> {
-        let folder = progress::step("Building the programs that are measured", || {
-            build_own(paths)
-        })?;
-        let programs = PROGRAMS.map(|(name, _)| (name, folder.join(format!("{name}.wasm"))));
-        Ok(Self {
+    /// Our own programs, for these suites.
+    pub fn own(paths: &Paths, suites: &[&str]) -> Result<Self> {
+        let folder = build_own(paths)?;
+        let own = |(name, _)| Program::precompiled(name, wasm_in(&folder, name));
+        let mut contents = Self {
             modules: Vec::new(),
-            programs: programs.into(),
-        })
+            programs: PROGRAMS.into_iter().map(own).collect(),
+        };
+        contents.add_ours(paths, &folder, suites)?;
+        Ok(contents)
     }
 
-    /// The peer's, from the folder of its WebAssembly; modules that take minutes to compile only if `large`.
-    pub fn of_peer(paths: &Paths, folder: &Path, large: bool) -> Result<Self> {
+    /// The peer's, from the folder of its WebAssembly; modules that take minutes to compile only if `large`. What these suites
+    /// need and the peer has not is ours.
+    pub fn of_peer(paths: &Paths, folder: &Path, suites: &[&str], large: bool) -> Result<Self> {
         let adapter = progress::step("Building the tool that makes components", || {
             build_adapter(paths)
         })?;
@@ -70,9 +98,39 @@ impl Contents {
             tool.arg(folder.join(format!("{at_peer}.wasm")))
                 .arg(&component);
             command::run(&mut tool)?;
-            contents.programs.push((name, component));
+            contents
+                .programs
+                .push(Program::precompiled(name, component));
         }
+        contents.add_ours(paths, &build_own(paths)?, suites)?;
         Ok(contents)
+    }
+
+    fn add_ours(&mut self, paths: &Paths, folder: &Path, suites: &[&str]) -> Result<()> {
+        for (suite, names) in OURS {
+            if suites.contains(&suite) {
+                let ours = names.iter().copied();
+                self.programs
+                    .extend(ours.map(|name| Program::precompiled(name, wasm_in(folder, name))));
+            }
+        }
+        if suites.contains(&"processes") {
+            self.programs
+                .push(Program::precompiled(SEARCH, from_registry(paths, SEARCH)?));
+            self.programs.push(Program {
+                name: UNKNOWN,
+                wasm: from_registry(paths, UNKNOWN)?,
+                is_precompiled: false,
+            });
+        }
+        Ok(())
+    }
+
+    /// Names and files of all components.
+    pub fn components(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.programs
+            .iter()
+            .map(|program| (program.name, program.wasm.as_path()))
     }
 
     /// The bytes of the bundle.
@@ -81,10 +139,13 @@ impl Contents {
         for (name, file) in &self.modules {
             add(&mut builder, &format!("/wasm/{name}.wasm"), file)?;
         }
-        for (name, file) in &self.programs {
-            add(&mut builder, &format!("/bin/{name}.wasm"), file)?;
-            let compiled = programs::precompile(paths, file)?;
-            add(&mut builder, &format!("/bin/{name}.cwasm"), &compiled)?;
+        for program in &self.programs {
+            let path = format!("/bin/{}", program.name);
+            add(&mut builder, &format!("{path}.wasm"), &program.wasm)?;
+            if program.is_precompiled {
+                let compiled = programs::precompile(paths, &program.wasm)?;
+                add(&mut builder, &format!("{path}.cwasm"), &compiled)?;
+            }
         }
         builder.build().map_err(refused)
     }
@@ -110,16 +171,38 @@ fn wasm_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn build_own(paths: &Paths) -> Result<PathBuf> {
-    let target = targets::ensure(paths, targets::WASM)?;
-    let folder = paths.out().join("bench-guest");
-    let mut cargo = Command::new("cargo");
-    cargo
-        .current_dir(paths.source(SOURCES))
-        .args(["build", "--quiet", "--release", "--locked"])
-        .env("CARGO_TARGET_DIR", &folder);
-    target.apply(&mut cargo);
-    command::run(&mut cargo)?;
-    Ok(folder.join(targets::WASM).join("release"))
+    progress::step("Building the programs that are measured", || {
+        let target = targets::ensure(paths, targets::WASM)?;
+        let folder = paths.out().join("bench-guest");
+        let mut cargo = Command::new("cargo");
+        cargo
+            .current_dir(paths.source(SOURCES))
+            .args(["build", "--quiet", "--release", "--locked"])
+            .env("CARGO_TARGET_DIR", &folder);
+        target.apply(&mut cargo);
+        command::run(&mut cargo)?;
+        Ok(folder.join(targets::WASM).join("release"))
+    })
+}
+
+fn wasm_in(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.wasm"))
+}
+
+/// A program of the registry, as the system [`REGISTRY`] has it.
+fn from_registry(paths: &Paths, binary: &str) -> Result<PathBuf> {
+    let system = System::load(paths, REGISTRY)?;
+    let named = system
+        .programs
+        .iter()
+        .find(|program| program.binary == binary);
+    let program = named.ok_or_else(|| {
+        Failure::input(
+            format!("system/{REGISTRY}.toml"),
+            format!("it has no program {binary}"),
+        )
+    })?;
+    programs::build(paths, program)
 }
 
 fn build_adapter(paths: &Paths) -> Result<PathBuf> {

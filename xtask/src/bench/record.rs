@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
-    /// The suite: boot, memory, native, wasm, wasi.
+    /// The suite: boot, memory, native, wasm, wasi, calls, processes.
     pub suite: String,
     /// The figure's name in the suite.
     pub name: String,

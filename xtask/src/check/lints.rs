@@ -13,6 +13,8 @@ const GUESTS: [&str; 3] = [
     "test/guest/Cargo.toml",
     "bench/guest/Cargo.toml",
 ];
+/// A program that no workspace holds: it is built in a package of the Linux peer's.
+const LINUX_LAUNCHER: &str = "bench/linux/launcher.rs";
 const LOADER: &str = "boot-loader";
 
 /// Everything is formatted as rustfmt does it.
@@ -20,7 +22,11 @@ pub fn format(paths: &Paths) -> Result<()> {
     formatted(paths, "Cargo.toml")?;
     GUESTS
         .iter()
-        .try_for_each(|guests| formatted(paths, guests))
+        .try_for_each(|guests| formatted(paths, guests))?;
+    let mut rustfmt = Command::new("rustfmt");
+    rustfmt.current_dir(&paths.root);
+    rustfmt.args(["--check", "--edition", "2024", "-l", LINUX_LAUNCHER]);
+    command::capture(&mut rustfmt).map(drop)
 }
 
 /// Lists the files that are not.
