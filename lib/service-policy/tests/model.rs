@@ -54,6 +54,7 @@ struct World {
     seen: BTreeSet<RunId>,
     pasts: BTreeMap<String, Past>,
     restarts: usize,
+    is_shutting_down: bool,
 }
 
 impl World {
@@ -65,6 +66,7 @@ impl World {
             seen: BTreeSet::new(),
             pasts: BTreeMap::new(),
             restarts: 0,
+            is_shutting_down: false,
         }
     }
 
@@ -86,6 +88,13 @@ impl World {
                     );
                 }
                 Action::AskToEnd { run } => {
+                    let name = self.runs[&run].service.name.clone();
+                    let is_client = |run: &Run| run.service.imports_from(&name);
+                    let has_clients = self.runs.values().any(is_client);
+                    assert!(
+                        !self.is_shutting_down || !has_clients,
+                        "{name} before its clients"
+                    );
                     let run = self.runs.get_mut(&run).expect("a living run");
                     assert_eq!(run.asked_ns, None, "asked twice");
                     run.asked_ns = Some(self.now_ns);
@@ -399,6 +408,7 @@ fn random_histories_keep_the_laws() {
         }
         world.calm_down();
         check_rest(&world);
+        world.is_shutting_down = true;
         let actions = world.policy.shut_down(world.now_ns);
         world.obey(actions, false);
         world.calm_down();
