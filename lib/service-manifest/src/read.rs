@@ -37,7 +37,11 @@ const RESTART_POLICIES: [(&str, RestartPolicy); 3] = [
     ("never", RestartPolicy::Never),
 ];
 const WHILE_DOWN: [(&str, WhileDown); 2] = [("wait", WhileDown::Wait), ("fail", WhileDown::Fail)];
-const READY: [(&str, Ready); 2] = [("started", Ready::Started), ("serving", Ready::Serving)];
+const READY: [(&str, Ready); 3] = [
+    ("started", Ready::Started),
+    ("serving", Ready::Serving),
+    ("finished", Ready::Finished),
+];
 const RIGHTS: [(&str, FolderRights); 2] = [
     ("read", FolderRights::Read),
     ("read-write", FolderRights::ReadWrite),
@@ -58,10 +62,8 @@ pub(crate) fn service(table: &DeTable<'_>, place: &str) -> Result<Service> {
     refuse_reserved(&keys)?;
     let ready = keys.choice("ready", &READY)?.unwrap_or_default();
     let provides = interfaces(&keys, "provides")?;
-    if ready == Ready::Serving && provides.is_empty() {
-        let problem = "it provides nothing that it could serve: write ready = \"started\", or what it provides";
-        return Err(keys.error("ready", problem));
-    }
+    let restart = restart(&keys)?;
+    check_ready(&keys, ready, &provides, &restart)?;
     let stop_deadline_ms = keys.number("stop-deadline-ms", 1..=TIME_MS_MAX)?;
     Ok(Service {
         name: name(&keys, "name", "\"log\"")?,
@@ -73,11 +75,33 @@ pub(crate) fn service(table: &DeTable<'_>, place: &str) -> Result<Service> {
         grants: grants(&keys)?,
         folders: folders(&keys)?,
         limits: limits(&keys)?,
-        restart: restart(&keys)?,
+        restart,
         after: keys.list("after", "\"log\"")?,
         ready,
         stop_deadline_ms: stop_deadline_ms.unwrap_or(STOP_DEADLINE_DEFAULT_MS),
     })
+}
+
+/// Whether the service can become ready in this way.
+fn check_ready(
+    keys: &Keys<'_>,
+    ready: Ready,
+    provides: &[String],
+    restart: &Restart,
+) -> Result<()> {
+    let problem = match (ready, provides, restart.policy) {
+        (Ready::Serving, [], _) => {
+            "it provides nothing that it could serve: write ready = \"started\", or what it provides"
+        }
+        (Ready::Finished, [_, ..], _) => {
+            "who has ended cannot serve what it provides: write ready = \"serving\", or leave 'provides' out"
+        }
+        (Ready::Finished, _, RestartPolicy::Always) => {
+            "who is always started again never finishes: write restart = { policy = \"on-failure\" }"
+        }
+        _ => return Ok(()),
+    };
+    Err(keys.error("ready", problem))
 }
 
 fn refuse_reserved(keys: &Keys<'_>) -> Result<()> {

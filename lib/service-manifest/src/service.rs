@@ -166,4 +166,6 @@ pub enum Ready {
     Started,
     /// When it serves what it provides.
     Serving,
+    /// When it has done its work and ended with code 0.
+    Finished,
 }

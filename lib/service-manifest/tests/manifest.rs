@@ -108,7 +108,19 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     (
         "[[service]]\nname = 'a'\nprogram = 'p'\nready = 'soon'",
-        &["'ready'", "'soon'", "\"started\" or \"serving\""],
+        &[
+            "'ready'",
+            "'soon'",
+            "\"started\" or \"serving\" or \"finished\"",
+        ],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nready = 'finished'\nprovides = ['x:y/z']",
+        &["'ready'", "cannot serve"],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nready = 'finished'\nrestart = { policy = 'always' }",
+        &["'ready'", "never finishes"],
     ),
     (
         "[[service]]\nname = 'a'\nprogram = 'p'\nready = 'serving'",

@@ -223,15 +223,18 @@ fn how_a_service_ends_decides_whether_it_is_restarted() {
 }
 
 #[test]
-fn one_that_has_finished_counts_for_those_that_come_after_it() {
+fn who_comes_after_one_that_has_to_finish_waits_for_that() {
     let mut policy = policy(
-        "[[service]]\nname='setup'\nprogram='p'\n[[service]]\nname='main'\nprogram='p'\nafter=['setup']\nready='started'",
+        "[[service]]\nname='setup'\nprogram='p'\nready='finished'\n[[service]]\nname='main'\nprogram='p'\nafter=['setup']",
     );
     assert_eq!(brief(&policy.tick(0)), ["start setup 1"]);
-    // It ends before anybody heard that it had begun.
+    assert!(brief(&policy.started(0, RunId(1))).is_empty());
+    assert_eq!(state(&policy, "setup").0, StateKind::Starting);
+    let finishes = policy.ended(0, RunId(1), Ending::Clean);
+    assert_eq!(brief(&finishes), ["start main 2"]);
     assert_eq!(
-        brief(&policy.ended(0, RunId(1), Ending::Clean)),
-        ["start main 2"]
+        state(&policy, "setup"),
+        (StateKind::Stopped, "it has finished".to_owned())
     );
 }
 

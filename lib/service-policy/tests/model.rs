@@ -54,6 +54,7 @@ struct World {
     seen: BTreeSet<RunId>,
     pasts: BTreeMap<String, Past>,
     restarts: usize,
+    is_shutting_down: bool,
 }
 
 impl World {
@@ -65,6 +66,7 @@ impl World {
             seen: BTreeSet::new(),
             pasts: BTreeMap::new(),
             restarts: 0,
+            is_shutting_down: false,
         }
     }
 
@@ -86,6 +88,13 @@ impl World {
                     );
                 }
                 Action::AskToEnd { run } => {
+                    let name = self.runs[&run].service.name.clone();
+                    let is_client = |run: &Run| run.service.imports_from(&name);
+                    let has_clients = self.runs.values().any(is_client);
+                    assert!(
+                        !self.is_shutting_down || !has_clients,
+                        "{name} before its clients"
+                    );
                     let run = self.runs.get_mut(&run).expect("a living run");
                     assert_eq!(run.asked_ns, None, "asked twice");
                     run.asked_ns = Some(self.now_ns);
@@ -167,6 +176,7 @@ impl World {
         let actions = match reached {
             Ready::Started => self.policy.started(self.now_ns, id),
             Ready::Serving => self.policy.serves(self.now_ns, id),
+            Ready::Finished => panic!("that is an end"),
         };
         self.obey(actions, false);
     }
@@ -257,8 +267,10 @@ impl World {
             if let Some((&id, _)) = asked {
                 self.end(id, Ending::Clean);
             } else if let Some((&id, run)) = unready {
-                let ready = run.service.ready;
-                self.reach(id, ready);
+                match run.service.ready {
+                    Ready::Finished => self.end(id, Ending::Clean),
+                    ready => self.reach(id, ready),
+                }
             } else if let Some(due_ns) = self.policy.next_deadline_ns() {
                 self.now_ns = self.now_ns.max(due_ns);
                 self.tick();
@@ -274,32 +286,43 @@ fn manifest(random: &mut fastrand::Rng) -> Manifest {
     let mut order: Vec<usize> = (0..SERVICES).collect();
     random.shuffle(&mut order);
     let count = random.usize(1..=SERVICES);
-    let texts = (0..count).map(|place| service(random, &order, place));
+    let mut finishing = Vec::new();
+    let texts = (0..count).map(|place| service(random, &order[..=place], &mut finishing));
     let text: String = texts.collect();
     Manifest::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// The service at a place of the order; it depends on earlier ones.
-fn service(random: &mut fastrand::Rng, order: &[usize], place: usize) -> String {
-    let own = order[place];
+/// The last service of the order so far; it depends on earlier ones. Those that end when their work is done are among
+/// `finishing`: nobody can import from them.
+fn service(random: &mut fastrand::Rng, order: &[usize], finishing: &mut Vec<usize>) -> String {
+    let (own, earlier) = order.split_last().expect("itself");
     let (mut imports, mut after) = (String::new(), String::new());
-    for other in &order[..place] {
+    for other in earlier {
         match random.u8(..4) {
-            0 => imports += &format!("\"t:t/s{other}\" = \"s{other}\", "),
+            0 if !finishing.contains(other) => {
+                imports += &format!("\"t:t/s{other}\" = \"s{other}\", ");
+            }
             1 => after += &format!("\"s{other}\", "),
             _ => {}
         }
     }
     let policy = ["always", "on-failure", "never"][random.usize(..3)];
-    let ready = ["started", "serving"][random.usize(..2)];
+    let ready = ["started", "serving", "finished"][random.usize(..3)];
+    let (ready, provides) = match (ready, policy) {
+        ("finished", "always") => ("started", format!("'t:t/s{own}'")),
+        ("finished", _) => {
+            finishing.push(*own);
+            (ready, String::new())
+        }
+        _ => (ready, format!("'t:t/s{own}'")),
+    };
     let backoff_ms = random.u32(1..500);
     let (limit, window_s) = (random.u32(..4), random.u32(1..4));
-    let program = random.u8(..2);
+    let (program, deadline_ms) = (random.u8(..2), random.u32(1..2000));
     format!(
-        "[[service]]\nname = 's{own}'\nprogram = 'p{program}'\nprovides = ['t:t/s{own}']\nready = '{ready}'\n\
-         imports = {{ {imports} }}\nafter = [{after}]\nstop-deadline-ms = {}\n\
+        "[[service]]\nname = 's{own}'\nprogram = 'p{program}'\nprovides = [{provides}]\nready = '{ready}'\n\
+         imports = {{ {imports} }}\nafter = [{after}]\nstop-deadline-ms = {deadline_ms}\n\
          restart = {{ policy = '{policy}', backoff-ms = {backoff_ms}, limit = {limit}, window-s = {window_s} }}\n",
-        random.u32(1..2000)
     )
 }
 
@@ -385,6 +408,7 @@ fn random_histories_keep_the_laws() {
         }
         world.calm_down();
         check_rest(&world);
+        world.is_shutting_down = true;
         let actions = world.policy.shut_down(world.now_ns);
         world.obey(actions, false);
         world.calm_down();
