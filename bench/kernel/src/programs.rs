@@ -14,7 +14,7 @@ use runtime_host::{
 };
 use runtime_platform::{code_memory, interruption};
 use runtime_supervisor::{
-    CodeSource, Launch, ProcessLimits, ProgramImage, Rights, Supervisor, SupervisorOptions,
+    CodeSource, Grants, Launch, ProcessLimits, ProgramImage, Rights, Supervisor, SupervisorOptions,
     WasmBytes,
 };
 
@@ -60,7 +60,7 @@ impl Programs {
             budget: budget.clone(),
             processes_max: PROCESSES_MAX,
             interfaces: Vec::new(),
-            cpu_clock: None,
+            meter: None,
             programs: None,
         };
         let supervisor = Supervisor::new(engine, options).map_err(|error| format!("{error:#}"))?;
@@ -122,6 +122,7 @@ impl Programs {
             name: name.to_owned(),
             wasm: wasm.map(|entry| WasmBytes::Static(entry.contents())),
             precompiled: Some(self.claim(name, entry)),
+            grants: Grants::WHATEVER_IS_GIVEN,
         })
     }
 

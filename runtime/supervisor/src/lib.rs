@@ -35,9 +35,9 @@ mod supervisor;
 mod warden;
 
 pub use exit::Exit;
-pub use launch::{CodeSource, Launch, LaunchError, ProgramImage, WasmBytes};
+pub use launch::{CodeSource, Grants, Launch, LaunchError, ProgramImage, WasmBytes};
 pub use limits::{ProcessLimits, Refusal};
-pub use process::{CpuClock, Phase, Process, ProcessId, ProcessStatus};
+pub use process::{Phase, Process, ProcessId, ProcessStatus, ThreadMeter};
 pub use runtime_kpio::ChildLimits;
 pub use runtime_wasi::{Files, Rights};
 pub use state::ProcessState;

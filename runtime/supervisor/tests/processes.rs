@@ -9,8 +9,8 @@ use runtime_host::{
     Budget, BudgetCharge, ByteSink, Discard, FileTree, NoInput, Notifier, PIPE_DEFAULT_BYTES, pipe,
 };
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, Phase, Process, ProcessLimits, ProcessState, ProgramImage,
-    Rights, Supervisor, SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Grants, Launch, Phase, Process, ProcessLimits, ProcessState,
+    ProgramImage, Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ fn supervisor_with(options: EngineOptions) -> Supervisor {
             budget: Budget::new(BUDGET_BYTES),
             processes_max: 16,
             interfaces: vec![buggy_interface],
-            cpu_clock: None,
+            meter: None,
             programs: None,
         },
     )
@@ -78,6 +78,7 @@ fn launch(wasm: &[u8]) -> Launch {
         name: "program".to_owned(),
         wasm: Some(WasmBytes::Shared(wasm.into())),
         precompiled: None,
+        grants: Grants::WHATEVER_IS_GIVEN,
     })
 }
 
@@ -188,6 +189,7 @@ fn a_program_in_no_form_is_unusable() {
         name: "ghost".to_owned(),
         wasm: None,
         precompiled: None,
+        grants: Grants::WHATEVER_IS_GIVEN,
     };
     let exit = run_launch(&supervisor(), launch_image(image));
     assert!(unusable(&exit).starts_with("ghost cannot run"), "{exit}");
@@ -507,6 +509,7 @@ fn precompiled_and_compiled_programs_do_the_same() {
             name: "program".to_owned(),
             wasm: None,
             precompiled: Some(image.into()),
+            grants: Grants::WHATEVER_IS_GIVEN,
         };
         exits[1] = run_launch(&supervisor, launch_image(alone));
         assert_eq!(exits[0], exits[1]);
@@ -531,6 +534,7 @@ fn other_settings_are_refused_unless_there_is_a_form_to_compile() {
         name: "old".to_owned(),
         wasm: None,
         precompiled: Some(precompiled_elsewhere().into()),
+        grants: Grants::WHATEVER_IS_GIVEN,
     };
     let exit = run_launch(&supervisor, launch_image(image.clone()));
     assert!(
