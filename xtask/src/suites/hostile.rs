@@ -30,6 +30,8 @@ use crate::system::{Copy, System};
 /// Runs in a row, and those before them in which places of the pool are used for the first time by another CPU.
 const RUNS: usize = 200;
 const WARMING_RUNS: usize = 60;
+/// How often a family of programs is run at most until it uses nothing for the first time.
+const FAMILY_RUNS: usize = 6;
 /// How often each program is run that finds no memory.
 const HUNGRY_RUNS: usize = 3;
 /// Bytes typed by a person whose cat walks over the keyboard.
@@ -215,7 +217,7 @@ const FAMILIES: &[Case] = &[
     case("family-probe bomb", Late(INTERRUPT), "was told to end"),
     case("family-probe bomb-disowned 3", Nothing, ""),
     case("family-probe huge-launch", Nothing, "family-probe trapped"),
-    case("family-probe handles", Nothing, "4"),
+    case("family-probe handles", Nothing, "2048"),
     case(
         "family-probe strangers handle-seven",
         Nothing,
@@ -533,16 +535,24 @@ impl Session {
         self.returns_to(&before, SLACK_MANY_KIB, "all runs together")
     }
 
-    /// Each family is started twice, and after the second time there is as much memory as after the first.
     fn families(&mut self) -> Result<()> {
-        all_of(FAMILIES.iter().map(|case| {
-            self.perform(case)?;
-            self.has_ended(FAMILY)?;
+        all_of(FAMILIES.iter().map(|case| self.family(case)))
+    }
+
+    /// A family that has grown as large as it can leaves as much memory as there was. How large it gets differs: places that are used
+    /// for the first time are kept, and so it may take some runs. What is lost at each run stays lost in all of them.
+    fn family(&mut self, case: &Case) -> Result<()> {
+        let mut given_back = Ok(());
+        for _ in 0..FAMILY_RUNS {
             let before = self.memory()?;
             self.perform(case)?;
             self.has_ended(FAMILY)?;
-            self.returns_to(&before, SLACK_MANY_KIB, case.line)
-        }))
+            given_back = self.returns_to(&before, SLACK_ONE_KIB, case.line);
+            if given_back.is_ok() {
+                break;
+            }
+        }
+        given_back
     }
 
     /// Of two busy programs the one whose share is four times as large uses about four times as much; with the same share it does not.

@@ -161,7 +161,9 @@ fn wasip2_folders() -> Vec<(sdk::wasip2::filesystem::types::Descriptor, String)>
 /// Touches so much memory, says so, and never ends.
 fn hold(mebibytes: usize) {
     let held = std::hint::black_box(vec![1_u8; mebibytes << 20]);
-    println!("holding");
+    // In one piece: who waits for it may be gone after the first.
+    let told = io::stdout().write_all(b"holding\n");
+    told.expect("output");
     monotonic_clock::subscribe_duration(u64::MAX).block();
     drop(held);
 }
@@ -274,7 +276,8 @@ fn meet(stranger: &str) {
     .wait();
     println!("{} {}", exit.code, exit.message.unwrap_or_default());
     for (input, output) in &held {
-        output.write(b"x").expect("an open end");
+        let written = output.blocking_write_and_flush(b"x");
+        written.expect("an open end");
         assert_eq!(input.blocking_read(2).expect("an open end"), b"x");
     }
     assert!(child.try_wait().is_none(), "the child was ended");
