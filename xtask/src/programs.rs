@@ -1,5 +1,5 @@
 //! Programs of images, compiled for the guest: those that nobody here wrote, fetched from the cargo registry and built
-//! unpatched, and those of `userland/`, which cargo builds anew where they have changed.
+//! unpatched, and those that were written here, which cargo builds anew where they have changed.
 //!
 //! Law: what was built once is kept in the user's cache, named after everything that it depends on: the
 //! package's version and features and the compiler's version for a `.wasm`; its bytes and those of
@@ -32,7 +32,7 @@ const PROFILE: [(&str, &str); 6] = [
 /// The workspace of the programs that were written here.
 const OWN: &str = "userland";
 
-/// The component `BINARY.wasm` of a program of `userland/`.
+/// The component `BINARY.wasm` of a program that was written here.
 pub fn build_own(paths: &Paths, program: &OwnProgram) -> Result<PathBuf> {
     let target = targets::ensure(paths, targets::WASM)?;
     let output = paths.source(OWN).join("target");
@@ -108,7 +108,7 @@ fn forget_unused(folder: &Path) {
 
 fn key(program: &Program) -> Result<String> {
     let compiler = command::capture(Command::new("rustc").arg("-vV"))?;
-    let recipe = format!("{program:?} {PROFILE:?}");
+    let recipe = format!("{} {PROFILE:?}", recipe(program));
     let digest = digest::key(&[compiler.as_bytes(), recipe.as_bytes()]);
     Ok(format!(
         "{}-{}-{}",
@@ -116,6 +116,25 @@ fn key(program: &Program) -> Result<String> {
         program.version,
         &digest[..16]
     ))
+}
+
+/// All of the program's entry that its bytes depend on.
+fn recipe(program: &Program) -> String {
+    let Program {
+        package,
+        version,
+        binary,
+        default_features,
+        features,
+        function_names,
+        names,
+        may_spawn: _,
+        limits: _,
+    } = program;
+    format!(
+        "Program {{ package: {package:?}, version: {version:?}, binary: {binary:?}, default_features: {default_features}, \
+         features: {features:?}, function_names: {function_names}, names: {names:?} }}"
+    )
 }
 
 fn install(paths: &Paths, program: &Program, target: &Target, folder: &Path) -> Result<()> {

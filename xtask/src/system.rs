@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use lib_bundle::grants::{GrantTable, Grants};
 use lib_service_manifest::Manifest;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 
 use crate::failure::{Failure, Result};
 use crate::paths::{self, PRODUCT_KERNEL, Paths};
@@ -24,7 +26,7 @@ pub struct System {
     /// Programs from the cargo registry.
     #[serde(default, rename = "program")]
     pub programs: Vec<Program>,
-    /// Programs of `userland/`.
+    /// Programs that were written here.
     #[serde(default, rename = "own-program")]
     pub own_programs: Vec<OwnProgram>,
     /// Files and folders of the repository.
@@ -41,14 +43,78 @@ pub struct System {
     services: Vec<toml::Table>,
 }
 
-/// A program of `userland/`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A program that was written here, in a folder of its own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OwnProgram {
     /// The package's folder, from the repository's root.
     pub path: String,
     /// The binary it builds, without ending: `/bin/BINARY.wasm`.
     pub binary: String,
+    /// Whether it may start programs. Least authority: only where it is said.
+    #[serde(default)]
+    pub may_spawn: bool,
+    /// The most that it may use, with all that it starts.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// The most that a program may use, whoever starts it; what is not said is as much as whoever starts it may use.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Memory, as "64M".
+    #[serde(default, deserialize_with = "size")]
+    pub memory: Option<u64>,
+    /// CPU time in any second, in hundredths of one CPU.
+    pub cpu_percent: Option<u64>,
+    /// CPU time in all, in seconds.
+    pub cpu_time_s: Option<u64>,
+    /// Handles at a time.
+    pub handles: Option<u64>,
+    /// Output and messages together, as "1M".
+    #[serde(default, deserialize_with = "size")]
+    pub output: Option<u64>,
+    /// Processes at a time, itself included.
+    pub processes: Option<u64>,
+}
+
+impl Limits {
+    fn grants(&self, may_spawn: bool) -> Grants {
+        Grants {
+            may_spawn,
+            memory_bytes: self.memory,
+            cpu_percent: self.cpu_percent,
+            cpu_time_s: self.cpu_time_s,
+            handles: self.handles,
+            output_bytes: self.output,
+            processes: self.processes,
+        }
+    }
+}
+
+/// A number of bytes as text: digits, and a letter for KiB, MiB or GiB behind them.
+fn size<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>, D::Error> {
+    let text = String::deserialize(from)?;
+    parse_size(&text).map(Some).ok_or_else(|| {
+        let text = text.escape_debug();
+        D::Error::custom(format_args!(
+            "`{text}` is no size: write a number of bytes, or of KiB, MiB or GiB as \"64K\", \"64M\", \"1G\""
+        ))
+    })
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let shift = match text.chars().last()? {
+        'K' => 10,
+        'M' => 20,
+        'G' => 30,
+        _ => 0,
+    };
+    let digits = text.strip_suffix(['K', 'M', 'G']).unwrap_or(text);
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = digits.parse().ok().filter(|_| is_number)?;
+    number.checked_mul(1 << shift)
 }
 
 /// A program from the cargo registry, built without a patch.
@@ -74,6 +140,12 @@ pub struct Program {
     /// first of its arguments.
     #[serde(default)]
     pub names: Vec<String>,
+    /// Whether it may start programs, under each of its names.
+    #[serde(default)]
+    pub may_spawn: bool,
+    /// The most that it may use, with all that it starts, under each of its names.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// A file or folder of the repository.
@@ -113,12 +185,37 @@ impl System {
     pub fn load(paths: &Paths, name: &str) -> Result<Self> {
         let file = paths.source(&format!("system/{name}.toml"));
         let own = Self::parse(&paths::read_text(&file)?)
+            .and_then(|own| own.grants().map(|_| own).map_err(|error| error.to_string()))
             .map_err(|problem| Failure::input(file.display(), problem))?;
         match &own.extends {
             None => Ok(own),
             Some(base) if base == name => Err(Failure::input(file.display(), "it extends itself")),
             Some(base) => Ok(Self::load(paths, base)?.with(own)),
         }
+    }
+
+    /// The program from the registry that builds this binary.
+    pub fn program_mut(&mut self, binary: &str) -> Result<&mut Program> {
+        let mut programs = self.programs.iter_mut();
+        let found = programs.find(|program| program.binary == binary);
+        found.ok_or_else(|| Failure::Usage(format!("the system has no program `{binary}`")))
+    }
+
+    /// What its programs may do and use, as the image says it.
+    pub fn grants(&self) -> Result<GrantTable> {
+        let mut table = GrantTable::default();
+        for program in &self.programs {
+            let grants = program.limits.grants(program.may_spawn);
+            let names = program.names.iter().chain([&program.binary]);
+            names
+                .into_iter()
+                .try_for_each(|name| list(&mut table, name, grants))?;
+        }
+        for program in &self.own_programs {
+            let grants = program.limits.grants(program.may_spawn);
+            list(&mut table, &program.binary, grants)?;
+        }
+        Ok(table)
     }
 
     /// The package at the top of its kernel.
@@ -182,6 +279,15 @@ impl System {
     }
 }
 
+/// Lists the program, if anything is said about it.
+fn list(table: &mut GrantTable, name: &str, grants: Grants) -> Result<()> {
+    if grants == Grants::default() {
+        return Ok(());
+    }
+    let listed = table.push(name, grants);
+    listed.map_err(|problem| Failure::input(format_args!("program `{name}`"), problem))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +298,52 @@ mod tests {
             System::parse("[[program]]\npackage='a'\nversion='1'\nbinary='a'\ncolour='red'\n")
                 .unwrap_err();
         assert!(problem.contains("colour"), "{problem}");
+    }
+
+    fn limited(limits: &str) -> std::result::Result<System, String> {
+        System::parse(&format!(
+            "[[own-program]]\npath='a'\nbinary='a'\nlimits={limits}\n"
+        ))
+    }
+
+    #[test]
+    fn limits_and_grants_of_programs_are_listed() {
+        let system = System::parse(
+            "[[program]]\npackage='a'\nversion='1'\nbinary='a'\nnames=['b']\nlimits={memory='64M',cpu-percent=50}\n\
+             [[own-program]]\npath='sh'\nbinary='sh'\nmay-spawn=true\n\
+             [[own-program]]\npath='c'\nbinary='c'\n",
+        );
+        let table = system.unwrap().grants().unwrap();
+        assert_eq!(
+            table.to_string(),
+            "a memory=67108864 cpu-percent=50\nb memory=67108864 cpu-percent=50\nsh may-spawn\n"
+        );
+    }
+
+    #[test]
+    fn wrong_limits_are_refused_with_their_key() {
+        for (limits, key) in [
+            ("{colour=1}", "colour"),
+            ("{memory=64}", "memory"),
+            ("{memory='64X'}", "memory"),
+            ("{output='-1'}", "output"),
+            ("{output='99999999999G'}", "output"),
+            ("{handles=-1}", "handles"),
+            ("{cpu-percent='all'}", "cpu-percent"),
+        ] {
+            let problem = limited(limits).unwrap_err();
+            assert!(problem.contains(key), "{limits}: {problem}");
+        }
+        for (limits, key) in [
+            ("{cpu-percent=0}", "cpu-percent"),
+            ("{processes=0}", "processes"),
+        ] {
+            let problem = limited(limits).unwrap().grants().unwrap_err().to_string();
+            assert!(
+                problem.contains(key) && problem.contains("`a`"),
+                "{problem}"
+            );
+        }
     }
 
     #[test]

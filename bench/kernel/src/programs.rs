@@ -15,7 +15,7 @@ use runtime_host::{
 };
 use runtime_platform::{code_memory, interruption};
 use runtime_supervisor::{
-    CodeSource, Launch, Links, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
+    CodeSource, Grants, Launch, Links, Process, ProcessLimits, ProgramImage, Rights, Supervisor,
     SupervisorOptions, WasmBytes,
 };
 
@@ -63,7 +63,7 @@ impl Programs {
             budget: budget.clone(),
             processes_max: PROCESSES_MAX,
             interfaces: Vec::new(),
-            cpu_clock: None,
+            meter: None,
             programs: None,
         };
         let supervisor = Supervisor::new(engine, options).map_err(|error| format!("{error:#}"))?;
@@ -177,6 +177,7 @@ impl Programs {
             name: name.to_owned(),
             wasm: wasm.map(|entry| WasmBytes::Static(entry.contents())),
             precompiled: Some(self.claim(name, entry)),
+            grants: Grants::WHATEVER_IS_GIVEN,
         })
     }
 

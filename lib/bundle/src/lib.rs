@@ -1,4 +1,4 @@
-//! The read-only archive of a system image, and the hash list of the boot volume.
+//! The read-only archive of a system image, what its programs are granted, and the hash list of the boot volume.
 //!
 //! Law:
 //! - The bytes are hostile until their digests match. Whatever they hold, reading ends in a value or
@@ -39,6 +39,7 @@ mod builder;
 mod digest;
 mod error;
 mod format;
+pub mod grants;
 pub mod manifest;
 mod path;
 mod pieces;

@@ -17,7 +17,9 @@ use runtime_exchange::{Link, TreeSender, image};
 use runtime_host::{
     ByteSink, ByteSource, Notifier, PipeReader, PipeWriter, Read, StreamFailure, pipe,
 };
-use runtime_supervisor::{Exit, Files, Launch, Links, Process, ProgramImage, Rights, WasmBytes};
+use runtime_supervisor::{
+    Exit, Files, Grants, Launch, Links, Process, ProgramImage, Rights, WasmBytes,
+};
 
 use crate::system::{RunningSystem, tree_budget};
 use crate::{Options, tracing};
@@ -132,6 +134,7 @@ fn program(bundle: Bundle<'static>, name: &str) -> Result<ProgramImage, String> 
         name: name.to_owned(),
         wasm: wasm.map(WasmBytes::Static),
         precompiled,
+        grants: Grants::WHATEVER_IS_GIVEN,
     })
 }
 

@@ -19,8 +19,8 @@ use runtime_host::{
 use runtime_platform::{code_memory, interruption, urgency};
 use runtime_prompt::{Job, Limits, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
 use runtime_supervisor::{
-    ChildLimits, CodeSource, CpuClock, Files, Launch, Links, Phase, Process, ProcessId,
-    ProcessLimits, ProcessStatus, ProgramFinder, Rights, Supervisor, SupervisorOptions,
+    ChildLimits, CodeSource, Files, Launch, Links, Phase, Process, ProcessId, ProcessLimits,
+    ProcessStatus, ProgramFinder, Rights, Supervisor, SupervisorOptions, ThreadMeter,
 };
 
 use crate::crash::{self, CrashCommand, Request, Saying};
@@ -81,12 +81,12 @@ impl RunningSystem {
             compile_thread_start: Some(|| thread::set_class(Class::Batch)),
         })
         .map_err(|error| error.to_string())?;
-        let programs = bundle.map(|bundle| Arc::new(Programs::new(bundle)));
+        let programs = bundle.map(Programs::new).transpose()?.map(Arc::new);
         let options = SupervisorOptions {
             budget: budget.clone(),
             processes_max,
             interfaces: Vec::new(),
-            cpu_clock: Some(own_cpu_clock),
+            meter: Some(own_meter),
             programs: programs
                 .clone()
                 .map(|programs| programs as Arc<dyn ProgramFinder>),
@@ -300,6 +300,7 @@ impl System for PromptSystem {
             .map(process_row)
             .collect();
         thread::for_each(&mut |thread| rows.push(thread_row(thread)));
+        rows.push(nobodys_row());
         rows
     }
 
@@ -363,10 +364,22 @@ fn kernel_use_bytes() -> u64 {
     frames.iter().sum::<u64>() * PAGE_BYTES
 }
 
-/// How the calling thread's CPU time is read by others.
-fn own_cpu_clock() -> CpuClock {
-    let id = thread::current();
-    Box::new(move || Duration::from_nanos(thread::cpu_time_ns(id).unwrap_or(0)))
+/// How others read what the calling thread uses.
+fn own_meter() -> Box<dyn ThreadMeter> {
+    Box::new(KernelMeter(thread::current()))
+}
+
+/// Asks the kernel about a thread; nothing is used by one that is gone.
+struct KernelMeter(thread::ThreadId);
+
+impl ThreadMeter for KernelMeter {
+    fn cpu_time(&self) -> Duration {
+        Duration::from_nanos(thread::cpu_time_ns(self.0).unwrap_or(0))
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        thread::resident_bytes(self.0).unwrap_or(0)
+    }
 }
 
 /// An owner's row; the heap keeps what is freed for itself, so it has two.
@@ -395,6 +408,7 @@ fn process_row(status: ProcessStatus) -> ProcessRow {
         threads: Some(status.threads),
         handles: Some(status.handles),
         memory_bytes: Some(status.memory_bytes),
+        resident_bytes: status.resident_bytes,
         cpu_time: status.cpu_time,
         age: Some(status.age),
         class: None,
@@ -411,10 +425,28 @@ fn thread_row(row: ThreadRow) -> ProcessRow {
         handles: None,
         state: format!("cpu {}", row.cpu),
         memory_bytes: None,
+        resident_bytes: thread::resident_bytes(row.id),
         cpu_time: Some(Duration::from_nanos(row.cpu_time_ns)),
         age: None,
         class: Some(class_and_priority(row.share)),
         name: format!("[{name}]"),
+    }
+}
+
+/// What threads that have ended left, code that is kept for later starts above all, so that `ps` adds up.
+fn nobodys_row() -> ProcessRow {
+    ProcessRow {
+        id: 0,
+        parent: None,
+        threads: None,
+        handles: None,
+        state: "ended".to_owned(),
+        memory_bytes: None,
+        resident_bytes: Some(thread::nobodys_resident_bytes()),
+        cpu_time: None,
+        age: None,
+        class: None,
+        name: "[left by ended threads]".to_owned(),
     }
 }
 

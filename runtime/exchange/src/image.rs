@@ -7,14 +7,16 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use contract_boot::Module;
 use kernel_core::memory;
+use lib_bundle::grants::{GRANTS_PATH, GrantTable};
 use lib_bundle::{Bundle, Entry, EntryKind};
 use lib_tmpfs::{Backing, BackingError, NodeId, Timestamp, Tmpfs};
 use runtime_engine::ClaimedImage;
 use runtime_host::{Budget, BudgetCharge, FileTree};
-use runtime_supervisor::{ProgramFinder, ProgramImage, WasmBytes};
+use runtime_supervisor::{ChildLimits, Grants, ProgramFinder, ProgramImage, WasmBytes};
 
 /// Links that lead from one name of a program to another, at most.
 const LINKS_MAX: usize = 8;
@@ -39,15 +41,22 @@ pub struct Programs {
     bundle: Bundle<'static>,
     /// Precompiled images that were started, by entry: each is checked once.
     claims: Mutex<BTreeMap<u32, ClaimedImage>>,
+    grants: GrantTable,
 }
 
 impl Programs {
-    /// The programs in `/bin` of `bundle`.
-    pub fn new(bundle: Bundle<'static>) -> Self {
-        Self {
+    /// The programs in `/bin` of `bundle`, with what its file of grants says about them.
+    ///
+    /// # Errors
+    /// A sentence: the file is damaged.
+    pub fn new(bundle: Bundle<'static>) -> Result<Self, String> {
+        let grants = bundle.get(GRANTS_PATH).map(contents).transpose()?;
+        let grants = GrantTable::parse(grants.unwrap_or_default());
+        Ok(Self {
             bundle,
             claims: Mutex::default(),
-        }
+            grants: grants.map_err(|error| format!("{error}: write the image again"))?,
+        })
     }
 
     fn image(
@@ -67,6 +76,7 @@ impl Programs {
             name: name.to_owned(),
             wasm: wasm.map(WasmBytes::Static),
             precompiled,
+            grants: process_grants(&self.grants.of(name)),
         })
     }
 
@@ -104,6 +114,22 @@ impl ProgramFinder for Programs {
             return None;
         }
         Some(self.image(name, wasm, precompiled))
+    }
+}
+
+/// What an image grants, as processes are started with it.
+fn process_grants(grants: &lib_bundle::grants::Grants) -> Grants {
+    let small = |number: Option<u64>| number.map(|number| number.try_into().unwrap_or(u32::MAX));
+    Grants {
+        limits: ChildLimits {
+            memory_bytes: grants.memory_bytes,
+            cpu_percent: small(grants.cpu_percent),
+            cpu_time: grants.cpu_time_s.map(Duration::from_secs),
+            handles: small(grants.handles),
+            output_bytes: grants.output_bytes,
+            processes: small(grants.processes),
+        },
+        may_spawn: grants.may_spawn,
     }
 }
 

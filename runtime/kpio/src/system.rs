@@ -81,6 +81,18 @@ pub struct ChildLimits {
     pub processes: Option<u32>,
 }
 
+impl ChildLimits {
+    /// No bounds but the parent's.
+    pub const NONE: ChildLimits = ChildLimits {
+        memory_bytes: None,
+        cpu_percent: None,
+        cpu_time: None,
+        handles: None,
+        output_bytes: None,
+        processes: None,
+    };
+}
+
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {

@@ -45,15 +45,16 @@ pub(crate) fn processes(rows: &[ProcessRow]) -> String {
         return "No process runs.\n".into();
     }
     let mut text = format!(
-        "{:>6}  {:<9}{:>11}{:>9}{:>8}{:>8}  {:>8}  {:<15} NAME\n",
-        "ID", "STATE", "MEMORY KiB", "CPU ms", "THREADS", "HANDLES", "AGE", "CLASS"
+        "{:>6}  {:<9}{:>11}{:>13}{:>9}{:>8}{:>8}  {:>8}  {:<15} NAME\n",
+        "ID", "STATE", "MEMORY KiB", "RESIDENT KiB", "CPU ms", "THREADS", "HANDLES", "AGE", "CLASS"
     );
     for (depth, row) in as_tree(rows) {
         text += &format!(
-            "{:>6}  {:<9}{:>11}{:>9}{:>8}{:>8}  {:>8}  {:<15} {:indent$}{}\n",
+            "{:>6}  {:<9}{:>11}{:>13}{:>9}{:>8}{:>8}  {:>8}  {:<15} {:indent$}{}\n",
             row.id,
             printable(&row.state),
             or_dash(row.memory_bytes.map(|bytes| bytes.div_ceil(1024))),
+            or_dash(row.resident_bytes.map(|bytes| bytes.div_ceil(1024))),
             or_dash(row.cpu_time.map(|time| time.as_millis())),
             or_dash(row.threads),
             or_dash(row.handles),
@@ -177,6 +178,7 @@ mod tests {
             parent,
             state: "running".into(),
             memory_bytes: Some(1),
+            resident_bytes: None,
             cpu_time: None,
             threads: Some(1),
             handles: Some(0),

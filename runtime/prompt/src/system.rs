@@ -103,6 +103,8 @@ pub struct ProcessRow {
     pub state: String,
     /// Memory reserved for it; `None` where nobody counts it.
     pub memory_bytes: Option<u64>,
+    /// Physical memory that it holds, in bytes; `None` where nobody counts it.
+    pub resident_bytes: Option<u64>,
     /// CPU time that it has used; `None` where nobody counts it.
     pub cpu_time: Option<Duration>,
     /// Its threads; `None` where it is one itself.

@@ -184,6 +184,7 @@ impl System for Fake {
             parent: None,
             state: "running".into(),
             memory_bytes: Some(3 << 20),
+            resident_bytes: Some(1 << 20),
             cpu_time: Some(Duration::from_millis(1234)),
             threads: Some(1),
             handles: Some(5),
@@ -311,7 +312,7 @@ fn built_in_commands_answer() {
         "trace [\"start\", \"switch\"]\r\n"
     );
     assert!(person.asks("ps").contains(
-        "    12  running         3072     1234       1       5      1:15  interactive     clock\r\n"
+        "    12  running         3072         1024     1234       1       5      1:15  interactive     clock\r\n"
     ));
     assert!(person.asks("free").contains("2048 KiB\r\n"));
     assert!(

@@ -7,8 +7,8 @@ use runtime_kpio::{Child, Ending, ProcessError, ProcessSystem, Program, SpawnReq
 
 use crate::family::Reason;
 use crate::{
-    CodeSource, Launch, LaunchError, Links, Process, ProcessId, ProcessStatus, ProgramImage,
-    Supervisor, WasmBytes,
+    CodeSource, Grants, Launch, LaunchError, Links, Process, ProcessId, ProcessStatus,
+    ProgramImage, Supervisor, WasmBytes,
 };
 
 impl ProcessSystem for Supervisor {
@@ -60,6 +60,7 @@ impl Supervisor {
                 name: path,
                 wasm: Some(WasmBytes::Shared(bytes)),
                 precompiled: None,
+                grants: Grants::WHATEVER_IS_GIVEN,
             },
         };
         let mut arguments = arguments.into_iter();

@@ -1,6 +1,6 @@
 //! What a process is started with.
 
-use crate::ProcessLimits;
+use crate::{ChildLimits, ProcessLimits};
 use runtime_engine::{ClaimedImage, Tier};
 use runtime_host::{ByteSink, ByteSource, OverBudget, Terminal};
 use runtime_link::{Grant, Service};
@@ -19,6 +19,26 @@ pub struct ProgramImage {
     /// The same as the host-side compiler made it, from the verified image. It is checked on the process's own
     /// thread.
     pub precompiled: Option<ClaimedImage>,
+    /// The most that it may do and use.
+    pub grants: Grants,
+}
+
+/// The most that a program may do and use, whoever starts it. It belongs to the program and not to its start, so that no way of starting
+/// it can leave it out; who starts it may lower it further, and never gives more than it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grants {
+    /// What it may use, with all that it starts.
+    pub limits: ChildLimits,
+    /// Whether it may start processes.
+    pub may_spawn: bool,
+}
+
+impl Grants {
+    /// As much as whoever starts it has: of programs that nobody listed, those that come from a file.
+    pub const WHATEVER_IS_GIVEN: Grants = Grants {
+        limits: ChildLimits::NONE,
+        may_spawn: true,
+    };
 }
 
 impl ProgramImage {
@@ -53,7 +73,7 @@ impl Deref for WasmBytes {
     }
 }
 
-/// All that a new process gets. It sees nothing else.
+/// All that a new process gets, as far as its program's [`Grants`] allow it. It sees nothing else.
 pub struct Launch {
     /// What to run.
     pub program: ProgramImage,

@@ -35,9 +35,9 @@ mod supervisor;
 mod warden;
 
 pub use exit::Exit;
-pub use launch::{CodeSource, Launch, LaunchError, Links, ProgramImage, WasmBytes};
+pub use launch::{CodeSource, Grants, Launch, LaunchError, Links, ProgramImage, WasmBytes};
 pub use limits::{ProcessLimits, Refusal};
-pub use process::{CpuClock, Phase, Process, ProcessId, ProcessStatus, Reach};
+pub use process::{Phase, Process, ProcessId, ProcessStatus, Reach, ThreadMeter};
 pub use runtime_kpio::ChildLimits;
 pub use runtime_wasi::{Files, Folder, Rights};
 pub use state::ProcessState;

@@ -57,7 +57,8 @@ impl ProcessLimits {
         }
     }
 
-    /// These limits, lowered to what `child` asks for.
+    /// The limits of a child of a process with these, lowered to what `child` asks for. CPU time and output are counted for the
+    /// parent as well, so the child has no limit of its own there unless it is asked for.
     pub fn lowered(&self, child: &ChildLimits) -> ProcessLimits {
         ProcessLimits {
             memory_bytes: lower(self.memory_bytes, child.memory_bytes),
@@ -68,6 +69,23 @@ impl ProcessLimits {
             output_bytes: child.output_bytes,
             ..*self
         }
+    }
+
+    /// These limits of a process, none of them above `most`.
+    pub(crate) fn at_most(&self, most: &ChildLimits) -> ProcessLimits {
+        ProcessLimits {
+            cpu_time: lowest(self.cpu_time, most.cpu_time),
+            cpu_percent: lowest(self.cpu_percent, most.cpu_percent),
+            output_bytes: lowest(self.output_bytes, most.output_bytes),
+            ..self.lowered(most)
+        }
+    }
+}
+
+fn lowest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -179,5 +197,36 @@ impl ResourceLimiter for Limiter {
 
     fn memories(&self) -> usize {
         self.limits.memories
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_of_each_limit_holds() {
+        let started = ProcessLimits {
+            cpu_percent: Some(50),
+            output_bytes: Some(10),
+            handles: 7,
+            ..ProcessLimits::with_memory(1000)
+        };
+        let most = ChildLimits {
+            memory_bytes: Some(100),
+            cpu_percent: Some(60),
+            cpu_time: Some(Duration::from_secs(1)),
+            handles: Some(9),
+            output_bytes: Some(5),
+            processes: Some(3),
+        };
+        let limits = started.at_most(&most);
+        assert_eq!((limits.memory_bytes, limits.handles), (100, 7));
+        assert_eq!((limits.processes, limits.output_bytes), (3, Some(5)));
+        assert_eq!(limits.cpu_percent, Some(50));
+        assert_eq!(limits.cpu_time, Some(Duration::from_secs(1)));
+        let unchanged = limits.at_most(&ChildLimits::NONE);
+        assert_eq!(unchanged.cpu_percent, limits.cpu_percent);
+        assert_eq!(unchanged.memory_bytes, limits.memory_bytes);
     }
 }

@@ -57,10 +57,17 @@ pub struct ProcessStatus {
     pub age: Duration,
     /// CPU time that its thread has used; `None` where nobody counts it.
     pub cpu_time: Option<Duration>,
+    /// Physical memory that its thread holds, in bytes; `None` where nobody counts it, and when it has ended.
+    pub resident_bytes: Option<u64>,
 }
 
-/// Tells how much CPU time one thread has used so far.
-pub type CpuClock = Box<dyn Fn() -> Duration + Send>;
+/// Tells what one thread uses.
+pub trait ThreadMeter: Send {
+    /// CPU time so far.
+    fn cpu_time(&self) -> Duration;
+    /// Physical memory that it holds now, in bytes.
+    fn resident_bytes(&self) -> u64;
+}
 
 /// What a process can reach beside what every process can.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,9 +142,9 @@ pub(crate) struct Shared {
 struct State {
     phase: Phase,
     exit: Option<Exit>,
-    /// Counts the thread's CPU time; set by the thread itself, as long as it runs.
-    cpu_clock: Option<CpuClock>,
-    /// What it has used in all, once the clock has stopped.
+    /// Tells what the thread uses; set by the thread itself, as long as it runs.
+    meter: Option<Box<dyn ThreadMeter>>,
+    /// CPU time that it has used in all, once nobody can tell any more.
     cpu_time: Option<Duration>,
     /// Which limit it was ended at, as the end of a sentence.
     limit: Option<String>,
@@ -145,6 +152,13 @@ struct State {
     request_to_stand_still: Option<Arc<()>>,
     /// Who waits first joins the thread, so that its stack is gone when `wait` returns.
     thread: Option<JoinHandle<()>>,
+}
+
+impl State {
+    fn cpu_time(&self) -> Option<Duration> {
+        let running = self.meter.as_ref().map(|meter| meter.cpu_time());
+        running.or(self.cpu_time)
+    }
 }
 
 impl Shared {
@@ -172,7 +186,7 @@ impl Shared {
             state: Mutex::new(State {
                 phase: Phase::Loading,
                 exit: None,
-                cpu_clock: None,
+                meter: None,
                 cpu_time: None,
                 limit: None,
                 request_to_stand_still: None,
@@ -191,22 +205,20 @@ impl Shared {
         self.lock().thread = Some(thread);
     }
 
-    /// From here on `clock` tells how much CPU time the process has used.
-    pub fn set_cpu_clock(&self, clock: Option<CpuClock>) {
-        self.lock().cpu_clock = clock;
+    /// From here on `meter` tells what the process uses.
+    pub fn set_meter(&self, meter: Option<Box<dyn ThreadMeter>>) {
+        self.lock().meter = meter;
     }
 
-    /// The clock's last reading, on the thread itself.
-    pub fn stop_clock(&self) {
+    /// The meter's last reading, on the thread itself.
+    pub fn stop_meter(&self) {
         let mut state = self.lock();
-        state.cpu_time = state.cpu_clock.take().map(|clock| clock());
+        state.cpu_time = state.meter.take().map(|meter| meter.cpu_time());
     }
 
     /// CPU time that it has used so far.
     pub fn cpu_time(&self) -> Option<Duration> {
-        let state = self.lock();
-        let running = state.cpu_clock.as_ref().map(|clock| clock());
-        running.or(state.cpu_time)
+        self.lock().cpu_time()
     }
 
     /// Says why the process is about to be told to end.
@@ -287,11 +299,8 @@ impl Shared {
             handles: self.handle_gauge.load(Ordering::Relaxed),
             threads: u32::from(state.phase != Phase::Ended),
             age: self.started.elapsed(),
-            cpu_time: state
-                .cpu_clock
-                .as_ref()
-                .map(|clock| clock())
-                .or(state.cpu_time),
+            cpu_time: state.cpu_time(),
+            resident_bytes: state.meter.as_ref().map(|meter| meter.resident_bytes()),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::family::Family;
 use crate::linkers::Linkers;
 use crate::load::Loader;
-use crate::process::{Allowance, CpuClock, Description, Shared};
+use crate::process::{Allowance, Description, Shared, ThreadMeter};
 use crate::run::{self, Job};
 use crate::warden::Warden;
 use crate::{
@@ -43,8 +43,8 @@ pub struct SupervisorOptions {
     pub processes_max: usize,
     /// Interfaces beyond WASI that every process may import.
     pub interfaces: Vec<Interface>,
-    /// Called on each process's thread: how that thread's CPU time is read from elsewhere.
-    pub cpu_clock: Option<fn() -> CpuClock>,
+    /// Called on each process's thread: how it is read from elsewhere what that thread uses.
+    pub meter: Option<fn() -> Box<dyn ThreadMeter>>,
     /// Where processes find the programs that they start by name.
     pub programs: Option<Arc<dyn ProgramFinder>>,
 }
@@ -73,7 +73,7 @@ struct Inner {
     /// What all processes together may have of handles, and of processes.
     handle_count: Budget,
     process_count: Budget,
-    cpu_clock: Option<fn() -> CpuClock>,
+    meter: Option<fn() -> Box<dyn ThreadMeter>>,
     programs: Option<Arc<dyn ProgramFinder>>,
     next_id: AtomicU64,
     family: Arc<Family>,
@@ -91,7 +91,7 @@ impl Supervisor {
                 budget: options.budget,
                 handle_count: Budget::new(u64::MAX),
                 process_count: Budget::new(options.processes_max as u64),
-                cpu_clock: options.cpu_clock,
+                meter: options.meter,
                 programs: options.programs,
                 next_id: AtomicU64::new(1),
                 family: Arc::new(Family::new()),
@@ -112,6 +112,9 @@ impl Supervisor {
         mut launch: Launch,
         parent: Option<ProcessId>,
     ) -> Result<Process, LaunchError> {
+        let grants = &launch.program.grants;
+        launch.limits = launch.limits.at_most(&grants.limits);
+        launch.may_spawn &= grants.may_spawn;
         let running = Running::new();
         let allowance = self.allowance(parent, &launch.limits)?;
         let reserved = allowance.memory.child(u64::MAX).reserve(PROCESS_BYTES_MIN);
@@ -178,7 +181,7 @@ impl Supervisor {
             .name(thread_name(&shared.name))
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                shared.set_cpu_clock(inner.cpu_clock.map(|clock| clock()));
+                shared.set_meter(inner.meter.map(|meter| meter()));
                 watched(|observer| observer.process_starts(shared.id.0, &shared.name));
                 log::debug!(
                     "process {} starts: {}",
@@ -187,7 +190,7 @@ impl Supervisor {
                 );
                 let exit = shared.verdict(run::run(job));
                 inner.family.end_children(shared.id);
-                shared.stop_clock();
+                shared.stop_meter();
                 let code = exit.exit_code();
                 log::debug!("process {} has ended with {code}", shared.id);
                 watched(|observer| observer.process_ends(shared.id.0, code));

@@ -10,8 +10,8 @@ use runtime_host::{
     Budget, BudgetCharge, ByteSource, Discard, FileTree, NoInput, PIPE_DEFAULT_BYTES, Read, pipe,
 };
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, Links, Phase, Process, ProcessLimits, ProgramImage, Rights,
-    Supervisor, SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Grants, Launch, Links, Phase, Process, ProcessLimits, ProgramImage,
+    Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ fn supervisor() -> Supervisor {
         budget: Budget::new(1024 * MIB),
         processes_max: 16,
         interfaces: Vec::new(),
-        cpu_clock: None,
+        meter: None,
         programs: None,
     };
     Supervisor::new(engine.unwrap(), options).unwrap()
@@ -53,6 +53,7 @@ fn launch(wasm: &[u8], code: CodeSource) -> Launch {
             name: "program".to_owned(),
             wasm: Some(WasmBytes::Shared(wasm.into())),
             precompiled: None,
+            grants: Grants::WHATEVER_IS_GIVEN,
         },
         arguments: Vec::new(),
         environment: Vec::new(),
@@ -447,7 +448,7 @@ fn without_a_cache_cranelift_compiles() {
         budget: Budget::new(512 * MIB),
         processes_max: 1,
         interfaces: Vec::new(),
-        cpu_clock: None,
+        meter: None,
         programs: None,
     };
     let engine = Engine::new(EngineOptions::default()).unwrap();

@@ -15,8 +15,8 @@ use runtime_host::{
     TerminalDevice, TerminalSize, pipe, wait_until,
 };
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, Links, Process, ProcessLimits, ProgramFinder, ProgramImage,
-    Rights, Supervisor, SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Grants, Launch, Links, Process, ProcessLimits, ProgramFinder,
+    ProgramImage, Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
 
 const MIB: u64 = 1 << 20;
@@ -57,8 +57,14 @@ fn guests_folder() -> PathBuf {
     target.join("wasm32-wasip2/release")
 }
 
-/// One program under one name.
+/// One program under several names, which are granted different things.
 struct Finder;
+
+/// May write a few bytes.
+const TERSE: &str = "terse-probe";
+const TERSE_BYTES: u64 = 10;
+/// May start nothing.
+const CHILDLESS: &str = "childless-probe";
 
 impl ProgramFinder for Finder {
     fn names(&self) -> Vec<String> {
@@ -66,7 +72,14 @@ impl ProgramFinder for Finder {
     }
 
     fn find(&self, name: &str) -> Option<Result<ProgramImage, String>> {
-        (name == NAME).then(|| Ok(image()))
+        let mut grants = Grants::WHATEVER_IS_GIVEN;
+        match name {
+            NAME => {}
+            TERSE => grants.limits.output_bytes = Some(TERSE_BYTES),
+            CHILDLESS => grants.may_spawn = false,
+            _ => return None,
+        }
+        Some(Ok(ProgramImage { grants, ..image() }))
     }
 }
 
@@ -75,6 +88,7 @@ fn image() -> ProgramImage {
         name: NAME.to_owned(),
         wasm: Some(WasmBytes::Shared(Arc::clone(&WASM))),
         precompiled: None,
+        grants: Grants::WHATEVER_IS_GIVEN,
     }
 }
 
@@ -125,7 +139,7 @@ impl System {
             budget: budget.clone(),
             processes_max: PROCESSES_MAX,
             interfaces: Vec::new(),
-            cpu_clock: None,
+            meter: None,
             programs: Some(Arc::new(Finder)),
         };
         // Children are the program that their parents are: it is compiled once.
@@ -290,6 +304,31 @@ fn who_may_not_start_processes_does_not_link() {
 }
 
 #[test]
+fn a_program_gets_no_more_than_it_is_granted() {
+    let system = System::new();
+    let text = system.run(&["named", TERSE, "say", "0123456789abc"]);
+    assert!(text.starts_with("0123456789134 "), "{text}");
+    assert!(text.contains("more than the 10 bytes"), "{text}");
+    let system = System::new();
+    let text = system.run(&["named", CHILDLESS, "say", "x"]);
+    assert!(text.starts_with("126 "), "{text}");
+    assert!(text.contains("not granted to start processes"), "{text}");
+    system.expect_nothing_left();
+}
+
+#[test]
+fn a_start_only_lowers_what_is_granted() {
+    for (asked_bytes, written) in [(5, "01234"), (1000, "0123456789")] {
+        let system = System::new();
+        let mut launch = system.launch(&["say", "0123456789abc"]);
+        launch.program.grants.limits.output_bytes = Some(TERSE_BYTES);
+        launch.limits.output_bytes = Some(asked_bytes);
+        assert!(matches!(system.start(launch).wait(), Exit::Limit(_)));
+        assert_eq!(system.output.text(), written);
+    }
+}
+
+#[test]
 fn children_end_with_their_parent_unless_disowned() {
     let system = System::new();
     let (launch, _nobody_types) = system.launch_on_terminal(&["leave"]);
@@ -378,7 +417,7 @@ fn limits_hold_for_all_that_a_child_starts() {
 #[test]
 fn a_thousand_children_leave_nothing_behind() {
     let system = System::new();
-    assert_eq!(system.run(&["many", "1000"]), "");
+    assert_eq!(system.run(&["many", "1000"]), "1000 have ended\n");
     system.expect_nothing_left();
 }
 

@@ -15,8 +15,8 @@ use runtime_host::{
 };
 use runtime_link::{Grant, Limits, Route, Service, WhileDown};
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, Links, Process, ProcessLimits, ProgramImage, Supervisor,
-    SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Grants, Launch, Links, Process, ProcessLimits, ProgramImage,
+    Supervisor, SupervisorOptions, WasmBytes,
 };
 
 const MIB: u64 = 1 << 20;
@@ -70,6 +70,7 @@ fn image(name: &str, bytes: &Arc<[u8]>) -> ProgramImage {
         name: name.to_owned(),
         wasm: Some(WasmBytes::Shared(Arc::clone(bytes))),
         precompiled: None,
+        grants: Grants::WHATEVER_IS_GIVEN,
     }
 }
 
@@ -165,7 +166,7 @@ impl System {
             budget: budget.clone(),
             processes_max: 64,
             interfaces: Vec::new(),
-            cpu_clock: None,
+            meter: None,
             programs: None,
         };
         System {

@@ -9,7 +9,7 @@ use runtime_host::{
     Budget, BudgetCharge, ByteSink, Discard, FileTree, NoInput, Notifier, PIPE_DEFAULT_BYTES, pipe,
 };
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, Links, Phase, Process, ProcessLimits, ProcessState,
+    CodeSource, Exit, Files, Grants, Launch, Links, Phase, Process, ProcessLimits, ProcessState,
     ProgramImage, Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
 use sha2::{Digest, Sha256};
@@ -36,7 +36,7 @@ fn supervisor_with(options: EngineOptions) -> Supervisor {
             budget: Budget::new(BUDGET_BYTES),
             processes_max: 16,
             interfaces: vec![buggy_interface],
-            cpu_clock: None,
+            meter: None,
             programs: None,
         },
     )
@@ -79,6 +79,7 @@ fn launch(wasm: &[u8]) -> Launch {
         name: "program".to_owned(),
         wasm: Some(WasmBytes::Shared(wasm.into())),
         precompiled: None,
+        grants: Grants::WHATEVER_IS_GIVEN,
     })
 }
 
@@ -189,6 +190,7 @@ fn a_program_in_no_form_is_unusable() {
         name: "ghost".to_owned(),
         wasm: None,
         precompiled: None,
+        grants: Grants::WHATEVER_IS_GIVEN,
     };
     let exit = run_launch(&supervisor(), launch_image(image));
     assert!(unusable(&exit).starts_with("ghost cannot run"), "{exit}");
@@ -508,6 +510,7 @@ fn precompiled_and_compiled_programs_do_the_same() {
             name: "program".to_owned(),
             wasm: None,
             precompiled: Some(image.into()),
+            grants: Grants::WHATEVER_IS_GIVEN,
         };
         exits[1] = run_launch(&supervisor, launch_image(alone));
         assert_eq!(exits[0], exits[1]);
@@ -532,6 +535,7 @@ fn other_settings_are_refused_unless_there_is_a_form_to_compile() {
         name: "old".to_owned(),
         wasm: None,
         precompiled: Some(precompiled_elsewhere().into()),
+        grants: Grants::WHATEVER_IS_GIVEN,
     };
     let exit = run_launch(&supervisor, launch_image(image.clone()));
     assert!(

@@ -2,12 +2,14 @@
 //!
 //! Layout: a program is `/bin/NAME.wasm` with its code for this kernel beside it, `/bin/NAME.cwasm`. A program
 //! with several names has one link of both kinds per further name; it finds out by its first argument
-//! how it was called. The services are one manifest, `/system/services.toml`, without what extends what.
+//! how it was called. What programs may do and use, where anything is said about it, is `/etc/grants`. The services are one
+//! manifest, `/system/services.toml`, without what extends what.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use lib_bundle::grants::GRANTS_PATH;
 use lib_bundle::{BuildError, BundleBuilder};
 
 use crate::command;
@@ -37,6 +39,10 @@ pub fn system_bundle(paths: &Paths, system: &System) -> Result<Vec<u8>> {
     }
     for Copy { from, to } in &system.copy {
         contents.tree(&paths.source(from), to)?;
+    }
+    let grants = system.grants()?;
+    if !grants.is_empty() {
+        contents.file(GRANTS_PATH, grants.to_string().into_bytes(), false)?;
     }
     for text in &system.text {
         contents.file(&text.path, text.contents.clone().into_bytes(), false)?;

@@ -10,6 +10,7 @@ use crate::command;
 use crate::failure::{Failure, Result};
 use crate::paths::{self, Paths};
 use crate::setup::targets;
+use crate::system::{Limits, OwnProgram};
 
 /// Where the sources lie, from the repository's root.
 const SOURCES: &str = "test/guest/hostile";
@@ -22,6 +23,16 @@ pub fn component(paths: &Paths, name: &str) -> Result<PathBuf> {
     command::run(&mut cargo)?;
     let folder = target_folder(paths).join(targets::WASM).join("release");
     Ok(folder.join(format!("{name}.wasm")))
+}
+
+/// The program of `test/guest/processes`, which starts programs.
+pub fn family() -> OwnProgram {
+    OwnProgram {
+        path: "test/guest/processes".to_owned(),
+        binary: "family-probe".to_owned(),
+        may_spawn: true,
+        limits: Limits::default(),
+    }
 }
 
 /// Builds the same program for this machine.
@@ -90,6 +101,10 @@ pub const WRITTEN: &[Written] = written! {
     "declares-a-huge-table": with_items("(table 400000000 funcref)", "nop");
     "many-functions": Ok(many_functions(600_000));
     "one-huge-function": Ok(core_in_component(&one_function(&nops(3 << 20))));
+    "huge-br-table": Ok(core_in_component(&one_function(&br_tables(1, 1_000_000))));
+    "many-br-tables": Ok(core_in_component(&one_function(&br_tables(300, 3_000))));
+    "many-large-functions": Ok(core_in_component(&large_functions(60, 200_000)));
+    "deep-loops": Ok(core_in_component(&one_function(&nested_loops(20_000))));
     "deep-blocks": Ok(core_in_component(&one_function(&nested_blocks(200_000))));
     "deep-components": Ok(nested_components(2_000));
     "fails": component_text("", "", r#"(func (export "run") (result i32) i32.const 1)"#);
@@ -117,6 +132,18 @@ pub const WRITTEN: &[Written] = written! {
         "(call $few (i64.const 7))"
     );
     "loops-in-allocation": allocating("(loop (br 0)) i32.const 0");
+    "allocation-traps": allocating("(call $culprit) i32.const 0");
+    "allocation-recurses": allocating(
+        "(i32.add (i32.const 1) (call $realloc (local.get 0) (local.get 1) (local.get 2) (local.get 3)))"
+    );
+    "allocation-outside-memory": allocating("i32.const -16");
+    "allocation-calls-the-host": allocating("(drop (call $number)) i32.const 1024");
+    "recurses-into-host-calls": random_bytes(
+        "i32.const 1024",
+        "(func $again (param i64) (result i64) (call $bytes (i64.const 8) (i32.const 64)) \
+         (i64.add (call $again (i64.add (local.get 0) (i64.const 1))) (local.get 0)))",
+        "(drop (call $again (i64.const 0)))"
+    );
     "grows": with_items("(memory 1)", "(loop (br_if 0 (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))");
     "recurses": with_items(
         "(func $again (param i64) (result i64) \
@@ -136,6 +163,21 @@ pub const WRITTEN: &[Written] = written! {
         "(table 4 funcref) (elem (i32.const 0) $other) (func $other (param i64))",
         "(call_indirect (i32.const 0))"
     );
+    "handle-zero": writing("(call $write (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 64))");
+    "handle-seven": writing("(call $write (i32.const 7) (i32.const 0) (i32.const 1) (i32.const 64))");
+    "closed-handle": writing(
+        "(local $mine i32) (local.set $mine (call $get)) (call $drop (local.get $mine)) \
+         (call $write (local.get $mine) (i32.const 0) (i32.const 1) (i32.const 64))"
+    );
+    "twice-closed-handle": writing(
+        "(local $mine i32) (local.set $mine (call $get)) (call $drop (local.get $mine)) (call $drop (local.get $mine))"
+    );
+    "handle-of-another-type": writing(
+        "(call $write (call $get-input) (i32.const 0) (i32.const 1) (i32.const 64))"
+    );
+    "forged-process": killing("(call $kill (i32.const 1))");
+    "wrapping-list": polling("(call $poll (i32.const 0) (i32.const 0x40000001) (i32.const 64))");
+    "endless-list": polling("(call $poll (i32.const 16) (i32.const -1) (i32.const 64))");
     "bad-handle": writing("(call $write (i32.const 12345) (i32.const 0) (i32.const 1) (i32.const 64))");
     "bad-pointer": writing("(call $write (call $get) (i32.const -16) (i32.const 100) (i32.const 64))");
     "bad-result-pointer": writing("(call $write (call $get) (i32.const 0) (i32.const 1) (i32.const -4))");
@@ -220,29 +262,77 @@ fn importing() -> Result<Vec<u8>> {
 
 /// Asks for random bytes, for which the host calls back: its `realloc` is `body`.
 fn allocating(body: &str) -> Result<Vec<u8>> {
+    random_bytes(body, "", "(call $bytes (i64.const 8) (i32.const 64))")
+}
+
+/// A command with `items` that does `body`, with `$bytes`, which has the host call the `realloc` of another of the component's
+/// modules. That one does `realloc`, has `$culprit`, and `$number`, by which it calls the host as well.
+fn random_bytes(realloc: &str, items: &str, body: &str) -> Result<Vec<u8>> {
     component_text(
         &format!(
             r#"(import "wasi:random/random@0.2.6" (instance $random
-                 (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
-               (core module $allocator (memory (export "memory") 1)
-                 (func (export "realloc") (param i32 i32 i32 i32) (result i32) {body}))
-               (core instance $allocator (instantiate $allocator))
+                 (export "get-random-bytes" (func (param "len" u64) (result (list u8))))
+                 (export "get-random-u64" (func (result u64)))))
+               (core func $number (canon lower (func $random "get-random-u64")))
+               (core module $allocator (import "host" "number" (func $number (result i64)))
+                 (memory (export "memory") 1) (func $culprit unreachable)
+                 (func $realloc (export "realloc") (param i32 i32 i32 i32) (result i32) {realloc}))
+               (core instance $allocator (instantiate $allocator
+                 (with "host" (instance (export "number" (func $number))))))
                (core func $bytes (canon lower (func $random "get-random-bytes")
                  (memory (core memory $allocator "memory")) (realloc (core func $allocator "realloc"))))"#
         ),
         r#"(with "host" (instance (export "bytes" (func $bytes))))"#,
-        r#"(import "host" "bytes" (func $bytes (param i64 i32)))
-           (func (export "run") (result i32) (call $bytes (i64.const 8) (i32.const 64)) (i32.const 0))"#,
+        &format!(
+            r#"(import "host" "bytes" (func $bytes (param i64 i32))) {items}
+               (func (export "run") (result i32) {body} (i32.const 0))"#
+        ),
     )
 }
 
-/// Has `$get`, which answers stdout, and `$write`, its `blocking-write-and-flush`.
+/// Has `$poll`, which takes a list of handles and writes the list of those that are ready.
+fn polling(body: &str) -> Result<Vec<u8>> {
+    component_text(
+        r#"(import "wasi:io/poll@0.2.6" (instance $polling
+             (export "pollable" (type $pollable (sub resource)))
+             (export "poll" (func (param "in" (list (borrow $pollable))) (result (list u32))))))
+           (core module $allocator (memory (export "memory") 1)
+             (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024))
+           (core instance $allocator (instantiate $allocator))
+           (core func $poll (canon lower (func $polling "poll")
+             (memory (core memory $allocator "memory")) (realloc (core func $allocator "realloc"))))"#,
+        r#"(with "host" (instance (export "poll" (func $poll))))"#,
+        &format!(
+            r#"(import "host" "poll" (func $poll (param i32 i32 i32)))
+               (func (export "run") (result i32) {body} (i32.const 0))"#
+        ),
+    )
+}
+
+/// Has `$kill`, which tells a process to end.
+fn killing(body: &str) -> Result<Vec<u8>> {
+    component_text(
+        r#"(import "kpio:process/processes@0.1.0" (instance $processes
+             (export "process" (type $process (sub resource)))
+             (export "[method]process.kill" (func (param "self" (borrow $process))))))
+           (core func $kill (canon lower (func $processes "[method]process.kill")))"#,
+        r#"(with "host" (instance (export "kill" (func $kill))))"#,
+        &format!(
+            r#"(import "host" "kill" (func $kill (param i32)))
+               (func (export "run") (result i32) {body} (i32.const 0))"#
+        ),
+    )
+}
+
+/// Has `$get`, which answers stdout, `$write`, its `blocking-write-and-flush`, `$drop`, which closes it, and `$get-input`, which
+/// answers stdin.
 fn writing(body: &str) -> Result<Vec<u8>> {
     component_text(
         r#"(import "wasi:io/error@0.2.6" (instance $errors (export "error" (type (sub resource)))))
            (alias export $errors "error" (type $error))
            (import "wasi:io/streams@0.2.6" (instance $streams
              (export "output-stream" (type $stream (sub resource)))
+             (export "input-stream" (type (sub resource)))
              (alias outer 1 $error (type $outer-error))
              (export "error" (type $error (eq $outer-error)))
              (type $failure-type (variant (case "last-operation-failed" (own $error)) (case "closed")))
@@ -254,16 +344,26 @@ fn writing(body: &str) -> Result<Vec<u8>> {
              (alias outer 1 $stream (type $outer-stream))
              (export "output-stream" (type $stream (eq $outer-stream)))
              (export "get-stdout" (func (result (own $stream))))))
+           (alias export $streams "input-stream" (type $input))
+           (import "wasi:cli/stdin@0.2.6" (instance $standard-input
+             (alias outer 1 $input (type $outer-input))
+             (export "input-stream" (type $input (eq $outer-input)))
+             (export "get-stdin" (func (result (own $input))))))
+           (core func $get-input (canon lower (func $standard-input "get-stdin")))
+           (core func $drop (canon resource.drop $stream))
            (core module $memory (memory (export "memory") 100))
            (core instance $memory (instantiate $memory))
            (core func $get (canon lower (func $standard "get-stdout")))
            (core func $write (canon lower
              (func $streams "[method]output-stream.blocking-write-and-flush")
              (memory (core memory $memory "memory"))))"#,
-        r#"(with "host" (instance (export "get" (func $get)) (export "write" (func $write))))
+        r#"(with "host" (instance (export "get" (func $get)) (export "get-input" (func $get-input))
+             (export "write" (func $write)) (export "drop" (func $drop))))
            (with "memory" (instance $memory))"#,
         &format!(
             r#"(import "host" "get" (func $get (result i32)))
+               (import "host" "get-input" (func $get-input (result i32)))
+               (import "host" "drop" (func $drop (param i32)))
                (import "host" "write" (func $write (param i32 i32 i32 i32)))
                (import "memory" "memory" (memory 1))
                (func (export "run") (result i32) {body} i32.const 0)"#
@@ -309,6 +409,41 @@ fn nested_blocks(depth: usize) -> Vec<u8> {
     let mut body = [0x02, 0x40].repeat(depth);
     body.extend(vec![0x0b; depth]);
     body
+}
+
+/// Loops in loops, each of which the innermost part may go back to.
+fn nested_loops(depth: usize) -> Vec<u8> {
+    let mut body = [0x03, 0x40].repeat(depth);
+    for level in 0..depth {
+        body.extend([0x41, 0x00, 0x0d]);
+        body.extend(leb128(level));
+    }
+    body.extend(vec![0x0b; depth]);
+    body
+}
+
+/// Jumps by so many tables, each with so many targets, which are all the same.
+fn br_tables(tables: usize, targets: usize) -> Vec<u8> {
+    let mut table = vec![0x02, 0x40, 0x41, 0x00, 0x0e];
+    table.extend(leb128(targets));
+    table.extend(vec![0; targets + 1]);
+    table.push(0x0b);
+    table.repeat(tables)
+}
+
+/// So many functions of so many operators that are all worth compiling.
+fn large_functions(count: usize, operators: usize) -> Vec<u8> {
+    let mut body = vec![1, 1, 0x7f];
+    body.extend([0x20, 0x00, 0x41, 0x01, 0x6a, 0x21, 0x00].repeat(operators / 4));
+    body.push(0x0b);
+    let mut functions = leb128(count);
+    functions.extend(vec![0; count]);
+    let mut code = leb128(count);
+    (0..count).for_each(|_| {
+        code.extend(leb128(body.len()));
+        code.extend(&body);
+    });
+    core_module(&functions, &code)
 }
 
 /// A value below a great many blocks, again and again: each block makes the baseline compiler look at all of them.

@@ -30,6 +30,8 @@ use crate::system::{Copy, System};
 /// Runs in a row, and those before them in which places of the pool are used for the first time by another CPU.
 const RUNS: usize = 200;
 const WARMING_RUNS: usize = 60;
+/// How often a family of programs is run at most until it uses nothing for the first time.
+const FAMILY_RUNS: usize = 6;
 /// How often each program is run that finds no memory.
 const HUNGRY_RUNS: usize = 3;
 /// Bytes typed by a person whose cat walks over the keyboard.
@@ -39,6 +41,9 @@ const NOISE_BYTES: usize = 4_000;
 const LOOKS: usize = 20;
 /// How often it is looked whether programs are still being optimized.
 const SETTLING_LOOKS: usize = 240;
+
+/// What a program holds whose memory is compared with what is missing, in MiB.
+const HELD_MIB: u64 = 32;
 
 /// How much more of the heap may be in use after one run, and after many, in KiB. Losing 100 bytes at each run is
 /// too much.
@@ -53,6 +58,7 @@ const SLACK_STACKS_KIB: u64 = 64;
 const SLACK_TABLES_KIB: u64 = 640;
 const STACKS: &str = "stacks";
 const TABLES: &str = "page tables";
+const REGIONS: &str = "regions";
 const HEAP: &str = "kernel heap";
 const HEAP_IN_USE: &str = "kernel heap, in use";
 const HEAP_SPARE: &str = "kernel heap, spare";
@@ -116,6 +122,10 @@ const CASES: &[Case] = &[
     case("declares-a-huge-table", Nothing, "more memory"),
     case("many-functions", Nothing, "functions"),
     case("one-huge-function", Nothing, "function"),
+    case("huge-br-table", Nothing, "huge-br-table "),
+    case("many-br-tables", Nothing, "many-br-tables "),
+    case("many-large-functions", Nothing, "many-large-functions "),
+    case("deep-loops", Nothing, "deep-loops "),
     case("deep-blocks", Nothing, "deep-blocks "),
     case("deep-components", Nothing, "deep-components "),
     case("fails", Nothing, ""),
@@ -126,6 +136,11 @@ const CASES: &[Case] = &[
     case("loops-growing", Late(INTERRUPT), "was told to end"),
     case("loops-by-tail-calls", Late(INTERRUPT), "was told to end"),
     case("loops-in-allocation", Late(INTERRUPT), "was told to end"),
+    case("allocation-traps", Nothing, "culprit"),
+    case("allocation-recurses", Nothing, "stack"),
+    case("allocation-outside-memory", Nothing, "beyond end of memory"),
+    case("allocation-calls-the-host", Nothing, "leave component"),
+    case("recurses-into-host-calls", Nothing, "stack"),
     case("grows", Nothing, ""),
     case("recurses", Nothing, "stack"),
     case("traps-unreachable", Nothing, "culprit"),
@@ -138,11 +153,19 @@ const CASES: &[Case] = &[
     case("traps-table", Nothing, "out of bounds"),
     case("traps-null-call", Nothing, "uninitialized"),
     case("traps-wrong-call", Nothing, "mismatch"),
+    case("handle-zero", Nothing, "unknown handle"),
+    case("closed-handle", Nothing, "unknown handle"),
+    case("twice-closed-handle", Nothing, "unknown handle"),
+    case("handle-of-another-type", Nothing, "wrong type"),
+    case("forged-process", Nothing, "not granted"),
+    case("wrapping-list", Nothing, "wrapping-list trapped"),
+    case("endless-list", Nothing, "endless-list trapped"),
     case("bad-handle", Nothing, "unknown handle"),
     case("bad-pointer", Nothing, "bad-pointer trapped"),
     case("bad-result-pointer", Nothing, "bad-result-pointer trapped"),
     case("long-list", Nothing, "long-list trapped"),
     case("misbehave bury", Nothing, "folders deep"),
+    case("misbehave close-parents", Nothing, "2 bytes of a closed"),
     case(
         "misbehave count-input",
         Early("abc\r\x04"),
@@ -154,6 +177,8 @@ const CASES: &[Case] = &[
     case("misbehave hoard-handles", Nothing, "handles"),
     case("misbehave hoard-memory", Nothing, "refused after"),
     case("misbehave hoard-pollables", Nothing, "misbehave"),
+    case("misbehave long-paths", Nothing, "misbehave trapped"),
+    case("misbehave poll-ten-thousand", Nothing, "ready: [9999]"),
     case("misbehave huge-lists", Nothing, "misbehave trapped"),
     case("misbehave panic", Nothing, "this program gives up"),
     case(
@@ -185,6 +210,55 @@ const CASES: &[Case] = &[
 /// Memory is not compared for these: the engine's pool keeps the bookkeeping of a garbage-collected heap for each of its places,
 /// and which place a program gets is not the same every time. Losing more shows in the suite `stress`.
 const UNCOMPARED: &[Case] = &[case("loops-throwing", Late(INTERRUPT), "was told to end")];
+
+/// Programs that start programs, themselves among them. What they leave behind, `ps` must not know any more.
+const FAMILIES: &[Case] = &[
+    case("family-probe bomb", Nothing, ""),
+    case("family-probe bomb", Late(INTERRUPT), "was told to end"),
+    case("family-probe bomb-disowned 3", Nothing, ""),
+    case("family-probe huge-launch", Nothing, "family-probe trapped"),
+    case("family-probe handles", Nothing, "2048"),
+    case(
+        "family-probe strangers handle-seven",
+        Nothing,
+        "unknown handle",
+    ),
+    case(
+        "family-probe strangers handle-seven",
+        Nothing,
+        "all is still there",
+    ),
+    case(
+        "family-probe strangers /bin/forged-process.wasm",
+        Nothing,
+        "unknown handle",
+    ),
+    case(
+        "family-probe strangers /bin/forged-process.wasm",
+        Nothing,
+        "all is still there",
+    ),
+    case("family-probe leave", Nothing, ""),
+    case("limit processes=6 family-probe bomb", Nothing, ""),
+    case(
+        "limit processes=1 family-probe code exit 0",
+        Nothing,
+        "no more may",
+    ),
+    // The image grants it this many bytes of output, and no children.
+    case("rg -n TODO /share", Nothing, "more than the 100 bytes"),
+    case(
+        "limit output=7 rg -n TODO /share",
+        Nothing,
+        "more than the 7 bytes",
+    ),
+    case(
+        "limit output=1M rg -n TODO /share",
+        Nothing,
+        "more than the 100 bytes",
+    ),
+];
+const FAMILY: &str = "family-probe";
 
 /// Whether something of the system's is made when Cranelift's code of it first runs, and then kept: adapters of modules, or, for a
 /// program that does not fit the pool, an engine without one and its linker.
@@ -220,14 +294,7 @@ fn little_memory(paths: &Paths, report: &mut Report) -> Result<()> {
     build::build_all(paths)?;
     let mut system = System::load(paths, "small")?;
     system.command_line += " prompt";
-    let ripgrep = system
-        .programs
-        .iter()
-        .find(|program| program.binary == "rg");
-    let wasm = programs::build(
-        paths,
-        ripgrep.ok_or_else(|| unmet("the small system has no rg"))?,
-    )?;
+    let wasm = programs::build(paths, system.program_mut("rg")?)?;
     add(&mut system, &wasm, "rg-from-source.wasm");
     let image = paths.out().join("hostile-small.img");
     Parts::of(paths, &system, Variant::Plain)?.write_disk(&image)?;
@@ -269,6 +336,8 @@ pub fn seed() -> u64 {
 /// The test system with all hostile programs.
 fn image(paths: &Paths) -> Result<PathBuf> {
     let mut system = System::load(paths, "test")?;
+    system.own_programs.push(guests::family());
+    system.program_mut("rg")?.limits.output = Some(100);
     let misbehave = guests::component(paths, "misbehave")?;
     add(
         &mut system,
@@ -329,6 +398,12 @@ impl Memory {
         memory.pages_kib.contains_key("all").then_some(memory)
     }
 
+    /// What programs' memories, their code and all stacks take.
+    fn programs_kib(&self) -> u64 {
+        let regions = self.pages_kib.get(REGIONS).copied().unwrap_or_default();
+        regions + self.stacks_kib
+    }
+
     fn add(&mut self, owner: &str, kib: u64) {
         self.pages_kib.insert(owner.to_owned(), kib);
     }
@@ -385,6 +460,15 @@ impl Session {
         });
         report.test(&format!("{name}-noise-on-the-line"), || self.noise(seed));
         report.test(&format!("{name}-{RUNS}-runs"), || self.many(seed));
+        report.test(&format!("{name}-families-end-and-give-all-back"), || {
+            self.families()
+        });
+        report.test(&format!("{name}-shares-of-cpu-time-are-kept"), || {
+            self.shares()
+        });
+        report.test(&format!("{name}-ps-tells-what-is-resident"), || {
+            self.residents()
+        });
         report.test(&format!("{name}-nothing-is-compiled-twice"), || {
             self.compile_once()
         });
@@ -399,8 +483,8 @@ impl Session {
 
     /// Programs are run once by the baseline compiler's code, and those after which something is kept also by Cranelift's.
     fn each(&mut self) -> Result<()> {
-        let mut cases = CASES.iter().chain(UNCOMPARED);
-        cases.try_for_each(|case| self.perform(case))?;
+        let cases = CASES.iter().chain(UNCOMPARED);
+        all_of(cases.map(|case| self.perform(case)))?;
         self.settle()?;
         let mut kept = CASES.iter().filter(|case| keeps_something(case));
         kept.try_for_each(|case| self.perform(case))
@@ -418,19 +502,11 @@ impl Session {
     }
 
     fn each_returns(&mut self) -> Result<()> {
-        let mut lost = Vec::new();
-        for case in CASES {
+        all_of(CASES.iter().map(|case| {
             let before = self.memory()?;
             self.perform(case)?;
-            if let Err(failure) = self.returns_to(&before, SLACK_ONE_KIB, case.line) {
-                lost.push(failure.to_string());
-            }
-        }
-        if lost.is_empty() {
-            Ok(())
-        } else {
-            Err(unmet(lost.join("\n")))
-        }
+            self.returns_to(&before, SLACK_ONE_KIB, case.line)
+        }))
     }
 
     /// A program that is new is compiled twice, by each compiler once, however often it runs; so it is noticed that it is.
@@ -457,6 +533,125 @@ impl Session {
         let before = self.memory()?;
         self.random_runs(RUNS, &mut random)?;
         self.returns_to(&before, SLACK_MANY_KIB, "all runs together")
+    }
+
+    fn families(&mut self) -> Result<()> {
+        all_of(FAMILIES.iter().map(|case| self.family(case)))
+    }
+
+    /// A family that has grown as large as it can leaves as much memory as there was. How large it gets differs: places that are used
+    /// for the first time are kept, and so it may take some runs. What is lost at each run stays lost in all of them.
+    fn family(&mut self, case: &Case) -> Result<()> {
+        let mut given_back = Ok(());
+        for _ in 0..FAMILY_RUNS {
+            let before = self.memory()?;
+            self.perform(case)?;
+            self.has_ended(FAMILY)?;
+            given_back = self.returns_to(&before, SLACK_ONE_KIB, case.line);
+            if given_back.is_ok() {
+                break;
+            }
+        }
+        given_back
+    }
+
+    /// Of two busy programs the one whose share is four times as large uses about four times as much; with the same share it does not.
+    /// And with what is given at the prompt, both together use about so much of the time, or less.
+    fn shares(&mut self) -> Result<()> {
+        let [one, other, _] = self.used_ms("family-probe shares 10 40")?;
+        if !is_near(one * 4, other) {
+            return Err(unmet(format!("10 % were {one} ms, and 40 % {other} ms")));
+        }
+        let [one, other, _] = self.used_ms("family-probe shares 40 40")?;
+        if is_near(one * 4, other) {
+            return Err(unmet(format!("equal shares were {one} and {other} ms")));
+        }
+        let [one, other, age] = self.used_ms("limit cpu=25 family-probe shares 100 100")?;
+        if one + other > age / 2 {
+            return Err(unmet(format!(
+                "with 25 % they used {one} and {other} ms of {age} ms"
+            )));
+        }
+        let [one, other, age] = self.used_ms("family-probe shares 100 100")?;
+        if one + other <= age / 2 {
+            return Err(unmet(format!(
+                "without a limit they used {one} and {other} ms of {age} ms"
+            )));
+        }
+        Ok(())
+    }
+
+    /// What `ps` says of a program's memory is what the machine has less for it.
+    fn residents(&mut self) -> Result<()> {
+        let line = format!("family-probe leave hold {HELD_MIB}");
+        let mut differences = [0, 0];
+        for difference in &mut differences {
+            let before = self.memory()?.programs_kib();
+            let said = console::command(&mut self.guest, &line)?;
+            let id = said.split_once("left: ").map(|(_, id)| id.trim());
+            let id = id.ok_or_else(|| unmet(format!("`{line}` left nobody:\n{said}")))?;
+            let taken = self.memory()?.programs_kib().saturating_sub(before);
+            let told = self.resident_kib(id)?;
+            self.adds_up()?;
+            *difference = taken.abs_diff(told) * 100 / told.max(1);
+            console::command(&mut self.guest, &format!("kill {id}"))?;
+            self.has_ended(FAMILY)?;
+            if told < HELD_MIB * 1024 {
+                return Err(unmet(format!("{told} KiB are resident, of {HELD_MIB} MiB")));
+            }
+        }
+        // The first time, stacks and tables that are kept are made.
+        match differences {
+            [_, 0] => Ok(()),
+            [_, percent] => Err(unmet(format!("`ps` is wrong by {percent} %"))),
+        }
+    }
+
+    /// What all threads have, and what ended ones left, is what `free` says of regions and stacks, give or take 1 %.
+    fn adds_up(&mut self) -> Result<()> {
+        let said = console::command(&mut self.guest, "ps")?;
+        let threads = said.lines().filter(|line| line.contains('['));
+        let told: u64 = threads.filter_map(thread_kib).sum();
+        let taken = self.memory()?.programs_kib();
+        if taken.abs_diff(told) * 100 <= taken {
+            return Ok(());
+        }
+        Err(unmet(format!(
+            "all threads have {told} KiB, and {taken} KiB are taken:\n{said}"
+        )))
+    }
+
+    /// What `ps` says of the process of this number.
+    fn resident_kib(&mut self, id: &str) -> Result<u64> {
+        let said = console::command(&mut self.guest, "ps")?;
+        let rows = said.lines().map(|line| line.split_whitespace());
+        let mut rows = rows.map(Iterator::collect::<Vec<_>>);
+        let row = rows.find(|row| row.first() == Some(&id) && row.last() == Some(&FAMILY));
+        let kib = row.and_then(|row| row.get(3)?.parse().ok());
+        kib.ok_or_else(|| unmet(format!("`ps` does not tell of {id}:\n{said}")))
+    }
+
+    /// Runs two busy programs: the CPU time of each, and how long that took by the guest's clock, in milliseconds.
+    fn used_ms(&mut self, line: &str) -> Result<[u64; 3]> {
+        let said = console::command(&mut self.guest, line)?;
+        let numbers = said.split_once("shares: ").map(|(_, numbers)| numbers);
+        let numbers = numbers.unwrap_or_default().split_whitespace();
+        let numbers: Vec<u64> = numbers.filter_map(|word| word.parse().ok()).collect();
+        let used = numbers.try_into();
+        used.map_err(|_| unmet(format!("`{line}` was to say three numbers, but:\n{said}")))
+    }
+
+    /// Waits until no process of this name is left: those that were disowned outlive who started them.
+    fn has_ended(&mut self, name: &str) -> Result<()> {
+        let mut processes = String::new();
+        for _ in 0..SETTLING_LOOKS {
+            processes = console::command(&mut self.guest, "ps")?;
+            if !processes.contains(name) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(500));
+        }
+        Err(unmet(format!("processes are left:\n{processes}")))
     }
 
     fn random_runs(&mut self, count: usize, random: &mut Random) -> Result<()> {
@@ -553,11 +748,47 @@ impl Session {
         )))
     }
 
+    /// The names of processes and threads that there are, sorted.
+    pub fn tasks(&mut self) -> Result<Vec<String>> {
+        let said = console::command(&mut self.guest, "ps")?;
+        let mut rows = said.lines().skip_while(|line| !line.contains("MEMORY KiB"));
+        rows.next()
+            .ok_or_else(|| unmet(format!("`ps` has no table:\n{said}")))?;
+        let mut names: Vec<_> = rows
+            .filter_map(|row| Some(row.trim().rsplit_once(' ')?.1.to_owned()))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// What `free` shows now.
     pub fn memory(&mut self) -> Result<Memory> {
         let said = console::command(&mut self.guest, "free")?;
         Memory::parse(&said).ok_or_else(|| unmet(format!("`free` does not add up:\n{said}")))
     }
+}
+
+/// The resident memory in a thread's row, whose state may be of two words: the number behind the dash for memory.
+fn thread_kib(row: &str) -> Option<u64> {
+    let mut words = row.split_whitespace().skip_while(|word| *word != "-");
+    words.nth(1)?.parse().ok()
+}
+
+/// Whether neither is more than twice the other.
+fn is_near(one: u64, other: u64) -> bool {
+    one <= other * 2 && other <= one * 2
+}
+
+/// All results; what failed is told together, a line each.
+fn all_of(results: impl Iterator<Item = Result<()>>) -> Result<()> {
+    let failed: Vec<_> = results
+        .filter_map(Result::err)
+        .map(|failure| failure.to_string())
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(unmet(failed.join("\n")))
 }
 
 /// A linear congruential generator (Knuth, MMIX): good enough to shuffle.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::hostile::{Random, Session, seed};
 use super::report::unmet;
-use super::{Report, console};
+use super::{Report, console, guests};
 use crate::build;
 use crate::failure::Result;
 use crate::image::{self, Parts};
@@ -19,6 +19,7 @@ use crate::qemu::accelerator::{self, Accelerator};
 use crate::qemu::{Ending, Guest, Machine};
 use crate::run::NEEDS;
 use crate::setup::ensure_packages;
+use crate::system::System;
 
 /// The image, and the package at the top of its kernel.
 const SYSTEM: &str = "stress";
@@ -31,6 +32,11 @@ const STARTS: usize = 200;
 const WARMING_STARTS: usize = 28;
 const STARTS_LONG: usize = 10_000;
 const STARTS_SLACK_KIB: u64 = 32;
+/// Programs that a program starts, one after the other, before those that count and then; and how many one of it starts.
+const WARMING_CHILDREN: usize = 100;
+const CHILDREN: usize = 400;
+const CHILDREN_LONG: usize = 50_000;
+const CHILDREN_OF_ONE: usize = 100;
 
 /// One machine and its storms.
 struct Weather {
@@ -121,7 +127,8 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
             boots.notices(defect, storm, sign, &log)
         });
     }
-    prompt(paths, boots.accelerator, seed, report)
+    prompt(paths, boots.accelerator, seed, report)?;
+    family(paths, boots.accelerator, report)
 }
 
 /// What is booted again and again, each time with other words.
@@ -274,6 +281,43 @@ fn prompt(paths: &Paths, accelerator: Accelerator, seed: u64, report: &mut Repor
         console::power_off(session.guest)
     });
     Ok(())
+}
+
+/// A program at the prompt starts programs through `kpio:process`; afterwards memory and threads are as before, and no process is
+/// there.
+fn family(paths: &Paths, accelerator: Accelerator, report: &mut Report) -> Result<()> {
+    let mut system = System::load(paths, "test")?;
+    system.own_programs.push(guests::family());
+    let image = paths.out().join("stress-family.img");
+    Parts::of(paths, &system, Variant::Checks)?.write_disk(&image)?;
+    let log = report.log_file("family");
+    let count = if report.is_long() {
+        CHILDREN_LONG
+    } else {
+        CHILDREN
+    };
+    report.test(&format!("{count}-children-of-programs"), || {
+        let mut session = Session::start(&Machine::new(accelerator, image), &log)?;
+        start_children(&mut session.guest, WARMING_CHILDREN)?;
+        let memory = session.memory()?;
+        let tasks = session.tasks()?;
+        start_children(&mut session.guest, count)?;
+        session.returns_to(&memory, STARTS_SLACK_KIB, "all starts")?;
+        let now = session.tasks()?;
+        if now != tasks {
+            return Err(unmet(format!(
+                "{tasks:?} were there before, {now:?} are now"
+            )));
+        }
+        console::power_off(session.guest)
+    });
+    Ok(())
+}
+
+fn start_children(guest: &mut Guest, count: usize) -> Result<()> {
+    let line = format!("family-probe many {CHILDREN_OF_ONE}");
+    let says = format!("{CHILDREN_OF_ONE} have ended");
+    (0..count / CHILDREN_OF_ONE).try_for_each(|_| perform(guest, &line, &says))
 }
 
 fn perform(guest: &mut Guest, line: &str, says: &str) -> Result<()> {

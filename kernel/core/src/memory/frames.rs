@@ -21,7 +21,7 @@ use kernel_machine::sync::IrqLock;
 use lib_buddy::Buddy;
 use lib_frame_cache::{CpuCache, Exclusive, FrameCaches, Store};
 
-use super::reclaim;
+use super::{held, reclaim};
 
 /// Frames that only the kernel's own needs may take: 4 MiB.
 pub const RESERVE_FRAMES: u64 = 1024;
@@ -193,13 +193,13 @@ pub fn allocate(owner: FrameOwner) -> Option<Frame> {
 /// As [`allocate`], leaving `floor` frames to others.
 pub(super) fn allocate_above(floor: u64, owner: FrameOwner) -> Option<Frame> {
     let number = take_number(floor, owner)?;
-    Some(claimed(number, Frame::claim_zeroed(number, owner)))
+    Some(claimed(number, owner, Frame::claim_zeroed(number, owner)))
 }
 
 /// As [`allocate_above`], with whatever bytes the frame has: the caller fills all of them.
 pub(super) fn allocate_dirty_above(floor: u64, owner: FrameOwner) -> Option<Frame> {
     let number = take_number(floor, owner)?;
-    Some(claimed(number, Frame::claim(number, owner)))
+    Some(claimed(number, owner, Frame::claim(number, owner)))
 }
 
 fn take_number(floor: u64, owner: FrameOwner) -> Option<u64> {
@@ -209,12 +209,14 @@ fn take_number(floor: u64, owner: FrameOwner) -> Option<u64> {
     })
 }
 
-fn claimed(number: u64, frame: Option<Frame>) -> Frame {
+fn claimed(number: u64, owner: FrameOwner, frame: Option<Frame>) -> Frame {
+    held::take(owner, 1);
     frame.unwrap_or_else(|| panic!("the frame allocator hands out frame {number:#x} twice"))
 }
 
 /// Takes a frame back.
 pub fn free(frame: Frame) {
+    held::give(frame::owner(frame.number()), 1);
     let number = frame.release();
     let freed = caches().give(cpu::index() as usize, number);
     assert!(freed.is_ok(), "frame {number:#x} is freed twice");
@@ -253,6 +255,7 @@ fn claimed_block(first: u64, order: u8, owner: FrameOwner) -> FrameBlock {
     let Some(mut block) = FrameBlock::claim(first, order, owner) else {
         panic!("the frame allocator hands out the block at frame {first:#x} twice");
     };
+    held::take(owner, block.frame_count());
     block.zero();
     block
 }
@@ -260,7 +263,7 @@ fn claimed_block(first: u64, order: u8, owner: FrameOwner) -> FrameBlock {
 /// A zeroed frame beyond what somebody needs: only while memory is plenty, and nobody is asked to give any back.
 pub(super) fn spare(owner: FrameOwner) -> Option<Frame> {
     let number = caches().take_at_hand(cpu::index() as usize, plenty())?;
-    Some(claimed(number, Frame::claim_zeroed(number, owner)))
+    Some(claimed(number, owner, Frame::claim_zeroed(number, owner)))
 }
 
 /// As [`spare`], 2^`order` zeroed frames as one block.
@@ -276,6 +279,7 @@ fn plenty() -> u64 {
 
 /// Takes a block back.
 pub fn free_block(block: FrameBlock) {
+    held::give(frame::owner(block.first_number()), block.frame_count());
     let (first, order) = block.release();
     let freed = caches().give_block(first, order);
     assert!(

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod code;
 mod faults;
 pub mod frames;
+pub mod held;
 pub mod images;
 pub mod leaks;
 pub mod reclaim;

@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use kernel_machine::cpu::interrupts;
 
 use crate::memory::reclaim::{self, Stage};
-use crate::memory::regions;
+use crate::memory::{held, regions};
 use slot::Thread;
 
 pub use lib_scheduler::{Class, CpuSet, Priority, Share};
@@ -363,6 +363,17 @@ pub fn local() -> &'static LocalState {
 /// CPU time that a thread has used until now, in nanoseconds. `None` if there is no such thread.
 pub fn cpu_time_ns(id: ThreadId) -> Option<u64> {
     slot::by_id(id).map(|thread| thread.clock.read(crate::time::monotonic_ns))
+}
+
+/// Physical memory that a thread holds: what it had brought into regions and has not given back, and its stack. `None` if there is
+/// no such thread. May wait for a lock for each part of the stack.
+pub fn resident_bytes(id: ThreadId) -> Option<u64> {
+    slot::by_id(id).map(|thread| held::of_thread_bytes(thread.slot, thread.stack()))
+}
+
+/// Physical memory that threads which have ended left behind, their stacks that are kept included, in bytes.
+pub fn nobodys_resident_bytes() -> u64 {
+    held::nobodys_bytes(slot::cached_stacks())
 }
 
 /// Visits every thread that exists.

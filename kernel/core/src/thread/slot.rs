@@ -30,7 +30,7 @@ use spin::Once;
 
 use super::detour::Pending;
 use super::{JoinError, LocalState, ThreadId, ThreadRow, scheduler};
-use crate::memory::regions;
+use crate::memory::{held, regions};
 use crate::{futex, time};
 
 /// The most threads that exist at a time.
@@ -362,6 +362,7 @@ impl Thread {
     fn vacate(&self) {
         if self.life.0.swap(VACANT, Ordering::AcqRel) & VACANT == 0 {
             self.generation.fetch_add(1, Ordering::AcqRel);
+            held::leave(self.slot);
         }
     }
 }
@@ -408,6 +409,18 @@ pub(super) fn take_cached(stack_len_bytes: usize) -> Option<&'static Thread> {
         .lock()
         .take(|slot| by_slot(slot).stack().len() == stack_len_bytes)?;
     Some(by_slot(slot))
+}
+
+/// The stacks that are kept for later threads.
+pub(super) fn cached_stacks() -> impl Iterator<Item = Range<usize>> {
+    let (slots, len) = {
+        let cache = CACHE.lock();
+        (cache.slots, cache.len)
+    };
+    slots
+        .into_iter()
+        .take(len)
+        .map(|slot| by_slot(slot).stack())
 }
 
 /// Unmaps stacks that are kept for later threads until that has given back about `wanted_frames`; returns how many

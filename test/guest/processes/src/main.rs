@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::process::exit;
 
 use sdk::processes::{self, Files, Input, Launch, Limits, Output, Process, ProcessError, spawn};
+use sdk::wasip2::clocks::monotonic_clock;
 use sdk::{foreground, pipes, terminal};
 
 const SELF: &str = "family-probe";
@@ -22,24 +23,31 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["bomb"] => bomb(),
+        ["bomb-disowned", generations] => bomb_disowned(number(generations)),
         ["code", ref rest @ ..] => println!("{}", run(launch(rest))),
         ["copy"] => copy(),
         ["disown"] => leave_behind(Process::disown),
         ["exit", code] => exit(number(code) as i32),
         ["foreground"] => take_foreground(),
         ["handles"] => fill_handles(),
+        ["hold", mebibytes] => hold(number(mebibytes) as usize),
         ["held"] => hold_a_child(),
         ["inherit", ref rest @ ..] => exit(run(launch(rest)).into()),
+        ["huge-launch"] => huge_launch(),
+        ["leave", "hold", mebibytes] => leave_holding(mebibytes),
         ["leave"] => leave_behind(|_| ()),
         ["limited", name, value, ref rest @ ..] => limited(name, number(value), rest),
         ["loop"] => loop {
             std::hint::black_box(());
         },
         ["many", count] => many(number(count)),
+        ["named", name, ref rest @ ..] => run_named(name, rest),
         ["pipeline"] => pipeline(),
         ["read", path] => print!("{}", std::fs::read_to_string(path).expect("a file")),
         ["say", text] => println!("{text}"),
         ["shared-file"] => shared_file(),
+        ["shares", one, other] => share(number(one) as u32, number(other) as u32),
+        ["strangers", stranger] => meet(stranger),
         ["terminal"] => ask_terminal(),
         ["tree", depth, width] => tree(number(depth), number(width)),
         ["wait"] => wait_for_ever(),
@@ -150,6 +158,27 @@ fn wasip2_folders() -> Vec<(sdk::wasip2::filesystem::types::Descriptor, String)>
     sdk::wasip2::filesystem::preopens::get_directories()
 }
 
+/// Touches so much memory, says so, and never ends.
+fn hold(mebibytes: usize) {
+    let held = std::hint::black_box(vec![1_u8; mebibytes << 20]);
+    // Who waits for it may be gone as soon as it is written, which is an error and not ours.
+    let _told = io::stdout().write_all(b"holding\n");
+    monotonic_clock::subscribe_duration(u64::MAX).block();
+    drop(held);
+}
+
+/// Starts a child that holds so much memory, and leaves it to itself when it does.
+fn leave_holding(mebibytes: &str) {
+    let (said, to_us) = pipes::pipe().expect("a pipe");
+    let child = start(Launch {
+        stdout: Output::Stream(to_us),
+        ..launch(&["hold", mebibytes])
+    });
+    said.blocking_read(64).expect("a word");
+    child.disown();
+    println!("left: {}", child.id());
+}
+
 /// Starts a child that never ends, and ends.
 fn leave_behind(before: impl FnOnce(&Process)) {
     let child = start(launch(&["wait"]));
@@ -172,6 +201,90 @@ fn bomb() {
     }
 }
 
+/// Starts a few children, which do the same for so many generations, and leaves them to themselves; together they are more than there
+/// may be.
+fn bomb_disowned(generations: u64) {
+    let Some(generations) = generations.checked_sub(1) else {
+        return;
+    };
+    let generations = generations.to_string();
+    for _ in 0..8 {
+        match spawn(launch(&["bomb-disowned", &generations])) {
+            Ok(child) => child.disown(),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Two children that are always busy, each with such a share, until they have used a second of CPU time together: what each has
+/// used, and how old this process is by then, in milliseconds.
+fn share(one_percent: u32, other_percent: u32) {
+    let busy = |percent| {
+        start(Launch {
+            limits: Limits {
+                cpu_percent: Some(percent),
+                ..NO_LIMITS
+            },
+            ..launch(&["loop"])
+        })
+    };
+    let children = [one_percent, other_percent].map(busy);
+    loop {
+        monotonic_clock::subscribe_duration(50_000_000).block();
+        let family = processes::descendants();
+        let of = |id| family.iter().find(|status| status.id == id);
+        let used = children
+            .each_ref()
+            .map(|child| of(child.id()).map_or(0, |status| status.cpu_time_ns / 1_000_000));
+        if used[0] + used[1] >= 1000 {
+            let age_ms = family[0].age_ns / 1_000_000;
+            println!("shares: {} {} {age_ms}", used[0], used[1]);
+            break;
+        }
+    }
+    for child in children {
+        child.kill();
+        child.wait();
+    }
+}
+
+/// Arguments and an environment of ever more bytes, until somebody ends.
+fn huge_launch() {
+    for exponent in 10..30 {
+        let word = "x".repeat(1 << exponent);
+        let spawned = spawn(Launch {
+            environment: vec![(word.clone(), word.clone())],
+            stdout: Output::Discard,
+            ..launch(&["say", &word])
+        });
+        if let Ok(child) = spawned {
+            child.kill();
+            child.wait();
+        }
+    }
+}
+
+/// Holds pipes and a child while a stranger, in a process of its own, uses numbers that were not given to it.
+fn meet(stranger: &str) {
+    let child = start(launch(&["wait"]));
+    let held: Vec<_> = (0..20).map(|_| pipes::pipe().expect("a pipe")).collect();
+    let exit = start(Launch {
+        program: stranger.to_owned(),
+        ..launch(&[])
+    })
+    .wait();
+    println!("{} {}", exit.code, exit.message.unwrap_or_default());
+    for (input, output) in &held {
+        let written = output.blocking_write_and_flush(b"x");
+        written.expect("an open end");
+        assert_eq!(input.blocking_read(2).expect("an open end"), b"x");
+    }
+    assert!(child.try_wait().is_none(), "the child was ended");
+    child.kill();
+    child.wait();
+    println!("all is still there");
+}
+
 fn tree(depth: u64, width: u64) {
     if depth == 0 {
         return wait_for_ever();
@@ -188,6 +301,7 @@ fn many(count: u64) {
     for _ in 0..count {
         assert_eq!(run(launch(&["exit", "1"])), 1);
     }
+    println!("{count} have ended");
 }
 
 /// Runs a child with one limit, and says how it ended.
@@ -212,6 +326,16 @@ fn limited(name: &str, value: u64, words: &[&str]) {
         }
         Err(error) => println!("{error}"),
     }
+}
+
+/// Runs the system's program of this name, which is this one or one like it, and says how it ended.
+fn run_named(name: &str, words: &[&str]) {
+    let exit = start(Launch {
+        program: name.to_owned(),
+        ..launch(words)
+    })
+    .wait();
+    println!("{} {}", exit.code, exit.message.unwrap_or_default());
 }
 
 /// Takes handles until there are none, and says how many there were.

@@ -42,14 +42,15 @@ impl System {
             budget: Budget::new(free_bytes - free_bytes / 8),
             processes_max: PROCESSES_MAX,
             interfaces: Vec::new(),
-            cpu_clock: None,
+            meter: None,
             programs: None,
         };
         let supervisor =
             Supervisor::new(engine, options).map_err(|error| format!("supervisor: {error}"))?;
+        let [first, second] = bundles.map(Programs::new);
         Ok(Self {
             supervisor,
-            programs: bundles.map(Programs::new),
+            programs: [first?, second?],
         })
     }
 

@@ -13,7 +13,7 @@ use runtime_host::tmpfs::{Timestamp, Tmpfs};
 use runtime_host::{Budget, BudgetCharge, Discard, FileTree, NoInput};
 use runtime_platform::{code_memory, interruption};
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, LaunchError, Links, Phase, Process, ProcessLimits,
+    CodeSource, Exit, Files, Grants, Launch, LaunchError, Links, Phase, Process, ProcessLimits,
     ProgramImage, Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
 
@@ -78,7 +78,7 @@ impl Processes {
                 budget,
                 processes_max: PROCESSES_MAX,
                 interfaces: Vec::new(),
-                cpu_clock: None,
+                meter: None,
                 programs: None,
             },
         )
@@ -110,6 +110,7 @@ impl Processes {
                 name: "program".to_owned(),
                 wasm: Some(WasmBytes::Shared(wasm.into())),
                 precompiled: None,
+                grants: Grants::WHATEVER_IS_GIVEN,
             },
             arguments: Vec::new(),
             environment: Vec::new(),

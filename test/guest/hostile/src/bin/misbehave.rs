@@ -26,6 +26,7 @@ mod deeds {
     pub fn run(deed: &str) {
         match deed {
             "bury" => bury(),
+            "close-parents" => close_parents(),
             "count-input" => count_input(),
             "escape" => escape(),
             "fill" => fill(),
@@ -34,7 +35,9 @@ mod deeds {
             "hoard-pollables" => hoard_pollables(),
             "huge-lists" => huge_lists(),
             "panic" => panic!("this program gives up"),
+            "long-paths" => long_paths(),
             "poll-for-ever" => poll_for_ever(),
+            "poll-ten-thousand" => poll_ten_thousand(),
             "read-for-ever" => read_for_ever(),
             "recurse" => println!("{}", recurse(1)),
             "sleep-for-ever" => std::thread::sleep(Duration::from_secs(u64::MAX >> 32)),
@@ -82,6 +85,24 @@ mod deeds {
                 let _ = parent.remove_directory_at("d");
             }
         }
+    }
+
+    /// Closes what streams and pollables were made of, and goes on using them.
+    fn close_parents() {
+        let file = open("etc/hostname");
+        let stream = file.read_via_stream(0).expect("a stream");
+        let ready = stream.subscribe();
+        drop(file);
+        let first = stream.read(2).expect("two bytes");
+        drop(stream);
+        ready.block();
+        println!("{} bytes of a closed file", first.len());
+    }
+
+    fn open(path: &str) -> Descriptor {
+        let flags = (OpenFlags::empty(), DescriptorFlags::READ);
+        let opened = root().open_at(PathFlags::empty(), path, flags.0, flags.1);
+        opened.expect("a file")
     }
 
     fn count_input() {
@@ -210,6 +231,32 @@ mod deeds {
         for exponent in 20..40 {
             drop(random::get_random_bytes(1 << exponent));
         }
+    }
+
+    /// Names and targets of links, from a few KiB to more than the host takes in one call.
+    fn long_paths() {
+        for exponent in 12..30 {
+            let path = "x".repeat(1 << exponent);
+            let opened = root().open_at(
+                PathFlags::empty(),
+                &path,
+                OpenFlags::empty(),
+                DescriptorFlags::READ,
+            );
+            let linked = root().symlink_at(&path, &path);
+            println!("{}: {}", path.len(), opened.is_ok() || linked.is_ok());
+        }
+    }
+
+    /// More pollables in one list than a process may hold: each of a few again and again, and the last one is ready.
+    fn poll_ten_thousand() {
+        let never: Vec<_> = (0..100)
+            .map(|_| monotonic_clock::subscribe_duration(u64::MAX))
+            .collect();
+        let now = monotonic_clock::subscribe_duration(0);
+        let mut all: Vec<_> = never.iter().cycle().take(MANY * 2 - 1).collect();
+        all.push(&now);
+        println!("ready: {:?}", poll::poll(&all));
     }
 
     fn poll_for_ever() {
