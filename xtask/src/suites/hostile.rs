@@ -30,7 +30,8 @@ use crate::system::{Copy, System};
 /// Runs in a row, and those before them in which places of the pool are used for the first time by another CPU.
 const RUNS: usize = 200;
 const WARMING_RUNS: usize = 60;
-/// How often a family of programs is run at most until it uses nothing for the first time.
+/// How often a program, or a family of them, is run at most until it uses nothing for the first time.
+const CASE_RUNS: usize = 2;
 const FAMILY_RUNS: usize = 6;
 /// How often each program is run that finds no memory.
 const HUNGRY_RUNS: usize = 3;
@@ -62,6 +63,9 @@ const REGIONS: &str = "regions";
 const HEAP: &str = "kernel heap";
 const HEAP_IN_USE: &str = "kernel heap, in use";
 const HEAP_SPARE: &str = "kernel heap, spare";
+
+/// How a case is run.
+type Run = fn(&mut Session, &Case) -> Result<()>;
 
 /// One program that misbehaves.
 struct Case {
@@ -502,11 +506,11 @@ impl Session {
     }
 
     fn each_returns(&mut self) -> Result<()> {
-        all_of(CASES.iter().map(|case| {
-            let before = self.memory()?;
-            self.perform(case)?;
-            self.returns_to(&before, SLACK_ONE_KIB, case.line)
-        }))
+        all_of(
+            CASES
+                .iter()
+                .map(|case| self.gives_back(case, CASE_RUNS, Self::perform)),
+        )
     }
 
     /// A program that is new is compiled twice, by each compiler once, however often it runs; so it is noticed that it is.
@@ -536,23 +540,31 @@ impl Session {
     }
 
     fn families(&mut self) -> Result<()> {
-        all_of(FAMILIES.iter().map(|case| self.family(case)))
+        all_of(
+            FAMILIES
+                .iter()
+                .map(|case| self.gives_back(case, FAMILY_RUNS, Self::perform_family)),
+        )
     }
 
-    /// A family that has grown as large as it can leaves as much memory as there was. How large it gets differs: places that are used
-    /// for the first time are kept, and so it may take some runs. What is lost at each run stays lost in all of them.
-    fn family(&mut self, case: &Case) -> Result<()> {
+    /// One of so many runs leaves as much memory as there was before it. The system's tables grow once in a while, and places that
+    /// are used for the first time are kept; what is lost at each run is lost in all of them.
+    fn gives_back(&mut self, case: &Case, runs: usize, run: Run) -> Result<()> {
         let mut given_back = Ok(());
-        for _ in 0..FAMILY_RUNS {
+        for _ in 0..runs {
             let before = self.memory()?;
-            self.perform(case)?;
-            self.has_ended(FAMILY)?;
+            run(self, case)?;
             given_back = self.returns_to(&before, SLACK_ONE_KIB, case.line);
             if given_back.is_ok() {
                 break;
             }
         }
         given_back
+    }
+
+    fn perform_family(&mut self, case: &Case) -> Result<()> {
+        self.perform(case)?;
+        self.has_ended(FAMILY)
     }
 
     /// Of two busy programs the one whose share is four times as large uses about four times as much; with the same share it does not.
