@@ -173,5 +173,9 @@ fn a_here_document_in_brackets_may_end_the_text() {
         parse_everything(text);
     }
     assert!(syntax::program("echo $(a <<E\n$x\nE\n)\n").is_ok());
-    assert!(syntax::program("cat <<E\n$(a)\n").unwrap_err().is_incomplete);
+    assert!(
+        syntax::program("cat <<E\n$(a)\n")
+            .unwrap_err()
+            .is_incomplete
+    );
 }

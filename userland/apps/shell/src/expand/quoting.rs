@@ -181,7 +181,9 @@ mod tests {
         assert_eq!(quoted(""), "''");
         for control in ["\u{1b}7", "a\u{8c}b", "\u{7f}\u{9f}'"] {
             let word = quoted(control);
-            let text = word.strip_prefix("$'").and_then(|text| text.strip_suffix('\''));
+            let text = word
+                .strip_prefix("$'")
+                .and_then(|text| text.strip_suffix('\''));
             assert_eq!(text.map(ansi_text).as_deref(), Some(control), "{word}");
         }
     }
