@@ -133,6 +133,7 @@ impl Programs {
             name: name.to_owned(),
             wasm: Some(WasmBytes::Shared(wasm.into())),
             precompiled: None,
+            grants: Grants::WHATEVER_IS_GIVEN,
         };
         let streams = Streams {
             stdin: Arc::new(NoInput),

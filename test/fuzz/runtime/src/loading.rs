@@ -10,8 +10,8 @@ use std::time::Duration;
 use runtime_engine::{Engine, EngineOptions, Tier};
 use runtime_host::{Budget, ByteSource, Discard, NoInput, Read, pipe};
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Launch, ProcessLimits, ProgramImage, Supervisor, SupervisorOptions,
-    WasmBytes,
+    CodeSource, Exit, Files, Grants, Launch, Links, ProcessLimits, ProgramImage, Supervisor,
+    SupervisorOptions, WasmBytes,
 };
 use test_fuzz::{Subject, Target, Verdict, holds, same};
 
@@ -39,7 +39,7 @@ static SUPERVISOR: LazyLock<Result<Supervisor, String>> = LazyLock::new(|| {
         budget: Budget::new(512 * MIB),
         processes_max: 4,
         interfaces: Vec::new(),
-        cpu_clock: None,
+        meter: None,
         programs: None,
     };
     Supervisor::new(engine, options).map_err(|error| error.to_string())
@@ -138,6 +138,7 @@ fn launch(wasm: &[u8], call: Option<&Export>, tier: Tier) -> Launch {
             name: "program".to_owned(),
             wasm: Some(WasmBytes::Shared(wasm.into())),
             precompiled: None,
+            grants: Grants::WHATEVER_IS_GIVEN,
         },
         arguments: call.map_or_else(Vec::new, |call| call.words.clone()),
         environment: Vec::new(),
@@ -147,6 +148,7 @@ fn launch(wasm: &[u8], call: Option<&Export>, tier: Tier) -> Launch {
         terminal: None,
         files: Files::none(),
         may_spawn: false,
+        links: Links::default(),
         limits: ProcessLimits::with_memory(256 * MIB),
         code: CodeSource::CompiledBy(tier),
         call: call.map(|call| call.name.clone()),

@@ -1,6 +1,5 @@
 //! Has a number for others: `kpio:demo/counter`. It begins at zero whenever the service is started.
 #![expect(missing_docs, reason = "what is generated is documented in the WIT")]
-#![expect(unsafe_code, reason = "what the bindings export is called by the component's runtime")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

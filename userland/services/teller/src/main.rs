@@ -22,7 +22,10 @@ fn main() {
             Ok(number) => println!("the number is {number}"),
             Err(failure) => println!("the number is {}", failure.name()),
         }
-        let (asked, due) = (input.subscribe(), subscribe_duration(pause.as_nanos() as u64));
+        let (asked, due) = (
+            input.subscribe(),
+            subscribe_duration(pause.as_nanos() as u64),
+        );
         if poll(&[&asked, &due]).contains(&0) {
             return;
         }
