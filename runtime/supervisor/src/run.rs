@@ -270,15 +270,12 @@ impl Linked {
     fn new(linkers: &Linkers, component: &Component, name: &str) -> Result<Linked, Exit> {
         let linker = linkers.of(component);
         let linker = linker.map_err(|error| unlinkable(name, &error))?;
-        let remote = runtime_link::imports(component, |import| !is_of_host(import));
-        let remote =
-            remote.map_err(|error| unusable(name, format!("cannot be linked: {error}")))?;
-        let linked = match &remote[..] {
-            [] => linker.instantiate_pre(component),
-            remote => link_with_remote(linker, component, remote),
+        let (linked, remote) = match linker.instantiate_pre(component) {
+            Ok(linked) => (linked, Vec::new()),
+            Err(error) => link_with_remote(linker, component, name, error)?,
         };
         Ok(Linked {
-            component: linked.map_err(|error| unlinkable(name, &error))?,
+            component: linked,
             run: find_run(component),
             restricted_import: restricted_import(component),
             remote,
@@ -385,14 +382,24 @@ fn is_of_host(import: &str) -> bool {
         .any(|package| import.starts_with(package))
 }
 
+/// Links a program that the host alone cannot serve: what is not the host's to provide comes from other processes. If there
+/// is nothing of that kind, `error` says what is missing.
 fn link_with_remote(
     linker: &Linker<ProcessState>,
     component: &Component,
-    remote: &[Interface],
-) -> wasmtime::Result<InstancePre<ProcessState>> {
+    name: &str,
+    error: wasmtime::Error,
+) -> Result<(InstancePre<ProcessState>, Vec<Interface>), Exit> {
+    let remote = runtime_link::imports(component, |import| !is_of_host(import));
+    let remote = remote.map_err(|error| unusable(name, format!("cannot be linked: {error}")))?;
+    if remote.is_empty() {
+        return Err(unlinkable(name, &error));
+    }
     let mut linker = linker.clone();
-    runtime_link::add_to_linker(&mut linker, remote)?;
-    linker.instantiate_pre(component)
+    let linked = runtime_link::add_to_linker(&mut linker, &remote)
+        .and_then(|()| linker.instantiate_pre(component));
+    let linked = linked.map_err(|error| unlinkable(name, &error))?;
+    Ok((linked, remote))
 }
 
 fn find_run(component: &Component) -> Option<ComponentExportIndex> {
