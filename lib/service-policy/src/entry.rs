@@ -291,7 +291,8 @@ impl Entry {
                 run: main,
                 is_ready,
             } if main == run => {
-                if is_ready {
+                // A successor may be bound already, as far as its clients see.
+                if is_ready && self.successor.is_none() {
                     self.unbind(actions);
                 }
                 if !self.promote_successor(actions) {

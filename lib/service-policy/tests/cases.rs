@@ -272,10 +272,8 @@ fn a_replacement_stands_in_for_one_that_dies_meanwhile() {
         program: "logd2".to_owned(),
     };
     policy.command(0, "log", replace).expect("ready");
-    assert_eq!(
-        brief(&policy.ended(0, RunId(1), Ending::Failed)),
-        ["unbind log"]
-    );
+    // The new one may have offered itself by now, and that stands.
+    assert!(brief(&policy.ended(0, RunId(1), Ending::Failed)).is_empty());
     assert_eq!(brief(&policy.serves(0, RunId(4))), ["bind log 4"]);
 }
 

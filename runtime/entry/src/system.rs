@@ -61,6 +61,7 @@ impl RunningSystem {
         let limit_bytes = free_bytes.saturating_sub(KERNEL_SHARE_BYTES + free_bytes / 16);
         let budget = Budget::with_outside_use(limit_bytes, kernel_growth_bytes);
         let processes_max = processes_max(limit_bytes);
+        runtime_host::set_free_memory(free_memory_bytes);
         runtime_host::set_urgencies(Urgencies {
             current_thread: urgency::current_thread,
             urgency: urgency::urgency,
@@ -355,6 +356,12 @@ static KERNEL_USE_AT_START_BYTES: AtomicU64 = AtomicU64::new(0);
 /// What they have taken since. The heap keeps what it took, so this is memory that programs cannot get.
 fn kernel_growth_bytes() -> u64 {
     kernel_use_bytes().saturating_sub(KERNEL_USE_AT_START_BYTES.load(Ordering::Relaxed))
+}
+
+/// What is left to programs at this moment.
+fn free_memory_bytes() -> u64 {
+    let frames = frames::statistics().free;
+    frames.saturating_sub(frames::RESERVE_FRAMES) * PAGE_BYTES
 }
 
 fn kernel_use_bytes() -> u64 {

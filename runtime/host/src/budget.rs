@@ -8,8 +8,8 @@
 //! kernel's heap took and keeps is not there for programs, whoever caused it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A limit that many may share; cloning shares it.
 #[derive(Clone)]
@@ -47,6 +47,30 @@ impl fmt::Display for OverBudget {
 }
 
 impl std::error::Error for OverBudget {}
+
+static FREE_MEMORY: OnceLock<fn() -> u64> = OnceLock::new();
+
+/// Says how many bytes of memory the system below has that nothing is in. Only the first one who says so is heard.
+pub fn set_free_memory(free_bytes: fn() -> u64) {
+    let _already_set = FREE_MEMORY.set(free_bytes);
+}
+
+/// Refuses what there is no memory for at this moment, whatever was reserved. Reserved memory is taken when it is first
+/// touched: a program can be ended there, but not the host, where it writes into a program's memory. So whoever is about
+/// to write much asks first.
+pub fn check_free_memory(bytes: u64) -> Result<(), OverBudget> {
+    let free_bytes = FREE_MEMORY
+        .get()
+        .map_or(u64::MAX, |free_bytes| free_bytes());
+    if bytes <= free_bytes {
+        return Ok(());
+    }
+    Err(OverBudget {
+        asked_bytes: bytes,
+        free_bytes,
+        limit_bytes: free_bytes,
+    })
+}
 
 impl Budget {
     /// A budget of its own.

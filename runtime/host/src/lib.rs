@@ -33,7 +33,7 @@ mod sync;
 mod terminal;
 mod wait;
 
-pub use budget::{Budget, OutsideUse, OverBudget, Reservation};
+pub use budget::{Budget, OutsideUse, OverBudget, Reservation, check_free_memory, set_free_memory};
 pub use buffer::{Access, Buffer, BufferError, Loan};
 pub use cancellation::{Cancellation, Cancelled};
 pub use clock::{Clock, SystemClock};

@@ -21,6 +21,7 @@ use crate::context::LinkView;
 use crate::decode::{Cursor, DecodeError, Receiver, decode};
 use crate::encode::{Bytes, EncodeError, Sender, encode};
 use crate::failure::{FailureSlot, LinkFailure};
+use crate::resources::for_each_resource;
 use crate::returns::RemoteObject;
 use crate::route::{ConnectError, Connection, WhileDown};
 use crate::shape::ResourceName;
@@ -111,13 +112,16 @@ fn define_function<T: LinkView + 'static>(
                 }
                 Ok(())
             }
-            Err(CallError::Failed(failure)) => match (stub.failure_slots[function], results) {
-                (Some(slot), [result]) => {
-                    *result = slot.result(failure);
-                    Ok(())
+            Err(CallError::Failed(failure)) => {
+                call.release(parameters);
+                match (stub.failure_slots[function], results) {
+                    (Some(slot), [result]) => {
+                        *result = slot.result(failure);
+                        Ok(())
+                    }
+                    _ => Err(call.unreported(failure).into()),
                 }
-                _ => Err(call.unreported(failure).into()),
-            },
+            }
             Err(CallError::Ends(error)) => Err(error),
         }
     })
@@ -184,6 +188,7 @@ impl From<EncodeError> for CallError {
             EncodeError::TooLarge => Self::Failed(LinkFailure::TooLarge),
             EncodeError::Resource(error) => Self::Ends(error),
             EncodeError::Stale => Self::Failed(LinkFailure::Lost),
+            EncodeError::Full => Self::Failed(LinkFailure::Busy),
             EncodeError::Misshapen => Self::Ends(error.into()),
         }
     }
@@ -260,10 +265,12 @@ impl<T: LinkView + 'static> Call<'_, T> {
         connection: &Arc<Connection>,
         parameters: &[Val],
     ) -> Result<Attempt, CallError> {
-        let message = self.message(connection, parameters)?;
+        let (message, lends) = self.message(connection, parameters)?;
         let gives_away = !message.handles.is_empty();
         match self.send_and_wait(connection, message)? {
             Ok(answer) => Ok(Attempt::Answered(answer)),
+            // What it was to work on went with its provider.
+            Err(LinkFailure::Unavailable) if lends => Err(LinkFailure::Lost.into()),
             Err(LinkFailure::Unavailable) if !gives_away => Ok(Attempt::Again),
             Err(failure) => Err(failure.into()),
         }
@@ -273,19 +280,21 @@ impl<T: LinkView + 'static> Call<'_, T> {
         &mut self,
         connection: &Arc<Connection>,
         parameters: &[Val],
-    ) -> Result<Message, CallError> {
+    ) -> Result<(Message, bool), CallError> {
         let shapes = &self.stub.interface.functions[self.function].parameters;
         let mut giver = Giver {
             store: &mut self.store,
             connection,
             passed: Vec::new(),
+            lends: false,
         };
         let bytes = encode(parameters.iter().zip(shapes), &mut giver)?;
-        Ok(Message {
+        let message = Message {
             function: connection.functions[self.function],
             bytes,
             handles: giver.passed,
-        })
+        };
+        Ok((message, giver.lends))
     }
 
     fn send_and_wait(
@@ -322,8 +331,23 @@ impl<T: LinkView + 'static> Call<'_, T> {
             store: &mut self.store,
             stub: self.stub,
             passed: answer.handles.into_iter(),
+            taken: Vec::new(),
         };
-        Ok(decode(&answer.bytes, shapes, &mut taker)?)
+        let decoded = decode(&answer.bytes, shapes, &mut taker);
+        let taken = std::mem::take(&mut taker.taken);
+        if decoded.is_err() {
+            for resource in taken {
+                release(&mut self.store, resource);
+            }
+        }
+        Ok(decoded?)
+    }
+
+    /// What a call that failed was given is gone, and what it was lent is given back, as far as it was not sent.
+    fn release(&mut self, parameters: &[Val]) {
+        for value in parameters {
+            for_each_resource(value, &mut |resource| release(&mut self.store, resource));
+        }
     }
 
     fn while_down(&mut self) -> WhileDown {
@@ -380,6 +404,8 @@ struct Giver<'a, 's, T: 'static> {
     store: &'a mut StoreContextMut<'s, T>,
     connection: &'a Connection,
     passed: Vec<Passed>,
+    /// Whether it lends an object.
+    lends: bool,
 }
 
 impl<T: LinkView + 'static> Sender for Giver<'_, '_, T> {
@@ -407,8 +433,22 @@ impl<T: LinkView + 'static> Sender for Giver<'_, '_, T> {
             self.passed.push(Passed::Object(Box::new(object)));
             return Ok(());
         }
+        self.lends = true;
         bytes.put_u32(number as usize)
     }
+}
+
+/// Drops what was given, and gives back what was lent, unless that was done before: Wasmtime and the table of handles both
+/// know a handle that is used up.
+fn release<T: LinkView + 'static>(store: &mut StoreContextMut<'_, T>, resource: ResourceAny) {
+    if let Ok(object) = ResourceDynamic::try_from_resource_any(resource, &mut *store) {
+        if resource.owned() {
+            let handle = Resource::<RemoteObject>::new_own(object.rep());
+            let _object = store.data_mut().wasi().delete(handle);
+        }
+        return;
+    }
+    let _is_stream = streams::release(store, resource);
 }
 
 fn refused(error: impl Into<wasmtime::Error>) -> EncodeError {
@@ -420,6 +460,7 @@ struct Taker<'a, 's, T: 'static> {
     store: &'a mut StoreContextMut<'s, T>,
     stub: &'a Stub,
     passed: std::vec::IntoIter<Passed>,
+    taken: Vec<ResourceAny>,
 }
 
 impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
@@ -432,7 +473,9 @@ impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
         let passed = self.passed.next().ok_or(DecodeError::Malformed)?;
         if streams::is_stream(name) {
             let stream = streams::give(self.store, passed);
-            return stream.map_err(DecodeError::Resource);
+            let stream = stream.map_err(DecodeError::Resource)?;
+            self.taken.push(stream);
+            return Ok(stream);
         }
         let ty = self.stub.resource(name).ok_or(DecodeError::Malformed)?;
         let object = RemoteObject::take_from(passed).ok_or(DecodeError::Malformed)?;
@@ -441,6 +484,8 @@ impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
         let handle = handle.map_err(|limit| DecodeError::Resource(limit.into()))?;
         let resource = ResourceDynamic::new_own(handle.rep(), ty);
         let resource = resource.try_into_resource_any(&mut *self.store);
-        resource.map_err(DecodeError::Resource)
+        let resource = resource.map_err(DecodeError::Resource)?;
+        self.taken.push(resource);
+        Ok(resource)
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum EncodeError {
     TooLarge,
     /// A handle of an object whose provider is gone.
     Stale,
+    /// As many objects are given away as may be.
+    Full,
     /// They have not the shape that was said: a bug of ours.
     Misshapen,
     /// A resource was refused, for what the inner error says.
@@ -31,6 +33,7 @@ impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge => write!(f, "the message is longer than {MESSAGE_BYTES_MAX} bytes"),
+            Self::Full => f.write_str("as many objects are in use as may be"),
             Self::Stale => f.write_str("the provider of an object is gone"),
             Self::Misshapen => f.write_str("a value has another type than its function says"),
             Self::Resource(error) => write!(f, "a resource cannot be passed on: {error:#}"),

@@ -9,7 +9,8 @@
 //!   at the client, and go back when they are dropped or their client ends. Other resources, and those that a client
 //!   would lend or define, are refused when the interface is looked at.
 //! - Whatever fails on the way is a [`LinkFailure`] for the client: an error where its function has a place for one, the
-//!   end of the client with a sentence where it has not. A provider is not ended by a client, whatever that sends.
+//!   end of the client with a sentence where it has not. Nothing that a client sends ends a provider by itself; one that
+//!   answers with more values than a message may have ends, and has to bound what it answers.
 //!
 //! What lost: generating adapters that copy between memories without values in between. It is the faster way, and can
 //! take the place of `encode` and `decode` without anybody seeing it.
@@ -21,6 +22,7 @@ mod decode;
 mod encode;
 mod failure;
 mod objects;
+mod resources;
 mod returns;
 mod route;
 mod server;

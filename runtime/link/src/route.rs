@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runtime_host::channel::{ClientEnd, JoinError, Revoker};
+use runtime_host::channel::{ClientEnd, JoinError, JoinRefusal, Revoker};
 use runtime_host::{Budget, Notifier, Subscribers};
 
 use crate::failure::LinkFailure;
@@ -154,8 +154,8 @@ struct GrantShared {
 #[derive(Default)]
 struct GrantState {
     is_revoked: bool,
-    /// Ends the use of the connection that was made last.
-    revoker: Option<Revoker>,
+    /// Ends the use of each connection to the offer that was connected to last.
+    revokers: Vec<(u64, Revoker)>,
 }
 
 /// A client's way to one offer.
@@ -202,9 +202,9 @@ impl Grant {
     pub fn revoke(&self) {
         let mut state = self.lock();
         state.is_revoked = true;
-        let revoker = state.revoker.take();
+        let revokers = std::mem::take(&mut state.revokers);
         drop(state);
-        if let Some(revoker) = revoker {
+        for (_, revoker) in revokers {
             revoker.revoke();
         }
         self.0.changed.notify_all();
@@ -227,15 +227,20 @@ impl Grant {
         interface: &Interface,
         budget: &Budget,
     ) -> Result<Connection, ConnectError> {
+        if self.is_revoked() {
+            return Err(ConnectError::Failed(LinkFailure::Revoked));
+        }
+        // The comparison is the client's work, and is done while nobody waits for it.
+        let offer = self.0.route.current().ok_or(ConnectError::Absent)?;
+        let places = interface.match_with(&offer.interface);
+        let places = places.map_err(ConnectError::Mismatch)?;
         let mut state = self.lock();
         if state.is_revoked {
             return Err(ConnectError::Failed(LinkFailure::Revoked));
         }
-        let offer = self.0.route.current().ok_or(ConnectError::Absent)?;
-        let places = interface.match_with(&offer.interface);
-        let places = places.map_err(ConnectError::Mismatch)?;
         let (client, revoker) = offer.client.grant(budget).map_err(of_join_error)?;
-        state.revoker = Some(revoker);
+        state.revokers.retain(|(number, _)| *number == offer.number);
+        state.revokers.push((offer.number, revoker));
         Ok(Connection {
             functions: places
                 .iter()
@@ -249,7 +254,7 @@ impl Grant {
     /// Whether a connection still leads where the route does.
     pub(crate) fn is_current(&self, connection: &Connection) -> bool {
         let current = self.0.route.current();
-        current.is_some_and(|offer| offer.number == connection.offer.number)
+        !self.is_revoked() && current.is_some_and(|offer| offer.number == connection.offer.number)
     }
 
     fn lock(&self) -> MutexGuard<'_, GrantState> {
@@ -259,8 +264,10 @@ impl Grant {
 
 fn of_join_error(error: JoinError) -> ConnectError {
     match error {
-        // It has gone since, or has as many clients as it may.
-        JoinError::Refused(_) | JoinError::GrantFull { .. } => ConnectError::Absent,
+        JoinError::Refused(JoinRefusal::ServerClosed) => ConnectError::Absent,
+        JoinError::Refused(JoinRefusal::Full { .. }) | JoinError::GrantFull { .. } => {
+            ConnectError::Failed(LinkFailure::Busy)
+        }
         JoinError::Revoked | JoinError::TooDeep => ConnectError::Failed(LinkFailure::Revoked),
         JoinError::OverBudget(_) => ConnectError::Failed(LinkFailure::Busy),
     }

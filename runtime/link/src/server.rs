@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use runtime_host::channel::{self, ClientEnd, Incoming, Message, Passed, Request, ServerEnd};
+use runtime_host::channel::{
+    self, ClientEnd, HANDLES_MAX, Incoming, Message, Passed, Request, ServerEnd,
+};
 use runtime_host::{Awaited, ByteSource, Notifier, Read};
 use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, ResourceAny, Val};
 use wasmtime::{AsContextMut, Store, StoreContextMut};
@@ -18,11 +20,15 @@ use crate::decode::{Cursor, DecodeError, Receiver, decode};
 use crate::encode::{Bytes, EncodeError, Sender, encode};
 use crate::failure::LinkFailure;
 use crate::objects::Objects;
+use crate::resources::for_each_resource;
 use crate::returns::{RemoteObject, Returns};
 use crate::route::Route;
 use crate::shape::ResourceName;
 use crate::signature::{self, Function, Interface, SignatureError};
 use crate::streams;
+
+/// How often a provider's input is read before its calls have their turn again.
+const READS_MAX: usize = 16;
 
 /// What a process is to provide, and where it is offered.
 #[derive(Clone)]
@@ -245,7 +251,7 @@ impl<T: LinkView + 'static> Provider<'_, T> {
         let Some(function) = served.functions.get(number) else {
             return Ok(answer::failed(LinkFailure::Busy));
         };
-        let parameters = match self.parameters(function, message) {
+        let parameters = match self.parameters(function, message)? {
             Ok(parameters) => parameters,
             Err(DecodeError::TooMany) => return Ok(answer::failed(LinkFailure::TooLarge)),
             Err(_) => return Ok(answer::failed(LinkFailure::Busy)),
@@ -259,14 +265,33 @@ impl<T: LinkView + 'static> Provider<'_, T> {
         &mut self,
         function: &ServedFunction,
         message: Message,
-    ) -> Result<Vec<Val>, DecodeError> {
+    ) -> wasmtime::Result<Result<Vec<Val>, DecodeError>> {
         let mut taker = Taker {
             store: &mut self.store,
             objects: &mut self.objects,
             returns: &self.returns,
             passed: message.handles.into_iter(),
+            taken: Vec::new(),
         };
-        decode(&message.bytes, &function.signature.parameters, &mut taker)
+        let decoded = decode(&message.bytes, &function.signature.parameters, &mut taker);
+        let taken = std::mem::take(&mut taker.taken);
+        match decoded {
+            Ok(parameters) => Ok(Ok(parameters)),
+            Err(error) => {
+                self.drop_all(taken)?;
+                Ok(Err(error))
+            }
+        }
+    }
+
+    /// Drops resources that nobody got: streams out of the table of handles, objects by their own destructors.
+    fn drop_all(&mut self, resources: Vec<ResourceAny>) -> wasmtime::Result<()> {
+        for resource in resources {
+            if !streams::release(&mut self.store, resource) {
+                resource.resource_drop(&mut self.store)?;
+            }
+        }
+        Ok(())
     }
 
     fn results(&mut self, function: &ServedFunction, results: &[Val]) -> wasmtime::Result<Message> {
@@ -278,12 +303,23 @@ impl<T: LinkView + 'static> Provider<'_, T> {
         };
         let shapes = function.signature.result.iter();
         let encoded = encode(results.iter().zip(shapes), &mut giver);
-        match encoded {
-            Ok(bytes) => Ok(answer::returned(bytes, giver.passed)),
-            Err(EncodeError::TooLarge) => Ok(answer::failed(LinkFailure::TooLarge)),
-            Err(EncodeError::Resource(error)) => Err(error),
-            Err(error @ (EncodeError::Misshapen | EncodeError::Stale)) => Err(error.into()),
+        let passed = giver.passed;
+        let failure = match encoded {
+            Ok(bytes) if passed.len() <= HANDLES_MAX => {
+                return Ok(answer::returned(bytes, passed));
+            }
+            Ok(_) | Err(EncodeError::TooLarge) => LinkFailure::TooLarge,
+            Err(EncodeError::Full) => LinkFailure::Busy,
+            Err(EncodeError::Resource(error)) => return Err(error),
+            Err(error @ (EncodeError::Misshapen | EncodeError::Stale)) => return Err(error.into()),
+        };
+        // What was given so far comes back as it is dropped; the rest is still the provider's.
+        let mut kept = Vec::new();
+        for value in results {
+            for_each_resource(value, &mut |resource| kept.push(resource));
         }
+        self.drop_all(kept.split_off(passed.len().min(kept.len())))?;
+        Ok(answer::failed(failure))
     }
 
     fn drop_objects(&mut self, numbers: Vec<u32>) -> wasmtime::Result<()> {
@@ -299,13 +335,14 @@ impl<T: LinkView + 'static> Provider<'_, T> {
 /// Whether there is nothing more to come. What is there is thrown away.
 fn is_at_end(source: &dyn ByteSource) -> bool {
     let mut unread = [0; 64];
-    loop {
+    for _ in 0..READS_MAX {
         match source.read(&mut unread) {
             Ok(Read::Bytes(_)) => {}
             Ok(Read::Empty) => return false,
             Ok(Read::End) | Err(_) => return true,
         }
     }
+    false
 }
 
 /// What is to be served next. A request for which the provider cannot pay is sent back, so that its caller may try again.
@@ -326,6 +363,8 @@ struct Taker<'a, 's, T: 'static> {
     objects: &'a mut Objects,
     returns: &'a Arc<Returns>,
     passed: std::vec::IntoIter<Passed>,
+    /// What is the provider's by now.
+    taken: Vec<ResourceAny>,
 }
 
 impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
@@ -340,14 +379,16 @@ impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
             return object.ok_or(DecodeError::Malformed);
         }
         let passed = self.passed.next().ok_or(DecodeError::Malformed)?;
-        if streams::is_stream(name) {
-            let stream = streams::give(self.store, passed);
-            return stream.map_err(DecodeError::Resource);
-        }
-        let object = RemoteObject::take_from(passed);
-        let number = object.and_then(|object| object.hand_in(self.returns));
-        let object = number.and_then(|number| self.objects.take(number));
-        object.ok_or(DecodeError::Malformed)
+        let resource = if streams::is_stream(name) {
+            streams::give(self.store, passed).map_err(DecodeError::Resource)?
+        } else {
+            let object = RemoteObject::take_from(passed);
+            let number = object.and_then(|object| object.hand_in(self.returns));
+            let object = number.and_then(|number| self.objects.take(number));
+            object.ok_or(DecodeError::Malformed)?
+        };
+        self.taken.push(resource);
+        Ok(resource)
     }
 }
 
@@ -373,7 +414,7 @@ impl<T: LinkView + 'static> Sender for Giver<'_, '_, T> {
             return Ok(());
         }
         let number = self.objects.give(resource);
-        let number = number.map_err(|full| EncodeError::Resource(full.into()))?;
+        let number = number.map_err(|_full| EncodeError::Full)?;
         let object = RemoteObject::new(number, Arc::clone(self.returns));
         self.passed.push(Passed::Object(Box::new(object)));
         Ok(())

@@ -11,8 +11,11 @@ use wasmtime::component::types::{Case, Field, Type};
 
 /// How deep types may be nested.
 const DEPTH_MAX: usize = 32;
-/// Fields, cases and items of one function's types together.
-const PARTS_MAX: usize = 4096;
+/// Functions, resources, and fields, cases and items of their types, of all that one component imports from others, or exports
+/// to them, together.
+const PARTS_MAX: usize = 16_384;
+/// The longest name, in bytes.
+const NAME_BYTES_MAX: usize = 128;
 
 /// A type, named and resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,8 +97,10 @@ pub enum ShapeError {
     Unknown,
     /// It is nested too deeply.
     TooDeep,
-    /// It has too many parts.
+    /// There are too many parts.
     TooLarge,
+    /// A name is too long.
+    LongName,
     /// A resource that comes from no interface by name.
     NamelessResource,
 }
@@ -108,7 +113,11 @@ impl fmt::Display for ShapeError {
             }
             Self::Unknown => f.write_str("it has a type that cannot be sent"),
             Self::TooDeep => write!(f, "its types are nested more than {DEPTH_MAX} deep"),
-            Self::TooLarge => write!(f, "its types have more than {PARTS_MAX} parts"),
+            Self::TooLarge => write!(
+                f,
+                "there are more than {PARTS_MAX} functions and parts of types"
+            ),
+            Self::LongName => write!(f, "it has a name of more than {NAME_BYTES_MAX} bytes"),
             Self::NamelessResource => f.write_str("it has a resource of no interface"),
         }
     }
@@ -117,13 +126,18 @@ impl fmt::Display for ShapeError {
 impl std::error::Error for ShapeError {}
 
 /// The names of a component's resources. Few, so they are compared one by one.
+/// There are [`RESOURCES_MAX`] at most; those beyond have no name.
 #[derive(Default)]
 pub(crate) struct ResourceNames(Vec<(ResourceType, ResourceName)>);
+
+/// Resources of one component that have a name here.
+const RESOURCES_MAX: usize = 256;
 
 impl ResourceNames {
     /// Notes a name. The first one stays: an interface that uses another's resource names it again.
     pub fn add(&mut self, resource: ResourceType, interface: &str, name: &str) {
-        if self.find(resource).is_none() {
+        let is_bounded = self.0.len() < RESOURCES_MAX && name.len() <= NAME_BYTES_MAX;
+        if is_bounded && self.find(resource).is_none() {
             let name = ResourceName {
                 interface: without_version(interface).to_owned(),
                 name: name.to_owned(),
@@ -151,7 +165,7 @@ pub(crate) fn without_version(interface: &str) -> &str {
     interface.split('@').next().unwrap_or(interface)
 }
 
-/// Makes the shapes of one function.
+/// Makes the shapes of one component, of which there are so many parts at most.
 pub(crate) struct Shaper<'a> {
     names: &'a ResourceNames,
     parts_left: usize,
@@ -165,6 +179,25 @@ impl<'a> Shaper<'a> {
         }
     }
 
+    /// One part more, of this name.
+    pub fn name(&mut self, name: &str) -> Result<String, ShapeError> {
+        self.take_part()?;
+        if name.len() > NAME_BYTES_MAX {
+            return Err(ShapeError::LongName);
+        }
+        Ok(name.to_owned())
+    }
+
+    /// Whether the resource is one that `interface` defines.
+    pub fn is_of(&self, resource: ResourceType, interface: &str) -> bool {
+        self.names.is_of(resource, interface)
+    }
+
+    fn take_part(&mut self) -> Result<(), ShapeError> {
+        self.parts_left = self.parts_left.checked_sub(1).ok_or(ShapeError::TooLarge)?;
+        Ok(())
+    }
+
     pub fn shape(&mut self, ty: &Type) -> Result<Shape, ShapeError> {
         self.shape_at(ty, 0)
     }
@@ -173,7 +206,7 @@ impl<'a> Shaper<'a> {
         if depth > DEPTH_MAX {
             return Err(ShapeError::TooDeep);
         }
-        self.parts_left = self.parts_left.checked_sub(1).ok_or(ShapeError::TooLarge)?;
+        self.take_part()?;
         if let Some(shape) = scalar(ty) {
             return Ok(shape);
         }
@@ -231,7 +264,7 @@ impl<'a> Shaper<'a> {
     ) -> Result<Vec<(String, Shape)>, ShapeError> {
         let mut shapes = Vec::new();
         fields.try_for_each(|field| {
-            shapes.push((field.name.to_owned(), self.shape_at(&field.ty, depth)?));
+            shapes.push((self.name(field.name)?, self.shape_at(&field.ty, depth)?));
             Ok(())
         })?;
         Ok(shapes)
@@ -245,7 +278,7 @@ impl<'a> Shaper<'a> {
         let mut shapes = Vec::new();
         cases.try_for_each(|case| {
             let shape = case.ty.map(|ty| self.shape_at(&ty, depth)).transpose()?;
-            shapes.push((case.name.to_owned(), shape));
+            shapes.push((self.name(case.name)?, shape));
             Ok(())
         })?;
         Ok(shapes)
@@ -253,11 +286,14 @@ impl<'a> Shaper<'a> {
 
     fn names<'n>(
         &mut self,
-        names: impl ExactSizeIterator<Item = &'n str>,
+        mut names: impl Iterator<Item = &'n str>,
     ) -> Result<Vec<String>, ShapeError> {
-        let left = self.parts_left.checked_sub(names.len());
-        self.parts_left = left.ok_or(ShapeError::TooLarge)?;
-        Ok(names.map(str::to_owned).collect())
+        let mut owned = Vec::new();
+        names.try_for_each(|name| {
+            owned.push(self.name(name)?);
+            Ok(())
+        })?;
+        Ok(owned)
     }
 
     fn resource(&self, resource: ResourceType) -> Result<ResourceName, ShapeError> {

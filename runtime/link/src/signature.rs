@@ -3,6 +3,7 @@
 //! Law: names are compared without versions and types whole. Two versions whose functions have the same types can talk;
 //! two whose types differ cannot, whatever their versions say. An exporter may have more functions than are imported.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use wasmtime::Engine;
@@ -14,6 +15,8 @@ use crate::shape::{
     ResourceName, ResourceNames, Shape, ShapeError, Shaper, for_each_resource, without_version,
 };
 
+/// How much of a name is shown in a sentence about it, in characters.
+const SHOWN_NAME_CHARS: usize = 64;
 /// Interfaces whose resources can change hands, because the host keeps what is behind them.
 const PASSABLE: [(&str, &str); 2] = [
     ("wasi:io/streams", "input-stream"),
@@ -137,29 +140,22 @@ impl Interface {
 
     /// For each function of this importer, the place of the same in `exporter`.
     pub fn match_with(&self, exporter: &Interface) -> Result<Vec<u32>, SignatureError> {
+        let theirs = (0u32..).zip(&exporter.functions);
+        let theirs: HashMap<&str, (u32, &Function)> = theirs
+            .map(|(place, function)| (function.name.as_str(), (place, function)))
+            .collect();
         let functions = self.functions.iter();
         functions
-            .map(|function| {
-                let mut theirs = (0u32..).zip(&exporter.functions);
-                let found = theirs.find(|(_, other)| other.name == function.name);
-                let named = || (self.full_name.clone(), function.name.clone());
-                match found {
-                    Some((place, other)) if other == function => Ok(place),
-                    Some(_) => {
-                        let (interface, function) = named();
-                        Err(SignatureError::Different {
-                            interface,
-                            function,
-                        })
-                    }
-                    None => {
-                        let (interface, function) = named();
-                        Err(SignatureError::NoFunction {
-                            interface,
-                            function,
-                        })
-                    }
-                }
+            .map(|function| match theirs.get(function.name.as_str()) {
+                Some((place, other)) if *other == function => Ok(*place),
+                Some(_) => Err(SignatureError::Different {
+                    interface: self.full_name.clone(),
+                    function: function.name.clone(),
+                }),
+                None => Err(SignatureError::NoFunction {
+                    interface: self.full_name.clone(),
+                    function: function.name.clone(),
+                }),
             })
             .collect()
     }
@@ -211,12 +207,13 @@ pub fn imports(
     let engine = component.engine();
     let ty = component.component_type();
     let names = resource_names(component);
+    let mut shaper = Shaper::new(&names);
     let instances = ty.imports(engine).filter_map(|(name, item)| match item.ty {
         ComponentItem::ComponentInstance(instance) if is_wanted(name) => Some((name, instance)),
         _ => None,
     });
     instances
-        .map(|(name, instance)| interface(engine, name, &instance, &names))
+        .map(|(name, instance)| interface(engine, name, &instance, &mut shaper))
         .collect()
 }
 
@@ -238,7 +235,7 @@ pub fn export(component: &Component, wanted: &str) -> Result<Interface, Signatur
         let interface = wanted.to_owned();
         return Err(SignatureError::Missing { interface });
     };
-    interface(engine, name, &instance, &names)
+    interface(engine, name, &instance, &mut Shaper::new(&names))
 }
 
 /// What the component's resources are called: by those who define them first.
@@ -263,17 +260,22 @@ fn interface(
     engine: &Engine,
     full_name: &str,
     instance: &ComponentInstance,
-    names: &ResourceNames,
+    shaper: &mut Shaper<'_>,
 ) -> Result<Interface, SignatureError> {
     let mut functions = Vec::new();
     let mut resources = Vec::new();
     for (name, item) in instance.exports(engine) {
+        let refused = |why| SignatureError::Shape {
+            interface: full_name.to_owned(),
+            function: name.chars().take(SHOWN_NAME_CHARS).collect(),
+            why,
+        };
         match item.ty {
             ComponentItem::ComponentFunc(ty) => {
-                functions.push(function(full_name, name, &ty, names)?);
+                functions.push(function(name, &ty, shaper).map_err(refused)?);
             }
-            ComponentItem::Resource(resource) if names.is_of(resource, full_name) => {
-                resources.push(name.to_owned());
+            ComponentItem::Resource(resource) if shaper.is_of(resource, full_name) => {
+                resources.push(shaper.name(name).map_err(refused)?);
             }
             _ => {}
         }
@@ -288,31 +290,23 @@ fn interface(
 }
 
 fn function(
-    interface: &str,
     name: &str,
     ty: &ComponentFunc,
-    names: &ResourceNames,
-) -> Result<Function, SignatureError> {
-    let mut shaper = Shaper::new(names);
-    let mut shape = |ty| {
-        shaper.shape(&ty).map_err(|why| SignatureError::Shape {
-            interface: interface.to_owned(),
-            function: name.to_owned(),
-            why,
-        })
-    };
+    shaper: &mut Shaper<'_>,
+) -> Result<Function, ShapeError> {
     if ty.async_() {
-        return Err(SignatureError::Shape {
-            interface: interface.to_owned(),
-            function: name.to_owned(),
-            why: ShapeError::Asynchronous,
-        });
+        return Err(ShapeError::Asynchronous);
     }
-    let parameters = ty.params().map(|(_, ty)| shape(ty));
+    let name = shaper.name(name)?;
+    let parameters = ty.params().map(|(_, ty)| shaper.shape(&ty));
     let parameters = parameters.collect::<Result<_, _>>()?;
-    let result = ty.results().next().map(shape).transpose()?;
+    let result = ty
+        .results()
+        .next()
+        .map(|ty| shaper.shape(&ty))
+        .transpose()?;
     Ok(Function {
-        name: name.to_owned(),
+        name,
         parameters,
         result,
     })

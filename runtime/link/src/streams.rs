@@ -57,3 +57,18 @@ pub(crate) fn give<T: LinkView + 'static>(
         _ => wasmtime::bail!("what was passed is no stream"),
     }
 }
+
+/// Drops a stream out of a process's table, if it is one; the answer says whether.
+pub(crate) fn release<T: LinkView + 'static>(
+    store: &mut StoreContextMut<'_, T>,
+    resource: ResourceAny,
+) -> bool {
+    if let Ok(handle) = resource.try_into_resource::<InputStream>(&mut *store) {
+        let _stream = store.data_mut().wasi().delete(handle);
+    } else if let Ok(handle) = resource.try_into_resource::<OutputStream>(&mut *store) {
+        let _stream = store.data_mut().wasi().delete(handle);
+    } else {
+        return false;
+    }
+    true
+}

@@ -3,7 +3,7 @@
 //! Law: each interface of each service has one route, made when it is first named and kept: a manifest has a bounded
 //! number of them. Each run of a client gets grants of its own, which are revoked together and forgotten when it is gone.
 //!
-//! Lock order: the state here, then a grant's, then a route's.
+//! Lock order: the state here, then a route's; a grant's with none of them held.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -87,16 +87,16 @@ impl Bindings for LinkBindings {
         let grants = clients
             .filter(|client| client.service == service)
             .flat_map(|client| &client.grants);
-        let mut grants = grants
-            .filter(|grant| grant.route().interface() == interface)
-            .peekable();
-        if grants.peek().is_none() {
+        let grants = grants.filter(|grant| grant.route().interface() == interface);
+        let grants: Vec<Grant> = grants.cloned().collect();
+        drop(state);
+        if grants.is_empty() {
             let (service, interface) = (service.escape_debug(), interface.escape_debug());
             return Err(format!(
                 "No run of '{service}' imports '{interface}' from a service."
             ));
         }
-        grants.for_each(Grant::revoke);
+        grants.iter().for_each(Grant::revoke);
         Ok(())
     }
 }

@@ -169,6 +169,10 @@ fn exit_of(result: wasmtime::Result<(Result<(), ()>,)>, store: &Store<ProcessSta
 
 fn run_module(program: &Program, module: &wasmtime::Module, job: Job) -> Result<Exit, Exit> {
     let name = job.launch.program.name.clone();
+    if job.launch.links.service.is_some() {
+        let why = "is no component, and only those can provide something to others";
+        return Err(unusable(&name, why));
+    }
     let call = Call::of(&job.launch, &job.shared.cancellation);
     let linked = program.derived(|| module::link(module, &name))?;
     let (running, shared) = (job.running, job.shared);

@@ -345,6 +345,15 @@ fn long_messages_are_carried_and_longer_ones_refused() {
 }
 
 #[test]
+fn who_answers_with_more_values_than_a_message_may_have_ends() {
+    let system = System::new();
+    let provider = system.provide();
+    let asking = system.ask(&["produce", "200000"]);
+    assert_eq!(asking, format!("Err(Error::Link({}))\n", lost()));
+    assert_ne!(provider.process.wait(), Exit::Code(0));
+}
+
+#[test]
 fn a_call_that_traps_is_lost_and_the_next_one_finds_the_next_provider() {
     let system = System::new();
     let provider = system.provide();
@@ -380,6 +389,38 @@ fn objects_of_a_provider_that_is_gone_are_lost() {
     let _next = system.provide();
     writer.write(b"\n").expect("there is room");
     assert_eq!(client.output(), format!("Ok(2)\nErr({})\n", lost()));
+}
+
+#[test]
+fn a_call_that_nobody_takes_gives_back_what_it_was_lent_and_drops_what_it_was_given() {
+    let system = System::new();
+    let provider = system.provide();
+    let (reader, writer) = system.pipe();
+    let client = system.start_with(&["hold"], Arc::new(reader), system.grants(WhileDown::Fail));
+    client.output.wait_for_line();
+    provider.stop();
+    writer.write(b"\n").expect("there is room");
+    assert_eq!(client.output(), format!("Ok(2)\nErr({})\n", unavailable()));
+    // More than a process may hold.
+    let fails = system.grants(WhileDown::Fail);
+    let client = system.start_with(&["in-vain", "5000"], Arc::new(NoInput), fails);
+    assert_eq!(client.output(), "5000\n");
+}
+
+#[test]
+fn a_call_that_lends_an_object_is_lost_with_its_provider() {
+    let system = System::new();
+    let provider = system.provide();
+    let (reader, writer) = system.pipe();
+    let client = system.start_with(&["hold"], Arc::new(reader), system.grants(WhileDown::Wait));
+    client.output.wait_for_line();
+    let busy = system.start(&["spin", "18446744073709551615"]);
+    writer.write(b"\n").expect("there is room");
+    provider.process.kill();
+    provider.process.wait();
+    let _next = system.provide();
+    assert_eq!(client.output(), format!("Ok(2)\nErr({})\n", lost()));
+    busy.process.kill();
 }
 
 #[test]

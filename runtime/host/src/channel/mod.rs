@@ -26,7 +26,7 @@ mod shared;
 
 pub use client::{Call, ClientEnd, Revoker};
 pub use error::{AnswerError, CallError, JoinError, SendError, Unanswered, Unsent};
-pub use lib_channel::{CallFailure, ClientId, Limits, Progress, Refusal, Room};
+pub use lib_channel::{CallFailure, ClientId, JoinRefusal, Limits, Progress, Refusal, Room};
 pub use message::{Envelope, HANDLES_MAX, Message, Passed};
 pub use server::{Incoming, Reply, Request, ServerEnd};
 

@@ -9,7 +9,9 @@ mod insecure_seed;
 )]
 mod random;
 
-use crate::{LimitReached, WasiContext};
+use runtime_host::check_free_memory;
+
+use crate::{LimitReached, READ_MAX_BYTES, WasiContext};
 
 /// How many bytes one call gives at most. The interface has no error, and no shorter answer either, so a
 /// longer request ends the process.
@@ -26,6 +28,10 @@ impl WasiContext {
         }
         // Until the bytes are in the guest's memory, which is within this call.
         let _held = self.budget.reserve(len_bytes).map_err(LimitReached::from)?;
+        if len_bytes > READ_MAX_BYTES as u64 {
+            // Once here and once in the guest, whose pages may be touched for the first time by whoever copies.
+            check_free_memory(2 * len_bytes).map_err(LimitReached::from)?;
+        }
         let mut bytes = vec![0; len_bytes as usize];
         self.entropy.fill(&mut bytes)?;
         Ok(bytes)

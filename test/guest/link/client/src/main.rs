@@ -39,6 +39,7 @@ fn main() {
         }
         ["crash-silently"] => shapes::crash_silently(),
         ["hold"] => hold(),
+        ["in-vain", count] => in_vain(number(count)),
         ["leave"] => leave(),
         ["live"] => println!("{}", counters::live()),
         ["many", count] => many(number(count)),
@@ -96,6 +97,12 @@ fn hold() {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).expect("readable");
     println!("{:?}", counter.add(1));
+}
+
+/// Gives away its input again and again, which nobody takes.
+fn in_vain(count: u64) {
+    let failures = (0..count).filter(|_| shapes::read(get_stdin()).is_err());
+    println!("{}", failures.count());
 }
 
 /// Ends without dropping anything.
