@@ -35,6 +35,14 @@ i=1; ((i++)); ((i+=5)); echo $i $((i++)) $i $((--i)) $((i>5?10:20))
 for ((i=0;i<3;i++)); do printf '%s ' $i; done; echo
 let 'k=3*4' && echo $k
 declare -i z=2+3; z+=4; echo $z
+f() { echo in f; { echo $((1/0)); } 2>/dev/null; echo never; }
+f || echo never; echo never
+echo "status $?"
+for i in 1 2; do { echo $i $((2**-1)) $((1%0)); } 2>/dev/null; echo never; done; echo never
+echo "status $?"; ( { x=$((1+)); } 2>/dev/null; echo never ); echo "status $?"
+{ ((1/0)) || let 1/0 || [[ 1/0 -eq 0 ]] || echo "caught $?"; } 2>/dev/null
+v=$( { l=(1 2); echo ${l[1/0]}; } 2>/dev/null; echo never ); echo "[$v] $?"
+{ eval 'echo $((1/0)); echo never'; } 2>/dev/null; echo "eval $?"
 echo '== braces and globs'
 echo {a,b}{1,2} {1..5} {5..1..2} {a..e} x{,y}z {single} a{b
 mkdir -p g/sub; touch g/one.txt g/two.txt g/.hidden g/sub/three.txt 'g/with space'

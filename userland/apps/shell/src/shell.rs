@@ -50,6 +50,8 @@ pub enum Unwind {
     Exit(Status),
     /// A command could not be expanded: the sentence. It ends a script, and at the prompt the line.
     Failed(String),
+    /// An expression could not be computed, and that was said. It ends the outermost command, and the next one runs.
+    Uncomputed,
     /// Ctrl-C.
     Interrupted,
 }

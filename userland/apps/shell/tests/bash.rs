@@ -19,7 +19,8 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// What a shell, which is also found as `sh`, writes when it runs these arguments.
+/// What a shell, which is also found as `sh`, writes when it runs these arguments. It is called by its own name: as `sh`, bash
+/// leaves out what is not POSIX's.
 fn written(name: &str, shell: &str, arguments: &[&str]) -> String {
     let folder = folder(name);
     symlink(shell, folder.join("bin/sh")).unwrap();
@@ -28,7 +29,7 @@ fn written(name: &str, shell: &str, arguments: &[&str]) -> String {
         folder.join("bin").display(),
         std::env::var("PATH").unwrap()
     );
-    let mut command = Command::new(folder.join("bin/sh"));
+    let mut command = Command::new(shell);
     command
         .args(arguments)
         .env("PATH", path)

@@ -76,7 +76,19 @@ impl Shell {
         program
             .complete_commands
             .iter()
-            .try_fold(self.state.status, |_, list| self.run_list(list))
+            .try_fold(self.state.status, |_, list| {
+                let outcome = self.run_list(list);
+                self.or_failure(outcome)
+            })
+    }
+
+    /// What could not be computed is a failure, and no more than that.
+    pub(super) fn or_failure(&mut self, outcome: Outcome) -> Outcome {
+        if outcome == Err(Unwind::Uncomputed) {
+            self.state.status = FAILURE;
+            return Ok(FAILURE);
+        }
+        outcome
     }
 
     /// Runs a script to its end: what is left of it becomes a status, and the trap of its end runs.
@@ -101,6 +113,7 @@ impl Shell {
         match outcome {
             Ok(status) | Err(Unwind::Return(status) | Unwind::Exit(status)) => status,
             Err(Unwind::Break(_) | Unwind::Continue(_)) => SUCCESS,
+            Err(Unwind::Uncomputed) => FAILURE,
             Err(Unwind::Failed(sentence)) => {
                 self.complain(sentence);
                 FAILURE
@@ -242,10 +255,12 @@ impl Shell {
                 self.state.functions.insert(name, Rc::new(function.clone()));
                 Ok(SUCCESS)
             }
-            Command::ExtendedTest(test, redirects) => self
-                .with_redirects(redirects.as_ref(), |shell| {
-                    shell.run_extended_test(&test.expr)
-                }),
+            Command::ExtendedTest(test, redirects) => {
+                self.with_redirects(redirects.as_ref(), |shell| {
+                    let outcome = shell.run_extended_test(&test.expr);
+                    shell.or_failure(outcome)
+                })
+            }
         }
     }
 

@@ -126,6 +126,7 @@ impl Shell {
             return Err(Unwind::Failed(format!("{name}: not a shell builtin")));
         };
         match (builtin.run)(self, &words[1..]) {
+            Err(Unwind::Uncomputed) if !builtin.runs_commands => Ok(FAILURE),
             Err(Unwind::Failed(sentence)) if !builtin.runs_commands => {
                 self.complain(format_args!("{name}: {sentence}"));
                 Ok(FAILURE)
