@@ -19,6 +19,9 @@ echo $# "$1" "$2" "$*" "$@" "${@:2}" "${*:1:2}"
 for a in "$@"; do printf '<%s>' "$a"; done; echo
 for a in $*; do printf '<%s>' "$a"; done; echo
 IFS=:; echo "$*"; y=a:b::c; for a in $y; do printf '<%s>' "$a"; done; echo; unset IFS
+IFS=:-; y=$*; echo "$y"; y=x$*y; echo "$y"; y=$@; echo "$y"; case $* in one:*) echo joined;; esac; cat <<< $*; y=${u2-$*}; echo "$y"
+IFS=; y=$*; echo "$y"; y=$@; echo "$y"; unset IFS; y=$*; echo "$y"
+for a in ${u2-e f} ${u2:-g "h  i" j} ${u2-'k l'}; do printf '<%s>' "$a"; done; echo
 shift; echo "$1" $#; shift 2; echo "$#[$*]"
 for a in "$@"; do echo never; done
 n=x; echo "${!n}"

@@ -381,24 +381,22 @@ impl Shell {
             Found::All {
                 texts,
                 is_joined: true,
-            } if is_quoted => {
-                let separator = self
-                    .separators()
-                    .chars()
-                    .next()
-                    .map(String::from)
-                    .unwrap_or_default();
-                vec![Part::Quoted(texts.join(&separator))]
-            }
-            Found::All { texts, .. } => {
+            } if is_quoted => vec![Part::Quoted(texts.join(&self.joint()))],
+            Found::All { texts, is_joined } => {
+                let joint = if is_joined { self.joint() } else { " ".into() };
                 let mut parts: Vec<Part> = texts
                     .into_iter()
-                    .flat_map(|text| [part(text), Part::Break])
+                    .flat_map(|text| [part(text), Part::Break(joint.clone())])
                     .collect();
                 parts.pop();
                 parts
             }
         }
+    }
+
+    /// What stands between the arguments in `"$*"`.
+    fn joint(&self) -> String {
+        self.separators().chars().take(1).collect()
     }
 
     fn look_up(&mut self, parameter: &Parameter, is_indirect: bool) -> Result<Found, Unwind> {
