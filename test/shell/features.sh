@@ -11,6 +11,11 @@ echo '== parameters'
 unset u; e=
 echo "${u-1}${u:-2}${e-3}${e:-4}${x+5}${e:+6}${u+7}"
 echo "${u:=set}" "$u"
+for a in "${e:-a  b}" "${e:-a	"b  c"   d}" ${e:-f   g} "${x:+ h  }" "${e:-$(echo 'i  j')  k}"; do printf '<%s>' "$a"; done; echo
+y="${e:-a   b
+ c}"; echo "$y" "${y//  /__}"; cat <<-EOF
+	${e:-a  b}	tab
+	EOF
 p=/usr/local/lib/name.tar.gz
 echo "${p##*/}" "${p%%.*}" "${p#*/}" "${p%.*}" "${p/local/LOCAL}" "${p//l/L}" "${p/#\/usr/U}" "${p/%gz/xz}"
 echo "${p:5}" "${p:5:5}" "${p: -6}" "${p: -6:3}" "${p^^}" "${p^}"
