@@ -112,6 +112,7 @@ echo '== background'
 (echo background; exit 4) & wait $!; echo $?
 sleep 0.1 & p=$!; wait $p; echo "waited $?"
 for i in 1 2 3; do (exit $i) & done; wait; echo all
+sleep 0.5 & jobs | wc -l | tr -d ' '; [ "$(jobs -p)" = $! ] && echo "same job"; (jobs) | wc -l | tr -d ' '; wait
 echo '== status'
 false; echo $?; (exit 7); echo $?; nosuchcommand 2>/dev/null; echo $?; v=$(exit 9); echo $?
 sh -c 'echo "$0 $1"; exit 3' name arg; echo $?

@@ -184,6 +184,7 @@ impl Shell {
     /// A shell that begins as this one is, and whose changes are its own.
     pub fn subshell(&self) -> Self {
         let mut subshell = Self::with_state(self.state.clone(), self.files.clone());
+        subshell.jobs = self.jobs.for_subshell();
         subshell.conditions = self.conditions;
         subshell.loops = self.loops;
         subshell.depth = self.depth;
