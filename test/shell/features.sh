@@ -112,7 +112,8 @@ echo '== background'
 (echo background; exit 4) & wait $!; echo $?
 sleep 0.1 & p=$!; wait $p; echo "waited $?"
 for i in 1 2 3; do (exit $i) & done; wait; echo all
-sleep 0.5 & jobs | wc -l | tr -d ' '; [ "$(jobs -p)" = $! ] && echo "same job"; (jobs) | wc -l | tr -d ' '; wait
+sleep 0.5 & jobs | while read -r job; do case $job in *sleep*) echo listed;; esac; done
+[ "$(jobs -p | tail -1)" = $! ] && echo "same job"; wait
 echo '== status'
 false; echo $?; (exit 7); echo $?; nosuchcommand 2>/dev/null; echo $?; v=$(exit 9); echo $?
 sh -c 'echo "$0 $1"; exit 3' name arg; echo $?
@@ -120,6 +121,17 @@ sh -c 'set -e; echo before; false; echo after'; echo $?
 sh -c 'set -e; if false; then :; fi; false || true; ! true; echo alive'; echo $?
 sh -c 'trap "echo bye" EXIT; echo hi; exit 5'; echo $?
 sh -c 'set -u; echo $nothing; echo not here' 2>/dev/null; [ $? -ne 0 ] && echo unset is an error
+echo $LINENO "$(echo $LINENO
+  echo $LINENO)" $((LINENO+1)); eval 'echo $LINENO'
+f() {
+  echo $LINENO
+}; f; eval f; (echo $LINENO)
+for i in $LINENO; do echo $i \
+  $LINENO
+  { echo $LINENO; } | cat
+done
+printf '\necho $LINENO\nf\n' > l.sh; . ./l.sh; echo $LINENO
+printf 'echo $LINENO\nif true\nthen\n echo $LINENO\nfi\necho $LINENO\n' | sh
 echo '== builtins'
 printf '%s|%5d|%-5s|%05.1f|%x|%c|%%|%b\n' str 42 ab 3.14159 255 xyz 'a\tb'
 printf '%s %s\n' a b c; printf '%q\n' "it's"; printf '%03d\n' 7 8

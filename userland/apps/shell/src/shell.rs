@@ -124,6 +124,10 @@ pub struct Shell {
     pub option_index: usize,
     /// When the shell began.
     pub began: Instant,
+    /// `$LINENO`: where the command that runs begins.
+    pub line: usize,
+    /// How many lines stand in front of the text that is run.
+    pub line_base: usize,
 }
 
 impl Shell {
@@ -178,6 +182,8 @@ impl Shell {
             option_offset: 0,
             option_index: 1,
             began: Instant::now(),
+            line: 1,
+            line_base: 0,
         }
     }
 
@@ -190,6 +196,8 @@ impl Shell {
         subshell.depth = self.depth;
         subshell.functions_running = self.functions_running;
         subshell.began = self.began;
+        subshell.line = self.line;
+        subshell.line_base = self.line_base;
         subshell
     }
 

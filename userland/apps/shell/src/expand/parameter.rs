@@ -453,6 +453,7 @@ impl Shell {
     pub fn variable_text(&self, name: &str) -> Option<String> {
         match name {
             "RANDOM" => Some((system::random() & 0x7FFF).to_string()),
+            "LINENO" => Some(self.line.to_string()),
             "SECONDS" => Some(self.began.elapsed().as_secs().to_string()),
             name => self.state.variables.text(name).map(str::to_owned),
         }

@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use brush_parser::ast::{
     AndOr, AndOrList, Command, CompoundList, Pipeline, PipelineTimed, Program, SeparatorOperator,
+    SourceLocation,
 };
 
 use crate::files::File;
@@ -39,6 +40,23 @@ impl Shell {
         self.run_program(&program)
     }
 
+    /// Runs a text that stands in the command that runs.
+    pub fn run_text_here(&mut self, text: &str) -> Outcome {
+        self.with_line_base(self.line - 1, |shell| shell.run_text(text))
+    }
+
+    /// Runs with so many lines in front of what is run.
+    pub(crate) fn with_line_base(
+        &mut self,
+        line_base: usize,
+        run: impl FnOnce(&mut Self) -> Outcome,
+    ) -> Outcome {
+        let own = std::mem::replace(&mut self.line_base, line_base);
+        let outcome = run(self);
+        self.line_base = own;
+        outcome
+    }
+
     /// Runs a script from standard input. Commands of it may read that as well, so no more is taken than a whole command.
     pub fn run_lines(&mut self) -> Outcome {
         let mut text = String::new();
@@ -50,6 +68,7 @@ impl Shell {
             if line.is_empty() || is_whole(&text) {
                 let command = std::mem::take(&mut text);
                 self.run_text(&command)?;
+                self.line_base += command.lines().count();
             }
             if line.is_empty() {
                 return Ok(self.state.status);
@@ -244,6 +263,9 @@ impl Shell {
 
     /// Runs one command in this shell.
     pub fn run_command(&mut self, command: &Command) -> Outcome {
+        if let Some(span) = command.location() {
+            self.line = self.line_base + span.start.line;
+        }
         match command {
             Command::Simple(simple) => self.run_simple(simple),
             Command::Compound(compound, redirects) => {
@@ -266,7 +288,7 @@ impl Shell {
 
     /// The output of a command, without the line ends behind it.
     pub fn substitute(&mut self, command: &str) -> Result<String, Unwind> {
-        let bytes = self.capture(|subshell| subshell.run_text(command))?;
+        let bytes = self.capture(|subshell| subshell.run_text_here(command))?;
         let text = String::from_utf8_lossy(&bytes).replace('\0', "");
         Ok(text.trim_end_matches('\n').to_owned())
     }

@@ -177,7 +177,7 @@ impl Shell {
         self.functions_running += 1;
         self.state.variables.enter();
         let body = Command::Compound(function.body.0.clone(), function.body.1.clone());
-        let outcome = self.run_command(&body);
+        let outcome = self.with_line_base(0, |shell| shell.run_command(&body));
         self.state.variables.leave();
         self.functions_running -= 1;
         self.loops = loops;
