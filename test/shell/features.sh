@@ -141,6 +141,7 @@ test -d g -a -f out && echo files; [ -z "" ] && [ -n a ] && [ a != b ] && [ 2 -g
 export E=exported; sh -c 'echo $E'; E=temporary sh -c 'echo $E'; echo $E
 a=1 b=2; readonly r=5; (r=6) 2>/dev/null; echo "$a$b$r"
 echo 'x y z' | (read a b; echo "$b"); IFS=, read a b c <<< '1,2,3'; echo $a$b$c
+read -t 60 a b <<< 'in time'; echo "$? $a $b"; read -t 0 < out; echo $?; read -t soon 2> /dev/null; echo $?
 eval 'echo eval "$x"'; printf 'sourced=yes\nreturn 6\necho no\n' > s.sh; . ./s.sh; echo "$? $sourced"
 while getopts ab:c o -a -b val -c rest; do echo "$o $OPTARG"; done; echo $OPTIND
 command -v cd echo; type -t if f cat cd; cd g; cd - > /dev/null; cd ./g/../g/sub; echo "${PWD##*/}"; cd ../..

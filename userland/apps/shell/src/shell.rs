@@ -34,6 +34,8 @@ pub const NOT_FOUND: Status = 127;
 pub const INTERRUPTED: Status = 130;
 /// Nobody reads what it writes.
 pub const BROKEN_PIPE: Status = 141;
+/// The time that it had was over.
+pub const TIMED_OUT: Status = 142;
 /// Ctrl-Z has suspended it.
 pub const SUSPENDED: Status = 148;
 
