@@ -11,6 +11,11 @@ echo '== parameters'
 unset u; e=
 echo "${u-1}${u:-2}${e-3}${e:-4}${x+5}${e:+6}${u+7}"
 echo "${u:=set}" "$u"
+for a in "${e:-a  b}" "${e:-a	"b  c"   d}" ${e:-f   g} "${x:+ h  }" "${e:-$(echo 'i  j')  k}"; do printf '<%s>' "$a"; done; echo
+y="${e:-a   b
+ c}"; echo "$y" "${y//  /__}"; cat <<-EOF
+	${e:-a  b}	tab
+	EOF
 p=/usr/local/lib/name.tar.gz
 echo "${p##*/}" "${p%%.*}" "${p#*/}" "${p%.*}" "${p/local/LOCAL}" "${p//l/L}" "${p/#\/usr/U}" "${p/%gz/xz}"
 echo "${p:5}" "${p:5:5}" "${p: -6}" "${p: -6:3}" "${p^^}" "${p^}"
@@ -19,6 +24,9 @@ echo $# "$1" "$2" "$*" "$@" "${@:2}" "${*:1:2}"
 for a in "$@"; do printf '<%s>' "$a"; done; echo
 for a in $*; do printf '<%s>' "$a"; done; echo
 IFS=:; echo "$*"; y=a:b::c; for a in $y; do printf '<%s>' "$a"; done; echo; unset IFS
+IFS=:-; y=$*; echo "$y"; y=x$*y; echo "$y"; y=$@; echo "$y"; case $* in one:*) echo joined;; esac; cat <<< $*; y=${u2-$*}; echo "$y"
+IFS=; y=$*; echo "$y"; y=$@; echo "$y"; unset IFS; y=$*; echo "$y"
+for a in ${u2-e f} ${u2:-g "h  i" j} ${u2-'k l'}; do printf '<%s>' "$a"; done; echo
 shift; echo "$1" $#; shift 2; echo "$#[$*]"
 for a in "$@"; do echo never; done
 n=x; echo "${!n}"
@@ -35,6 +43,14 @@ i=1; ((i++)); ((i+=5)); echo $i $((i++)) $i $((--i)) $((i>5?10:20))
 for ((i=0;i<3;i++)); do printf '%s ' $i; done; echo
 let 'k=3*4' && echo $k
 declare -i z=2+3; z+=4; echo $z
+f() { echo in f; { echo $((1/0)); } 2>/dev/null; echo never; }
+f || echo never; echo never
+echo "status $?"
+for i in 1 2; do { echo $i $((2**-1)) $((1%0)); } 2>/dev/null; echo never; done; echo never
+echo "status $?"; ( { x=$((1+)); } 2>/dev/null; echo never ); echo "status $?"
+{ ((1/0)) || let 1/0 || [[ 1/0 -eq 0 ]] || echo "caught $?"; } 2>/dev/null
+v=$( { l=(1 2); echo ${l[1/0]}; } 2>/dev/null; echo never ); echo "[$v] $?"
+{ eval 'echo $((1/0)); echo never'; } 2>/dev/null; echo "eval $?"
 echo '== braces and globs'
 echo {a,b}{1,2} {1..5} {5..1..2} {a..e} x{,y}z {single} a{b
 mkdir -p g/sub; touch g/one.txt g/two.txt g/.hidden g/sub/three.txt 'g/with space'
@@ -96,6 +112,8 @@ echo '== background'
 (echo background; exit 4) & wait $!; echo $?
 sleep 0.1 & p=$!; wait $p; echo "waited $?"
 for i in 1 2 3; do (exit $i) & done; wait; echo all
+sleep 0.5 & jobs | while read -r job; do case $job in *sleep*) echo listed;; esac; done
+[ "$(jobs -p | tail -1)" = $! ] && echo "same job"; wait
 echo '== status'
 false; echo $?; (exit 7); echo $?; nosuchcommand 2>/dev/null; echo $?; v=$(exit 9); echo $?
 sh -c 'echo "$0 $1"; exit 3' name arg; echo $?
@@ -103,6 +121,17 @@ sh -c 'set -e; echo before; false; echo after'; echo $?
 sh -c 'set -e; if false; then :; fi; false || true; ! true; echo alive'; echo $?
 sh -c 'trap "echo bye" EXIT; echo hi; exit 5'; echo $?
 sh -c 'set -u; echo $nothing; echo not here' 2>/dev/null; [ $? -ne 0 ] && echo unset is an error
+echo $LINENO "$(echo $LINENO
+  echo $LINENO)" $((LINENO+1)); eval 'echo $LINENO'
+f() {
+  echo $LINENO
+}; f; eval f; (echo $LINENO)
+for i in $LINENO; do echo $i \
+  $LINENO
+  { echo $LINENO; } | cat
+done
+printf '\necho $LINENO\nf\n' > l.sh; . ./l.sh; echo $LINENO
+printf 'echo $LINENO\nif true\nthen\n echo $LINENO\nfi\necho $LINENO\n' | sh
 echo '== builtins'
 printf '%s|%5d|%-5s|%05.1f|%x|%c|%%|%b\n' str 42 ab 3.14159 255 xyz 'a\tb'
 printf '%s %s\n' a b c; printf '%q\n' "it's"; printf '%03d\n' 7 8
@@ -112,6 +141,7 @@ test -d g -a -f out && echo files; [ -z "" ] && [ -n a ] && [ a != b ] && [ 2 -g
 export E=exported; sh -c 'echo $E'; E=temporary sh -c 'echo $E'; echo $E
 a=1 b=2; readonly r=5; (r=6) 2>/dev/null; echo "$a$b$r"
 echo 'x y z' | (read a b; echo "$b"); IFS=, read a b c <<< '1,2,3'; echo $a$b$c
+read -t 60 a b <<< 'in time'; echo "$? $a $b"; read -t 0 < out; echo $?; read -t soon 2> /dev/null; echo $?
 eval 'echo eval "$x"'; printf 'sourced=yes\nreturn 6\necho no\n' > s.sh; . ./s.sh; echo "$? $sourced"
 while getopts ab:c o -a -b val -c rest; do echo "$o $OPTARG"; done; echo $OPTIND
 command -v cd echo; type -t if f cat cd; cd g; cd - > /dev/null; cd ./g/../g/sub; echo "${PWD##*/}"; cd ../..

@@ -61,10 +61,34 @@ impl History {
         self.shown()
     }
 
+    /// How many lines there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Where the newest line in front of `end` stands that contains `text` and is not `other`.
+    pub(crate) fn find(&self, text: &str, end: usize, other: Option<&str>) -> Option<usize> {
+        let is_meant = |line: &String| line.contains(text) && other != Some(line);
+        self.lines.iter().take(end).rposition(is_meant)
+    }
+
+    /// The line that stands there.
+    pub(crate) fn line(&self, position: usize) -> Option<&str> {
+        self.lines.get(position).map(String::as_str)
+    }
+
+    /// Goes to the line that stands there; `typed` is kept where it is the one being written.
+    pub(crate) fn go_to(&mut self, position: usize, typed: &str) {
+        if self.position == self.lines.len() {
+            self.draft = typed.into();
+        }
+        self.position = position;
+    }
+
     fn shown(&self) -> Option<&str> {
         if self.position == self.lines.len() {
             return Some(&self.draft);
         }
-        self.lines.get(self.position).map(String::as_str)
+        self.line(self.position)
     }
 }

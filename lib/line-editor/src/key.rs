@@ -76,6 +76,11 @@ impl KeyDecoder {
         }
     }
 
+    /// Whether an escape sequence has begun and not ended.
+    pub(crate) fn is_in_sequence(&self) -> bool {
+        self.state != State::Ground
+    }
+
     fn control(&mut self, byte: u8) -> Option<Key> {
         self.utf8 = Utf8Decoder::default();
         self.state = State::Ground;

@@ -3,7 +3,7 @@
 //!
 //! Two disciplines, both state machines that take one byte at a time and append the echo to a
 //! buffer of the caller's:
-//! - [`LineEditor`] edits one line with arrow keys and history, for a prompt.
+//! - [`LineEditor`] edits one line with arrow keys, history and a search through it, for a prompt.
 //! - [`CookedInput`] is the plain line discipline of a program's standard input: erase and kill,
 //!   and nothing else.
 //!
@@ -23,6 +23,7 @@ mod editor;
 mod history;
 mod key;
 mod line;
+mod search;
 #[cfg(test)]
 mod tests;
 

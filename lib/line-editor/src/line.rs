@@ -16,6 +16,26 @@ pub(crate) fn columns(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 
+/// The longest start of `text` that fits in `width` columns.
+pub(crate) fn first_columns(text: &str, width: usize) -> &str {
+    let mut used = 0;
+    let end = text.char_indices().find(|&(_, c)| {
+        used += columns_of(c);
+        used > width
+    });
+    end.map_or(text, |(index, _)| &text[..index])
+}
+
+/// The longest end of `text` that fits in `width` columns.
+pub(crate) fn last_columns(text: &str, width: usize) -> &str {
+    let mut used = 0;
+    let start = text.char_indices().rev().find(|&(_, c)| {
+        used += columns_of(c);
+        used > width
+    });
+    start.map_or(text, |(index, c)| &text[index + c.len_utf8()..])
+}
+
 /// The text; the cursor is a byte index that always lies between characters.
 #[derive(Debug, Default)]
 pub(crate) struct Line {

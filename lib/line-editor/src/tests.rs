@@ -3,6 +3,7 @@
 
 extern crate std;
 
+use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -183,6 +184,109 @@ fn history_goes_back_and_forth_and_keeps_the_draft() {
     assert_eq!(events, [Event::Line("twoX".into())]);
 }
 
+/// An editor that has seen these lines.
+fn editor_with(lines: &[&str]) -> LineEditor {
+    let mut editor = LineEditor::new(10);
+    for line in lines {
+        type_at(&mut editor, format!("{line}\r").as_bytes());
+    }
+    editor
+}
+
+#[test]
+fn a_search_shows_the_newest_line_and_goes_back_with_every_press() {
+    let mut editor = editor_with(&["cat one", "ls two", "cat three", "cat three ", "ls four"]);
+    for (keys, row, bells) in [
+        (&b"dra\x12"[..], "(search)'': dra", 0),
+        (b"ca", "(search)'ca': cat three", 0),
+        (b"\x12", "(search)'ca': cat three", 0),
+        (b"\x12", "(search)'ca': cat one", 0),
+        (b"\x12", "(no match)'ca': cat one", 1),
+        (b"t", "(search)'cat': cat one", 0),
+        (b"x", "(no match)'catx': cat one", 1),
+        (b"\x7f", "(search)'cat': cat three", 0),
+        (b"\x7f\x7f\x7f", "(search)'': dra", 0),
+        (b"\x7f", "(search)'': dra", 1),
+        ("é".as_bytes(), "(no match)'é': dra", 1),
+    ] {
+        let mut shown = Row::default();
+        let mut echo = Vec::new();
+        for &key in keys {
+            assert_eq!(editor.feed(key, &mut echo), None);
+        }
+        editor.show_again(&mut echo);
+        shown.show(&echo);
+        assert_eq!((shown.text().as_str(), shown.bells), (row, bells));
+    }
+}
+
+#[test]
+fn enter_runs_what_a_search_has_found() {
+    let mut editor = editor_with(&["cat one", "ls two"]);
+    let (events, _) = type_at(&mut editor, b"dra\x12one\r");
+    assert_eq!(events, [Event::Line("cat one".into())]);
+    let (events, _) = type_at(&mut editor, b"dra\x12xyz\r");
+    assert_eq!(events, [Event::Line("dra".into())]);
+    let mut row = Row::default();
+    let mut echo = Vec::new();
+    editor.begin("> ", &mut echo);
+    for &byte in b"\x12two\r" {
+        editor.feed(byte, &mut echo);
+    }
+    row.show(echo.strip_suffix(b"\r\n").expect("the row's end"));
+    assert_eq!(row.text(), "> ls two", "the row that stays says what runs");
+}
+
+#[test]
+fn leaving_a_search_brings_back_what_was_typed_and_its_cursor() {
+    for leave in ["\x03", "\x07", "\x1b", "\x1bx", "\x1b[99~"] {
+        let mut editor = editor_with(&["cat one"]);
+        let keys = format!("draft\x1b[D\x12cat{leave}");
+        let (events, row) = type_at(&mut editor, keys.as_bytes());
+        assert_eq!(events, [], "{leave:?}");
+        assert_eq!((row.text().as_str(), row.cursor), ("> draft", 6));
+        let (events, _) = type_at(&mut editor, b"\x05\r");
+        assert_eq!(events, [Event::Line("draft".into())], "{leave:?}");
+    }
+}
+
+#[test]
+fn keys_that_edit_take_what_a_search_has_found() {
+    for (keys, line) in [
+        (&b"\x1b[DX"[..], "cat onXe"),
+        (b"\x1bODX", "cat onXe"),
+        (b"\x01X", "Xcat one"),
+        (b"\x1b[HX", "Xcat one"),
+        (b"\x17X", "cat X"),
+        (b"\x1b[AX", "ls zeroX"),
+        (b"\x1b[BX", "ls twoX"),
+        (b"\x1b[B\x1b[BX", "draftX"),
+    ] {
+        let mut editor = editor_with(&["ls zero", "cat one", "ls two"]);
+        let (events, _) = type_at(&mut editor, &[b"draft\x12cat", keys, b"\r"].concat());
+        assert_eq!(
+            events,
+            [Event::Line(line.into())],
+            "{}",
+            keys.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn a_search_stays_in_the_row() {
+    let mut editor = editor_with(&[&"0123456789".repeat(30)]);
+    for columns in [0, 20, 30, 80] {
+        editor.set_columns(Some(columns));
+        let text = "0123456789".repeat(9);
+        let (_, row) = type_at(&mut editor, format!("\x12{text}").as_bytes());
+        assert!(row.cells.len() < columns.max(19), "{:?}", row.text());
+        assert!(row.text().starts_with("(search)'"));
+        assert_eq!(row.bells, 50, "the text is bounded");
+        type_at(&mut editor, b"\x03");
+    }
+}
+
 #[test]
 fn clearing_the_screen_keeps_the_line() {
     let (_, row) = type_at(&mut LineEditor::new(1), b"abc\x1b[D\x0c");
@@ -267,7 +371,7 @@ proptest! {
         keys in proptest::collection::vec(prop_oneof![
             "[a-z ]".prop_map(String::into_bytes),
             prop::sample::select(std::vec![&b"\x1b[D"[..], b"\x1b[C", b"\x1b[A", b"\x1b[B", b"\x01",
-                b"\x05", b"\x7f", b"\x1b[3~", b"\x15", b"\x0b", b"\x17", b"\r", b"\x03", b"\x0c"])
+                b"\x05", b"\x7f", b"\x1b[3~", b"\x15", b"\x0b", b"\x17", b"\r", b"\x03", b"\x0c", b"\x12", b"\x07", b"\x1b"])
                 .prop_map(Vec::from),
             "[a-z]{30}".prop_map(String::into_bytes),
         ], 0..60),
@@ -285,7 +389,7 @@ proptest! {
     #[test]
     fn any_bytes_are_survived(
         input in proptest::collection::vec(
-            prop_oneof![any::<u8>(), Just(0x1b), Just(b'['), Just(0xE4), Just(0xB8), Just(0x80)], 0..400),
+            prop_oneof![any::<u8>(), Just(0x12), Just(0x1b), Just(b'['), Just(0xE4), Just(0xB8), Just(0x80)], 0..400),
     ) {
         let mut editor = LineEditor::new(3);
         let mut cooked = CookedInput::new();

@@ -1,7 +1,8 @@
 //! Jobs: pipelines that the shell has started and not yet forgotten.
 //!
 //! Law: a pipeline is one job, whose status is that of its last part. A job is forgotten when somebody has been told
-//! how it ended: by `wait`, by `jobs`, or in front of a prompt.
+//! how it ended: by `wait`, by `jobs`, or in front of a prompt. A subshell can name its parent's jobs until it has one of its own;
+//! they are not its to wait for.
 
 use crate::shell::{INTERRUPTED, Shell, Status, Unwind};
 use crate::system::{self, Child, Exit};
@@ -10,6 +11,7 @@ use crate::system::{self, Child, Exit};
 const JOBS_MAX: usize = 256;
 
 /// A part of a pipeline.
+#[derive(Clone)]
 pub enum Stage {
     /// A process.
     Process {
@@ -25,6 +27,7 @@ pub enum Stage {
 }
 
 /// A pipeline that was started.
+#[derive(Clone)]
 pub struct Job {
     /// Its number, from 1 on.
     pub number: usize,
@@ -162,36 +165,64 @@ impl Job {
 
 /// All jobs, by number.
 #[derive(Default)]
-pub struct Jobs(Vec<Job>);
+pub struct Jobs {
+    jobs: Vec<Job>,
+    /// Whether they are the parent's.
+    are_inherited: bool,
+}
 
 impl Jobs {
+    /// What a subshell knows of them.
+    pub fn for_subshell(&self) -> Self {
+        Self {
+            jobs: self.jobs.clone(),
+            are_inherited: true,
+        }
+    }
+
+    /// Whether the shell has started some itself.
+    pub fn has_own(&self) -> bool {
+        !self.are_inherited && !self.jobs.is_empty()
+    }
+
+    /// The numbers of those that `wait` without arguments means.
+    pub fn awaited(&self) -> Vec<usize> {
+        let awaited = self
+            .iter()
+            .filter(|job| !job.is_suspended && self.has_own());
+        awaited.map(|job| job.number).collect()
+    }
+
     /// Remembers a job and gives it a number.
     pub fn add(&mut self, mut job: Job) -> usize {
-        if self.0.len() >= JOBS_MAX
-            && let Some(index) = self.0.iter().position(Job::is_done)
-        {
-            self.0.remove(index);
+        if std::mem::take(&mut self.are_inherited) {
+            self.jobs.clear();
         }
-        job.number = self.0.last().map_or(1, |last| last.number + 1);
+        if self.jobs.len() >= JOBS_MAX
+            && let Some(index) = self.jobs.iter().position(Job::is_done)
+        {
+            self.jobs.remove(index);
+        }
+        job.number = self.jobs.last().map_or(1, |last| last.number + 1);
         let number = job.number;
-        self.0.push(job);
+        self.jobs.push(job);
         number
     }
 
     /// Asks all of them how they are.
     pub fn update(&mut self) {
-        self.0.iter_mut().for_each(Job::update);
+        self.jobs.iter_mut().for_each(Job::update);
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Job> {
-        self.0.iter()
+        self.jobs.iter()
     }
 
     /// The one that is meant where none is named: the last that stands still, else the last.
     pub fn current(&self) -> Option<usize> {
-        let suspended = self.0.iter().rev().find(|job| job.is_suspended);
-        suspended.or(self.0.last()).map(|job| job.number)
+        let suspended = self.jobs.iter().rev().find(|job| job.is_suspended);
+        suspended.or(self.jobs.last()).map(|job| job.number)
     }
 
     /// The number of the job that `%1`, `%+`, `%name` or a process's number means.
@@ -199,7 +230,7 @@ impl Jobs {
         let Some(name) = text.strip_prefix('%') else {
             let id = text.parse().ok()?;
             return self
-                .0
+                .jobs
                 .iter()
                 .find(|job| job.has_process(id))
                 .map(|job| job.number);
@@ -207,7 +238,7 @@ impl Jobs {
         match name {
             "" | "+" | "%" => self.current(),
             "-" => self
-                .0
+                .jobs
                 .iter()
                 .rev()
                 .map(|job| job.number)
@@ -216,26 +247,26 @@ impl Jobs {
                 let number = name.parse().ok();
                 let is_meant =
                     |job: &&Job| Some(job.number) == number || job.command.starts_with(name);
-                self.0.iter().rev().find(is_meant).map(|job| job.number)
+                self.jobs.iter().rev().find(is_meant).map(|job| job.number)
             }
         }
     }
 
     /// The job of this number.
     pub fn get_mut(&mut self, number: usize) -> Option<&mut Job> {
-        self.0.iter_mut().find(|job| job.number == number)
+        self.jobs.iter_mut().find(|job| job.number == number)
     }
 
     /// Forgets the job of this number and hands it out.
     pub fn take(&mut self, number: usize) -> Option<Job> {
-        let index = self.0.iter().position(|job| job.number == number)?;
-        Some(self.0.remove(index))
+        let index = self.jobs.iter().position(|job| job.number == number)?;
+        Some(self.jobs.remove(index))
     }
 
     /// Forgets those that have ended and hands them out.
     pub fn take_done(&mut self) -> Vec<Job> {
         self.update();
-        self.0.extract_if(.., |job| job.is_done()).collect()
+        self.jobs.extract_if(.., |job| job.is_done()).collect()
     }
 }
 

@@ -34,6 +34,8 @@ pub const NOT_FOUND: Status = 127;
 pub const INTERRUPTED: Status = 130;
 /// Nobody reads what it writes.
 pub const BROKEN_PIPE: Status = 141;
+/// The time that it had was over.
+pub const TIMED_OUT: Status = 142;
 /// Ctrl-Z has suspended it.
 pub const SUSPENDED: Status = 148;
 
@@ -50,6 +52,8 @@ pub enum Unwind {
     Exit(Status),
     /// A command could not be expanded: the sentence. It ends a script, and at the prompt the line.
     Failed(String),
+    /// An expression could not be computed, and that was said. It ends the outermost command, and the next one runs.
+    Uncomputed,
     /// Ctrl-C.
     Interrupted,
 }
@@ -122,6 +126,10 @@ pub struct Shell {
     pub option_index: usize,
     /// When the shell began.
     pub began: Instant,
+    /// `$LINENO`: where the command that runs begins.
+    pub line: usize,
+    /// How many lines stand in front of the text that is run.
+    pub line_base: usize,
 }
 
 impl Shell {
@@ -176,17 +184,22 @@ impl Shell {
             option_offset: 0,
             option_index: 1,
             began: Instant::now(),
+            line: 1,
+            line_base: 0,
         }
     }
 
     /// A shell that begins as this one is, and whose changes are its own.
     pub fn subshell(&self) -> Self {
         let mut subshell = Self::with_state(self.state.clone(), self.files.clone());
+        subshell.jobs = self.jobs.for_subshell();
         subshell.conditions = self.conditions;
         subshell.loops = self.loops;
         subshell.depth = self.depth;
         subshell.functions_running = self.functions_running;
         subshell.began = self.began;
+        subshell.line = self.line;
+        subshell.line_base = self.line_base;
         subshell
     }
 

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use brush_parser::ast::{ArithmeticExpr, Program, TestExpr};
 use brush_parser::word::{self, BraceExpressionOrText, Parameter, WordPieceWithSource};
-use brush_parser::{ParseError, Parser, ParserOptions};
+use brush_parser::{ParseError, Parser, ParserOptions, Token};
 
 /// The longest text that is parsed at once: a script.
 pub const LEN_BYTES_MAX: usize = 1 << 20;
@@ -42,8 +42,7 @@ impl SyntaxError {
 pub fn program(text: &str) -> Result<Program, SyntaxError> {
     check(text)?;
     let padded = padded(text);
-    let mut parser = Parser::new(padded.as_bytes(), &ParserOptions::default());
-    parser.parse_program().map_err(|error| SyntaxError {
+    parse(&padded).map_err(|error| SyntaxError {
         message: error.to_string(),
         is_incomplete: match &error {
             ParseError::ParsingAtEndOfInput => !Depth::of(text).is_overclosed,
@@ -51,6 +50,50 @@ pub fn program(text: &str) -> Result<Program, SyntaxError> {
             ParseError::ParsingNear(_) => false,
         },
     })
+}
+
+fn parse(text: &str) -> Result<Program, ParseError> {
+    let options = ParserOptions::default();
+    let tokens = text
+        .contains("${")
+        .then(|| brush_parser::uncached_tokenize_str(text, &options.tokenizer_options()));
+    match tokens {
+        Some(Ok(mut tokens)) => {
+            restore_blanks(&mut tokens, text);
+            brush_parser::parse_tokens(&tokens, &options)
+        }
+        // In an error of its own tokens the parser says where it was.
+        Some(Err(_)) | None => Parser::new(text.as_bytes(), &options).parse_program(),
+    }
+}
+
+/// Between `${` and `}` the tokenizer makes one blank of several, of tabs and of line ends. Such words are taken from the text
+/// where nothing else differs, but for here-documents, which may have lost tabs for good reason.
+fn restore_blanks(tokens: &mut [Token], text: &str) {
+    let characters: Vec<char> = text.chars().collect();
+    for index in 0..tokens.len() {
+        let is_document = index > 1
+            && matches!(&tokens[index - 2], Token::Operator(text, _) if text == "<<" || text == "<<-");
+        if let Token::Word(word, span) = &mut tokens[index]
+            && !is_document
+            && word.contains("${")
+            && let Some(written) = characters.get(span.start.index..span.end.index)
+            && differs_in_blanks(word, written)
+        {
+            *word = written.iter().collect();
+        }
+    }
+}
+
+/// Whether blanks inside are all that differs.
+fn differs_in_blanks(word: &str, written: &[char]) -> bool {
+    let is_solid = |c: &char| !c.is_whitespace();
+    word.chars().next() == written.first().copied()
+        && word.chars().next_back() == written.last().copied()
+        && word
+            .chars()
+            .filter(is_solid)
+            .eq(written.iter().copied().filter(|c| is_solid(c)))
 }
 
 /// The text with blank lines behind it, if here-documents may stand in brackets: when the last of these documents ends the text, the

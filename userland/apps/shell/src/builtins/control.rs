@@ -64,7 +64,7 @@ pub(super) fn eval(shell: &mut Shell, arguments: &[String]) -> Outcome {
     if text.trim().is_empty() {
         Ok(SUCCESS)
     } else {
-        shell.run_text(&text)
+        shell.run_text_here(&text)
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) fn source(shell: &mut Shell, arguments: &[String]) -> Outcome {
     let own = (!arguments.is_empty())
         .then(|| std::mem::replace(&mut shell.state.arguments, arguments.to_vec()));
     shell.scripts_running += 1;
-    let outcome = shell.run_text(&String::from_utf8_lossy(&text));
+    let outcome = shell.with_line_base(0, |shell| shell.run_text(&String::from_utf8_lossy(&text)));
     shell.scripts_running -= 1;
     if let Some(own) = own {
         shell.state.arguments = own;

@@ -63,13 +63,7 @@ pub(super) fn background(shell: &mut Shell, arguments: &[String]) -> Outcome {
 pub(super) fn wait(shell: &mut Shell, arguments: &[String]) -> Outcome {
     let (_, arguments) = options(arguments, "nf")?;
     if arguments.is_empty() {
-        let numbers: Vec<usize> = shell
-            .jobs
-            .iter()
-            .filter(|job| !job.is_suspended)
-            .map(|job| job.number)
-            .collect();
-        for number in numbers {
+        for number in shell.jobs.awaited() {
             wait_for(shell, number)?;
         }
         return Ok(SUCCESS);

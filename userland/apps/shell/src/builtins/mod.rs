@@ -85,7 +85,7 @@ pub const BUILTINS: &[Builtin] = builtins! {
     Long "mapfile" "[-t] [NAME]" "reads lines into an array" read::mapfile;
     Brief "printf" "FORMAT [ARG…]" "writes its arguments in a form" output::printf;
     Brief "pwd" "" "writes the current folder" folders::pwd;
-    Long "read" "[-rs] [-p TEXT] [-d C] [-n N] [-a NAME] [NAME…]" "reads a line into variables" read::read;
+    Long "read" "[-rs] [-p TEXT] [-d C] [-n N] [-t SECONDS] [-a NAME] [NAME…]" "reads a line into variables" read::read;
     Long "readarray" "[-t] [NAME]" "reads lines into an array" read::mapfile;
     Brief "readonly" "[NAME[=TEXT]…]" "lets variables be changed no more" variables::readonly;
     Brief "return" "[STATUS]" "leaves a function or a sourced script" control::return_from;

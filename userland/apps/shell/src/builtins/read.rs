@@ -1,11 +1,12 @@
 //! `read` and `mapfile`.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::{failed, number};
 use crate::expand::split_line;
 use crate::pattern::Marked;
-use crate::shell::{FAILURE, Outcome, SUCCESS, Shell, Unwind};
+use crate::shell::{FAILURE, Outcome, SUCCESS, Shell, Status, TIMED_OUT, Unwind};
 use crate::system::{self, Input};
 use crate::variables::Value;
 
@@ -20,7 +21,29 @@ struct Request {
     count: Option<usize>,
     array: Option<String>,
     number: i32,
+    time: Option<Duration>,
     names: Vec<String>,
+}
+
+/// What has ended a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LineEnd {
+    /// Its delimiter, or as many characters as were asked for.
+    Met,
+    /// The input's end.
+    Input,
+    /// The time was over.
+    Time,
+}
+
+impl LineEnd {
+    fn status(self) -> Status {
+        match self {
+            Self::Met => SUCCESS,
+            Self::Input => FAILURE,
+            Self::Time => TIMED_OUT,
+        }
+    }
 }
 
 impl Request {
@@ -32,6 +55,7 @@ impl Request {
             count: None,
             array: None,
             number: 0,
+            time: None,
             names: Vec::new(),
         };
         let mut rest = arguments.iter();
@@ -82,10 +106,17 @@ impl Request {
             'n' | 'N' => self.count = Some(number(value)?),
             'a' => self.array = Some(value.into()),
             'u' => self.number = number(value)?,
-            _ => return Err(failed("-t: nothing is read for a time here")),
+            _ => self.time = Some(seconds(value)?),
         }
         Ok(())
     }
+}
+
+/// A time as an argument.
+fn seconds(text: &str) -> Result<Duration, Unwind> {
+    let time = text.parse().ok();
+    time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| failed(format!("{text}: invalid timeout specification")))
 }
 
 pub(super) fn read(shell: &mut Shell, arguments: &[String]) -> Outcome {
@@ -93,7 +124,11 @@ pub(super) fn read(shell: &mut Shell, arguments: &[String]) -> Outcome {
     if shell.files.is_terminal(request.number) {
         shell.files.error(&request.prompt);
     }
-    let (line, is_ended) = read_line(shell, &request)?;
+    if request.time == Some(Duration::ZERO) {
+        let is_ready = shell.files.input(request.number).wait(Duration::ZERO);
+        return Ok(Status::from(!is_ready.map_err(Unwind::Failed)?));
+    }
+    let (line, end) = read_line(shell, &request)?;
     let separators = shell
         .state
         .variables
@@ -116,11 +151,11 @@ pub(super) fn read(shell: &mut Shell, arguments: &[String]) -> Outcome {
             }
         }
     }
-    Ok(if is_ended { SUCCESS } else { FAILURE })
+    Ok(end.status())
 }
 
-/// A line, and whether its end was met. A backslash quotes a character and joins lines unless it is raw.
-fn read_line(shell: &mut Shell, request: &Request) -> Result<(Vec<Marked>, bool), Unwind> {
+/// A line, and what has ended it. A backslash quotes a character and joins lines unless it is raw.
+fn read_line(shell: &mut Shell, request: &Request) -> Result<(Vec<Marked>, LineEnd), Unwind> {
     let input = shell.files.input(request.number);
     let is_typed = shell.is_interactive && input.is_terminal();
     if is_typed {
@@ -130,10 +165,10 @@ fn read_line(shell: &mut Shell, request: &Request) -> Result<(Vec<Marked>, bool)
     if is_typed {
         system::set_raw(true);
     }
-    let (bytes, is_ended) = bytes?;
+    let (bytes, end) = bytes?;
     Ok((
         marked(&String::from_utf8_lossy(&bytes), request.is_raw),
-        is_ended,
+        end,
     ))
 }
 
@@ -142,18 +177,26 @@ fn read_bytes(
     shell: &mut Shell,
     input: &Input,
     request: &Request,
-) -> Result<(Vec<u8>, bool), Unwind> {
+) -> Result<(Vec<u8>, LineEnd), Unwind> {
     let mut bytes = Vec::new();
+    let began = Instant::now();
     while bytes.len() < LINE_LEN_BYTES_MAX {
+        let time_left = request
+            .time
+            .map(|time| time.saturating_sub(began.elapsed()));
+        let is_ready = time_left.is_none_or(|time| input.wait(time).unwrap_or(true));
+        if !is_ready {
+            return Ok((bytes, LineEnd::Time));
+        }
         let byte = input.read(1).map_err(Unwind::Failed)?.first().copied();
         match byte {
-            None => return Ok((bytes, false)),
+            None => return Ok((bytes, LineEnd::Input)),
             Some(3) if shell.is_interactive && input.is_terminal() => {
                 return Err(Unwind::Interrupted);
             }
             Some(byte) if byte == request.delimiter => {
                 if request.is_raw || !ends_in_backslash(&bytes) {
-                    return Ok((bytes, true));
+                    return Ok((bytes, LineEnd::Met));
                 }
                 bytes.pop();
             }
@@ -164,7 +207,7 @@ fn read_bytes(
                 && str::from_utf8(&bytes).is_ok()
         };
         if request.count.is_some_and(is_full) {
-            return Ok((bytes, true));
+            return Ok((bytes, LineEnd::Met));
         }
     }
     Err(failed(format!(

@@ -10,10 +10,17 @@ use crate::syntax::{self, Place};
 use crate::variables::is_name;
 
 impl Shell {
-    /// The value of an expression as it is written.
+    /// The value of an expression as it is written. Why there is none is said at once, where errors go here.
     pub fn arithmetic(&mut self, text: &str) -> Result<i64, Unwind> {
         let expanded = self.expand_to_text(text, Place::Quoted)?;
         self.evaluate_text(&expanded)
+            .map_err(|unwind| match unwind {
+                Unwind::Failed(sentence) => {
+                    self.complain(sentence);
+                    Unwind::Uncomputed
+                }
+                other => other,
+            })
     }
 
     fn evaluate_text(&mut self, text: &str) -> Result<i64, Unwind> {

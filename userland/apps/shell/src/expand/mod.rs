@@ -32,8 +32,8 @@ pub enum Part {
     Quoted(String),
     /// Out of an expansion, not quoted.
     Value(String),
-    /// The end of a field, in `"$@"`.
-    Break,
+    /// The end of a field, in `$@` and `$*`; where nothing is split, this text.
+    Break(String),
 }
 
 /// Part of a field, and whether it was quoted.
@@ -94,7 +94,7 @@ impl Shell {
             .map(|part| match part {
                 Part::Quoted(text) => regex_lite::escape(&text),
                 Part::Text(text) | Part::Value(text) => text,
-                Part::Break => " ".into(),
+                Part::Break(text) => text,
             })
             .collect())
     }
@@ -104,14 +104,17 @@ impl Shell {
         if is_quoted && !word.contains('"') {
             return self.parts(&format!("\"{word}\""), Place::Quoted);
         }
-        self.parts(
-            word,
-            if is_quoted {
-                Place::Quoted
-            } else {
-                Place::Word
-            },
-        )
+        if is_quoted {
+            return self.parts(word, Place::Quoted);
+        }
+        let parts = self.parts(word, Place::Word)?.into_iter();
+        // It is split as what an expansion is.
+        Ok(parts
+            .map(|part| match part {
+                Part::Text(text) => Part::Value(text),
+                other => other,
+            })
+            .collect())
     }
 
     fn parts(&mut self, word: &str, place: Place) -> Result<Vec<Part>, Unwind> {
@@ -260,8 +263,7 @@ fn expanded(text: String, is_quoted: bool) -> Part {
 /// All parts as one text.
 fn text(parts: Vec<Part>) -> String {
     let texts = parts.into_iter().map(|part| match part {
-        Part::Text(text) | Part::Quoted(text) | Part::Value(text) => text,
-        Part::Break => " ".into(),
+        Part::Text(text) | Part::Quoted(text) | Part::Value(text) | Part::Break(text) => text,
     });
     texts.collect()
 }
@@ -269,8 +271,7 @@ fn text(parts: Vec<Part>) -> String {
 fn segments(parts: Vec<Part>) -> Vec<Segment> {
     let segments = parts.into_iter().map(|part| match part {
         Part::Text(text) | Part::Value(text) => (text, false),
-        Part::Quoted(text) => (text, true),
-        Part::Break => (" ".into(), true),
+        Part::Quoted(text) | Part::Break(text) => (text, true),
     });
     segments.collect()
 }
@@ -294,7 +295,7 @@ fn fields(parts: Vec<Part>, separators: &str) -> Vec<Vec<Segment>> {
             Part::Text(text) => splitter.push(text, false),
             Part::Quoted(text) => splitter.push(text, true),
             Part::Value(text) => splitter.split(&text),
-            Part::Break => splitter.end(),
+            Part::Break(_) => splitter.end(),
         }
     }
     splitter.end();

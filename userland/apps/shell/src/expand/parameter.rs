@@ -381,24 +381,22 @@ impl Shell {
             Found::All {
                 texts,
                 is_joined: true,
-            } if is_quoted => {
-                let separator = self
-                    .separators()
-                    .chars()
-                    .next()
-                    .map(String::from)
-                    .unwrap_or_default();
-                vec![Part::Quoted(texts.join(&separator))]
-            }
-            Found::All { texts, .. } => {
+            } if is_quoted => vec![Part::Quoted(texts.join(&self.joint()))],
+            Found::All { texts, is_joined } => {
+                let joint = if is_joined { self.joint() } else { " ".into() };
                 let mut parts: Vec<Part> = texts
                     .into_iter()
-                    .flat_map(|text| [part(text), Part::Break])
+                    .flat_map(|text| [part(text), Part::Break(joint.clone())])
                     .collect();
                 parts.pop();
                 parts
             }
         }
+    }
+
+    /// What stands between the arguments in `"$*"`.
+    fn joint(&self) -> String {
+        self.separators().chars().take(1).collect()
     }
 
     fn look_up(&mut self, parameter: &Parameter, is_indirect: bool) -> Result<Found, Unwind> {
@@ -455,6 +453,7 @@ impl Shell {
     pub fn variable_text(&self, name: &str) -> Option<String> {
         match name {
             "RANDOM" => Some((system::random() & 0x7FFF).to_string()),
+            "LINENO" => Some(self.line.to_string()),
             "SECONDS" => Some(self.began.elapsed().as_secs().to_string()),
             name => self.state.variables.text(name).map(str::to_owned),
         }

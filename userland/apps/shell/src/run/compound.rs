@@ -29,9 +29,10 @@ impl Shell {
         match command {
             CompoundCommand::BraceGroup(group) => self.run_list(&group.list),
             CompoundCommand::Subshell(subshell) => self.run_subshell(&subshell.list),
-            CompoundCommand::Arithmetic(arithmetic) => self
-                .arithmetic(&arithmetic.expr.value)
-                .map(|value| u8::from(value == 0)),
+            CompoundCommand::Arithmetic(arithmetic) => {
+                let value = self.arithmetic(&arithmetic.expr.value);
+                self.or_failure(value.map(|value| u8::from(value == 0)))
+            }
             CompoundCommand::ArithmeticForClause(clause) => self.run_arithmetic_for(clause),
             CompoundCommand::ForClause(clause) => self.run_for(clause),
             CompoundCommand::CaseClause(clause) => self.run_case(clause),

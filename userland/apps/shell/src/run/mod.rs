@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use brush_parser::ast::{
     AndOr, AndOrList, Command, CompoundList, Pipeline, PipelineTimed, Program, SeparatorOperator,
+    SourceLocation,
 };
 
 use crate::files::File;
@@ -39,6 +40,23 @@ impl Shell {
         self.run_program(&program)
     }
 
+    /// Runs a text that stands in the command that runs.
+    pub fn run_text_here(&mut self, text: &str) -> Outcome {
+        self.with_line_base(self.line - 1, |shell| shell.run_text(text))
+    }
+
+    /// Runs with so many lines in front of what is run.
+    pub(crate) fn with_line_base(
+        &mut self,
+        line_base: usize,
+        run: impl FnOnce(&mut Self) -> Outcome,
+    ) -> Outcome {
+        let own = std::mem::replace(&mut self.line_base, line_base);
+        let outcome = run(self);
+        self.line_base = own;
+        outcome
+    }
+
     /// Runs a script from standard input. Commands of it may read that as well, so no more is taken than a whole command.
     pub fn run_lines(&mut self) -> Outcome {
         let mut text = String::new();
@@ -50,6 +68,7 @@ impl Shell {
             if line.is_empty() || is_whole(&text) {
                 let command = std::mem::take(&mut text);
                 self.run_text(&command)?;
+                self.line_base += command.lines().count();
             }
             if line.is_empty() {
                 return Ok(self.state.status);
@@ -76,7 +95,19 @@ impl Shell {
         program
             .complete_commands
             .iter()
-            .try_fold(self.state.status, |_, list| self.run_list(list))
+            .try_fold(self.state.status, |_, list| {
+                let outcome = self.run_list(list);
+                self.or_failure(outcome)
+            })
+    }
+
+    /// What could not be computed is a failure, and no more than that.
+    pub(super) fn or_failure(&mut self, outcome: Outcome) -> Outcome {
+        if outcome == Err(Unwind::Uncomputed) {
+            self.state.status = FAILURE;
+            return Ok(FAILURE);
+        }
+        outcome
     }
 
     /// Runs a script to its end: what is left of it becomes a status, and the trap of its end runs.
@@ -101,6 +132,7 @@ impl Shell {
         match outcome {
             Ok(status) | Err(Unwind::Return(status) | Unwind::Exit(status)) => status,
             Err(Unwind::Break(_) | Unwind::Continue(_)) => SUCCESS,
+            Err(Unwind::Uncomputed) => FAILURE,
             Err(Unwind::Failed(sentence)) => {
                 self.complain(sentence);
                 FAILURE
@@ -231,6 +263,9 @@ impl Shell {
 
     /// Runs one command in this shell.
     pub fn run_command(&mut self, command: &Command) -> Outcome {
+        if let Some(span) = command.location() {
+            self.line = self.line_base + span.start.line;
+        }
         match command {
             Command::Simple(simple) => self.run_simple(simple),
             Command::Compound(compound, redirects) => {
@@ -242,16 +277,18 @@ impl Shell {
                 self.state.functions.insert(name, Rc::new(function.clone()));
                 Ok(SUCCESS)
             }
-            Command::ExtendedTest(test, redirects) => self
-                .with_redirects(redirects.as_ref(), |shell| {
-                    shell.run_extended_test(&test.expr)
-                }),
+            Command::ExtendedTest(test, redirects) => {
+                self.with_redirects(redirects.as_ref(), |shell| {
+                    let outcome = shell.run_extended_test(&test.expr);
+                    shell.or_failure(outcome)
+                })
+            }
         }
     }
 
     /// The output of a command, without the line ends behind it.
     pub fn substitute(&mut self, command: &str) -> Result<String, Unwind> {
-        let bytes = self.capture(|subshell| subshell.run_text(command))?;
+        let bytes = self.capture(|subshell| subshell.run_text_here(command))?;
         let text = String::from_utf8_lossy(&bytes).replace('\0', "");
         Ok(text.trim_end_matches('\n').to_owned())
     }

@@ -220,7 +220,7 @@ impl Shell {
 
     /// Removes the files of `<(…)`.
     pub(super) fn remove_later(&mut self) {
-        if self.jobs.iter().next().is_none() {
+        if !self.jobs.has_own() {
             // They may be gone already.
             self.temporary_files
                 .drain(..)

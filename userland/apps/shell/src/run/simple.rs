@@ -126,6 +126,7 @@ impl Shell {
             return Err(Unwind::Failed(format!("{name}: not a shell builtin")));
         };
         match (builtin.run)(self, &words[1..]) {
+            Err(Unwind::Uncomputed) if !builtin.runs_commands => Ok(FAILURE),
             Err(Unwind::Failed(sentence)) if !builtin.runs_commands => {
                 self.complain(format_args!("{name}: {sentence}"));
                 Ok(FAILURE)
@@ -176,7 +177,7 @@ impl Shell {
         self.functions_running += 1;
         self.state.variables.enter();
         let body = Command::Compound(function.body.0.clone(), function.body.1.clone());
-        let outcome = self.run_command(&body);
+        let outcome = self.with_line_base(0, |shell| shell.run_command(&body));
         self.state.variables.leave();
         self.functions_running -= 1;
         self.loops = loops;

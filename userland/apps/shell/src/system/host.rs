@@ -5,10 +5,13 @@ use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, IsTerminal, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{self, Command, ExitStatus, Stdio};
 use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Drained, Exit, Launch, Opening, SpawnError, StandardOutput};
 
@@ -36,6 +39,15 @@ impl Input {
         Ok(bytes)
     }
 
+    /// Waits for so long at most until reading does not wait: for bytes or the end. Whether it came to that.
+    pub fn wait(&self, time: Duration) -> Result<bool, String> {
+        match self {
+            Self::Standard => is_ready_within(&io::stdin(), time),
+            Self::Empty => Ok(true),
+            Self::Stream(file) => is_ready_within(file, time),
+        }
+    }
+
     /// Whether a person types it.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Standard) && io::stdin().is_terminal()
@@ -50,8 +62,16 @@ impl Input {
     }
 }
 
+fn is_ready_within(stream: &impl AsFd, time: Duration) -> Result<bool, String> {
+    let time = Timespec::try_from(time).map_err(|error| error.to_string())?;
+    let count = poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&time));
+    count
+        .map(|count| count > 0)
+        .map_err(|error| reason(&error.into()))
+}
+
 /// Standard input as a file: `std`'s own takes more bytes than it is asked for.
-fn own(stream: &impl std::os::fd::AsFd) -> Result<File, String> {
+fn own(stream: &impl AsFd) -> Result<File, String> {
     let owned = stream
         .as_fd()
         .try_clone_to_owned()

@@ -1,12 +1,14 @@
 //! KPIO: streams and files of WASI, processes and terminal of `kpio:process`.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use sdk::foreground;
 use sdk::pipes;
 use sdk::processes::{self, Launch as Spawn, Limits, ProcessError};
 use sdk::terminal;
 use sdk::wasip2::cli;
+use sdk::wasip2::clocks::monotonic_clock::subscribe_duration;
 use sdk::wasip2::filesystem::preopens;
 use sdk::wasip2::filesystem::types::{
     Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags,
@@ -50,6 +52,20 @@ impl Input {
             Self::Empty => Ok(Vec::new()),
             Self::Stream(stream) => read(stream),
         }
+    }
+
+    /// Waits for so long at most until reading does not wait: for bytes or the end. Whether it came to that.
+    pub fn wait(&self, time: Duration) -> Result<bool, String> {
+        let time_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let is_ready = |stream: &InputStream| {
+            let (bytes, end) = (stream.subscribe(), subscribe_duration(time_ns));
+            poll::poll(&[&bytes, &end]).contains(&0)
+        };
+        Ok(match self {
+            Self::Standard => STDIN.with(is_ready),
+            Self::Empty => true,
+            Self::Stream(stream) => is_ready(stream),
+        })
     }
 
     /// Whether a person types it.
