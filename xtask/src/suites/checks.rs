@@ -65,7 +65,7 @@ const DEFECTS: &[Defect] = &[
     defect("stack-reserve", &["code with interrupts off has used ", " bytes of stack when it takes a lock", "take_far_below"]),
     defect("heap-overrun", &["the heap's block of 72 bytes at 0x", " was written past its end: byte 72 is 0x01", "provoke::heap_overrun"]),
     defect("heap-written-after-free", &["the heap's block of ", " was written after the thread in slot ", " freed it: byte ", "provoke::heap_write_after_free"]),
-    defect("frame-written-after-free", &["frame 0x", " was written after it was freed: byte 0x800 is 0x01; its last owner was: stacks", "write_to_free_frame"]),
+    defect("frame-written-after-free", &["frame 0x", " was written after it was freed: byte 0x800 is 0x01; its last owner was: stacks"]),
     defect("stale-frame-freed", &["frame 0x", " is freed after a shoot-down of generation ", "a cpu may still reach it", "free_stale_frame"]),
     defect("uncovered-page", &["memory audit: the page at 0xffffd7fffffff000 has a frame, but no region covers it"]),
     defect("too-many-rights", &["memory audit: the page at 0xffffc", "may be used in a way that its region forbids"]),
