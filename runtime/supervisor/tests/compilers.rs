@@ -410,18 +410,27 @@ fn who_waits_for_anothers_compilation_can_be_killed() {
     assert_eq!(compilations(&supervisor), (0, 1));
 }
 
-/// The next one tries, with its own budget.
+/// The next one tries, with its own budget. Who of two comes first is chance: who has too little memory may also find what the
+/// other has compiled.
 #[test]
 fn a_compilation_that_fails_is_not_the_others_failure() {
     let supervisor = supervisor();
     let source = CodeSource::CompiledBy(Tier::Optimized);
     let wasm = slow_to_compile();
-    let mut poor = launch(&wasm, source);
-    poor.limits = ProcessLimits::with_memory(6 * MIB);
-    let poor = supervisor.spawn(poor).unwrap();
+    let poor = || {
+        let mut poor = launch(&wasm, source);
+        poor.limits = ProcessLimits::with_memory(6 * MIB);
+        supervisor.spawn(poor).unwrap()
+    };
+    assert!(sentence(&poor().wait()).contains("compiling it here"));
+    let waiting = poor();
     let rich = supervisor.spawn(launch(&wasm, source)).unwrap();
-    assert!(sentence(&poor.wait()).contains("compiling it here"));
     assert_eq!(rich.wait(), Exit::Code(0));
+    let exit = waiting.wait();
+    assert!(
+        exit == Exit::Code(0) || sentence(&exit).contains("compiling it here"),
+        "{exit}"
+    );
 }
 
 #[test]
