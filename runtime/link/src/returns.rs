@@ -23,11 +23,6 @@ impl Returns {
         std::mem::take(&mut *numbers)
     }
 
-    pub fn is_empty(&self) -> bool {
-        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.is_empty()
-    }
-
     pub fn subscribe(&self, notifier: &Notifier) {
         self.changed.add(notifier);
     }

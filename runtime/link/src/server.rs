@@ -219,8 +219,9 @@ impl<T: LinkView + 'static> Provider<'_, T> {
         let (wasi, _) = self.store.data_mut().link();
         let stdin = wasi.stdin();
         let attempt = || {
-            if !returns.is_empty() {
-                return Some(Next::Returned(returns.take()));
+            let returned = returns.take();
+            if !returned.is_empty() {
+                return Some(Next::Returned(returned));
             }
             if is_at_end(&**stdin) {
                 return Some(Next::Stop);

@@ -14,7 +14,9 @@ use runtime_link::{Interface, LinkContext, Served, Service};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, TypedFunc, Val};
+use wasmtime::component::{
+    Component, ComponentExportIndex, Instance, InstancePre, Linker, TypedFunc, Val,
+};
 use wasmtime::{Engine, ModuleFunction, Store};
 
 /// The interface through which a command is run (WASI 0.2, `wasi:cli/command`). Wasmtime finds any
@@ -314,7 +316,7 @@ impl Linked {
         name: &str,
         was_module: bool,
     ) -> Result<Exit, Exit> {
-        match self.instantiate(store, name)? {
+        match self.entry_point(store, name)? {
             Some(run) => Ok(exit_of(run.call(&mut *store, ()), store)),
             // A library of WASI 0.1 has done all that it does by itself.
             None if was_module => Ok(Exit::Code(0)),
@@ -332,22 +334,25 @@ impl Linked {
         name: &str,
         by: &ServedBy,
     ) -> Result<Exit, Exit> {
-        let result = self.component.instantiate(&mut *store);
-        let instance = result.map_err(|error| cannot_start(name, &error, store))?;
+        let instance = self.instantiate(store, name)?;
         match runtime_link::serve(store, &instance, &by.served, &by.service) {
             Ok(()) => Ok(Exit::Code(0)),
             Err(error) => Ok(Exit::from_error(&error, store.data().refusal())),
         }
     }
 
-    /// An instance's entry point, if it has one.
-    fn instantiate(
+    fn instantiate(&self, store: &mut Store<ProcessState>, name: &str) -> Result<Instance, Exit> {
+        let result = self.component.instantiate(&mut *store);
+        result.map_err(|error| cannot_start(name, &error, store))
+    }
+
+    /// A new instance's entry point, if it has one.
+    fn entry_point(
         &self,
         store: &mut Store<ProcessState>,
         name: &str,
     ) -> Result<Option<Run>, Exit> {
-        let result = self.component.instantiate(&mut *store);
-        let instance = result.map_err(|error| cannot_start(name, &error, store))?;
+        let instance = self.instantiate(store, name)?;
         let run = self
             .run
             .map(|run| instance.get_typed_func(&mut *store, run));

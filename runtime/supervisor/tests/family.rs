@@ -2,22 +2,22 @@
 //!
 //! The program is `test/guest/processes`, which starts itself.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+mod support;
+
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use runtime_engine::{Engine, EngineOptions};
 use runtime_host::tmpfs::{Timestamp, Tmpfs};
 use runtime_host::{
     AttachedTerminal, Budget, BudgetCharge, ByteSink, ByteSource, Cancellation, FileTree,
-    KeyMeaning, NoInput, Notifier, PipeReader, PipeWriter, StreamFailure, Subscribers,
-    TerminalDevice, TerminalSize, pipe, wait_until,
+    KeyMeaning, NoInput, PipeReader, PipeWriter, TerminalDevice, TerminalSize, pipe, wait_until,
 };
 use runtime_supervisor::{
     CodeSource, Exit, Files, Grants, Launch, Links, Process, ProcessLimits, ProgramFinder,
     ProgramImage, Rights, Supervisor, SupervisorOptions, WasmBytes,
 };
+use support::{Collected, guest, guests_folder};
 
 const MIB: u64 = 1 << 20;
 const NAME: &str = "family-probe";
@@ -27,35 +27,8 @@ const NOW: Timestamp = Timestamp {
     nanoseconds: 0,
 };
 
-static WASM: LazyLock<Arc<[u8]>> = LazyLock::new(|| {
-    let path = guests_folder().join(NAME).with_extension("wasm");
-    let bytes = std::fs::read(&path);
-    bytes
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        .into()
-});
-
-/// The folder with the guest: the one that KPIO_FAMILY_GUEST names, or where it is built now.
-fn guests_folder() -> PathBuf {
-    if let Some(folder) = std::env::var_os("KPIO_FAMILY_GUEST") {
-        return folder.into();
-    }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let manifest =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/guest/processes/Cargo.toml");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
-        .arg("--manifest-path")
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(&target)
-        .status();
-    assert!(
-        built.is_ok_and(|status| status.success()),
-        "the program in test/guest/processes does not build; it needs the target wasm32-wasip2"
-    );
-    target.join("wasm32-wasip2/release")
-}
+static WASM: LazyLock<Arc<[u8]>> =
+    LazyLock::new(|| guest(&guests_folder("KPIO_FAMILY_GUEST", "processes"), NAME));
 
 /// One program under several names, which are granted different things.
 struct Finder;
@@ -89,38 +62,6 @@ fn image() -> ProgramImage {
         wasm: Some(WasmBytes::Shared(Arc::clone(&WASM))),
         precompiled: None,
         grants: Grants::WHATEVER_IS_GIVEN,
-    }
-}
-
-/// Remembers what was written.
-#[derive(Default)]
-struct Collected {
-    bytes: Mutex<Vec<u8>>,
-    changed: Subscribers,
-}
-
-impl Collected {
-    fn text(&self) -> String {
-        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl ByteSink for Collected {
-    fn room_bytes(&self) -> Result<usize, StreamFailure> {
-        Ok(4096)
-    }
-
-    fn write(&self, bytes: &[u8]) -> Result<usize, StreamFailure> {
-        let mut kept = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(bytes);
-        drop(kept);
-        self.changed.notify_all();
-        Ok(bytes.len())
-    }
-
-    fn subscribe(&self, notifier: &Notifier) {
-        self.changed.add(notifier);
     }
 }
 

@@ -2,22 +2,23 @@
 //!
 //! The programs are in `test/guest/link`: `provider` serves two interfaces, `client` imports them.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod support;
+
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use runtime_engine::{Engine, EngineOptions};
 use runtime_host::{
-    Budget, ByteSink, ByteSource, Discard, NoInput, Notifier, PipeReader, PipeWriter,
-    StreamFailure, Subscribers, pipe,
+    Budget, ByteSink, ByteSource, Discard, NoInput, Notifier, PipeReader, PipeWriter, pipe,
 };
 use runtime_link::{Grant, Limits, Route, Service, WhileDown};
 use runtime_supervisor::{
     CodeSource, Exit, Files, Grants, Launch, Links, Process, ProcessLimits, ProgramImage,
     Supervisor, SupervisorOptions, WasmBytes,
 };
+use support::{Collected, guest, guests_folder};
 
 const MIB: u64 = 1 << 20;
 /// How long memory may take to come back before it is said that it does not.
@@ -32,38 +33,9 @@ const LIMITS: Limits = Limits {
     client_bytes: 512 << 10,
 };
 
-static PROVIDER: LazyLock<Arc<[u8]>> = LazyLock::new(|| guest("link_provider"));
-static CLIENT: LazyLock<Arc<[u8]>> = LazyLock::new(|| guest("link-client"));
-static GUESTS: LazyLock<PathBuf> = LazyLock::new(build_guests);
-
-fn guest(name: &str) -> Arc<[u8]> {
-    let path = GUESTS.join(name).with_extension("wasm");
-    let bytes = std::fs::read(&path);
-    bytes
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        .into()
-}
-
-/// The folder with the guests: the one that KPIO_LINK_GUEST names, or where they are built now.
-fn build_guests() -> PathBuf {
-    if let Some(folder) = std::env::var_os("KPIO_LINK_GUEST") {
-        return folder.into();
-    }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/guest/link/Cargo.toml");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
-        .arg("--manifest-path")
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(&target)
-        .status();
-    assert!(
-        built.is_ok_and(|status| status.success()),
-        "the programs in test/guest/link do not build; they need the target wasm32-wasip2"
-    );
-    target.join("wasm32-wasip2/release")
-}
+static PROVIDER: LazyLock<Arc<[u8]>> = LazyLock::new(|| guest(&GUESTS, "link_provider"));
+static CLIENT: LazyLock<Arc<[u8]>> = LazyLock::new(|| guest(&GUESTS, "link-client"));
+static GUESTS: LazyLock<PathBuf> = LazyLock::new(|| guests_folder("KPIO_LINK_GUEST", "link"));
 
 fn image(name: &str, bytes: &Arc<[u8]>) -> ProgramImage {
     ProgramImage {
@@ -74,44 +46,12 @@ fn image(name: &str, bytes: &Arc<[u8]>) -> ProgramImage {
     }
 }
 
-/// Remembers what was written.
-#[derive(Default)]
-struct Collected {
-    bytes: Mutex<Vec<u8>>,
-    changed: Subscribers,
-}
-
-impl Collected {
-    fn text(&self) -> String {
-        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    /// Waits until there is a whole line.
-    fn wait_for_line(&self) {
-        let notifier = Notifier::new();
-        self.changed.add(&notifier);
-        while !self.text().contains('\n') {
-            notifier.wait(None);
-        }
-    }
-}
-
-impl ByteSink for Collected {
-    fn room_bytes(&self) -> Result<usize, StreamFailure> {
-        Ok(4096)
-    }
-
-    fn write(&self, bytes: &[u8]) -> Result<usize, StreamFailure> {
-        let mut kept = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(bytes);
-        drop(kept);
-        self.changed.notify_all();
-        Ok(bytes.len())
-    }
-
-    fn subscribe(&self, notifier: &Notifier) {
-        self.changed.add(notifier);
+/// Waits until there is a whole line.
+fn wait_for_line(output: &Collected) {
+    let notifier = Notifier::new();
+    output.changed.add(&notifier);
+    while !output.text().contains('\n') {
+        notifier.wait(None);
     }
 }
 
@@ -383,7 +323,7 @@ fn objects_of_a_provider_that_is_gone_are_lost() {
     let provider = system.provide();
     let (reader, writer) = system.pipe();
     let client = system.start_with(&["hold"], Arc::new(reader), system.grants(WhileDown::Wait));
-    client.output.wait_for_line();
+    wait_for_line(&client.output);
     provider.process.kill();
     provider.process.wait();
     let _next = system.provide();
@@ -397,7 +337,7 @@ fn a_call_that_nobody_takes_gives_back_what_it_was_lent_and_drops_what_it_was_gi
     let provider = system.provide();
     let (reader, writer) = system.pipe();
     let client = system.start_with(&["hold"], Arc::new(reader), system.grants(WhileDown::Fail));
-    client.output.wait_for_line();
+    wait_for_line(&client.output);
     provider.stop();
     writer.write(b"\n").expect("there is room");
     assert_eq!(client.output(), format!("Ok(2)\nErr({})\n", unavailable()));
@@ -413,7 +353,7 @@ fn a_call_that_lends_an_object_is_lost_with_its_provider() {
     let provider = system.provide();
     let (reader, writer) = system.pipe();
     let client = system.start_with(&["hold"], Arc::new(reader), system.grants(WhileDown::Wait));
-    client.output.wait_for_line();
+    wait_for_line(&client.output);
     let busy = system.start(&["spin", "18446744073709551615"]);
     writer.write(b"\n").expect("there is room");
     provider.process.kill();
@@ -455,7 +395,7 @@ fn what_is_revoked_is_an_error_from_then_on() {
     let _provider = system.provide();
     let client = system.start(&["until-error"]);
     let other = system.start(&["repeat", "200"]);
-    client.output.wait_for_line();
+    wait_for_line(&client.output);
     for grant in &client.grants {
         grant.revoke();
     }
