@@ -90,6 +90,7 @@ struct Provider {
     process: Process,
     /// Its standard input, at whose end it stops.
     input: PipeWriter,
+    output: Arc<Collected>,
 }
 
 struct Client {
@@ -150,6 +151,8 @@ impl System {
         let (stdin, input) = self.pipe();
         let mut launch = self.launch(image("provider", &PROVIDER), &[]);
         launch.stdin = Arc::new(stdin);
+        let output = Arc::new(Collected::default());
+        launch.stdout = Arc::clone(&output) as Arc<dyn ByteSink>;
         launch.links.service = Some(service);
         let process = self.spawn(launch);
         process.subscribe(&ready);
@@ -157,7 +160,11 @@ impl System {
             assert!(process.try_wait().is_none(), "{:?}", process.try_wait());
             ready.wait(None);
         }
-        Provider { process, input }
+        Provider {
+            process,
+            input,
+            output,
+        }
     }
 
     fn grants(&self, while_down: WhileDown) -> Vec<Grant> {
@@ -355,6 +362,8 @@ fn a_call_that_lends_an_object_is_lost_with_its_provider() {
     let client = system.start_with(&["hold"], Arc::new(reader), system.grants(WhileDown::Wait));
     wait_for_line(&client.output);
     let busy = system.start(&["spin", "18446744073709551615"]);
+    // From here on it serves nobody else.
+    wait_for_line(&provider.output);
     writer.write(b"\n").expect("there is room");
     provider.process.kill();
     provider.process.wait();

@@ -67,7 +67,18 @@ impl shapes::Guest for Provider {
         is_it: bool,
         maybe: Option<Option<i8>>,
         numbers: Vec<i64>,
-    ) -> Result<(Shape, Colours, Direction, char, bool, Option<Option<i8>>, Vec<i64>), Error> {
+    ) -> Result<
+        (
+            Shape,
+            Colours,
+            Direction,
+            char,
+            bool,
+            Option<Option<i8>>,
+            Vec<i64>,
+        ),
+        Error,
+    > {
         Ok((shape, colours, direction, letter, is_it, maybe, numbers))
     }
 
@@ -103,6 +114,7 @@ impl shapes::Guest for Provider {
     }
 
     fn spin(rounds: u64) -> Result<(), Error> {
+        println!("spins");
         for round in 0..rounds {
             black_box(round);
         }
