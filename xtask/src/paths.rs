@@ -6,6 +6,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::failure::{Failure, Result};
 
@@ -145,10 +146,22 @@ pub fn read_text(path: &Path) -> Result<String> {
 
 /// Writes a whole file by way of a temporary name, so that nobody ever sees half of it.
 pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
+    let partial = partial(path)?;
+    fs::write(&partial, contents).map_err(|e| Failure::io("write", &partial, e))?;
+    put_in_place(&partial, path)
+}
+
+/// A temporary name for a file that is to have the name `path`, in the same folder, which is made.
+pub fn partial(path: &Path) -> Result<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
-    let partial = path.with_extension(format!("partial-{}", std::process::id()));
-    fs::write(&partial, contents).map_err(|e| Failure::io("write", &partial, e))?;
-    fs::rename(&partial, path).map_err(|e| Failure::io("put in place", path, e))
+    let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    Ok(path.with_extension(format!("partial-{process}-{number}")))
+}
+
+/// Gives a file that was written whole its name. Whoever has opened the one before keeps that.
+pub fn put_in_place(partial: &Path, path: &Path) -> Result<()> {
+    fs::rename(partial, path).map_err(|e| Failure::io("put in place", path, e))
 }

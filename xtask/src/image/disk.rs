@@ -1,6 +1,6 @@
 //! The disk: a GUID partition table with one partition, the EFI system partition.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -19,10 +19,9 @@ const TAIL_LEN_BYTES: u64 = 1 << 20;
 
 /// Writes a disk whose one partition holds `volume`. Runs of zeros become holes in the file.
 pub fn write(path: &Path, volume: &[u8]) -> Result<()> {
-    let partial = path.with_extension("partial");
-    paths::make_folder(path.parent().unwrap_or(path))?;
+    let partial = paths::partial(path)?;
     write_disk(&partial, volume).map_err(|problem| failed(path, problem))?;
-    fs::rename(&partial, path).map_err(|e| Failure::io("put in place", path, e))
+    paths::put_in_place(&partial, path)
 }
 
 /// What a failure to write a disk is called.
@@ -81,6 +80,8 @@ fn write_sparsely(file: &mut File, start: u64, volume: &[u8]) -> io::Result<()> 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -14,6 +14,6 @@ mod screen;
 
 pub use guest::{Ending, Guest};
 pub use machine::{DiskBus, Machine};
-pub use process::Process;
+pub use process::{Process, tied_to_this_thread};
 pub use qmp::Qmp;
 pub use screen::Screen;

@@ -1,6 +1,7 @@
 //! The QEMU process of one machine, and the folder that its sockets and logs lie in.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -153,11 +154,11 @@ impl<T> Drop for Process<T> {
 }
 
 /// A command that ends when this thread does, where the system has the tool for that.
-fn tied_to_this_thread(program: &str) -> Command {
+pub fn tied_to_this_thread(program: impl AsRef<OsStr>) -> Command {
     if !command::exists("setpriv") {
         return Command::new(program);
     }
     let mut tied = Command::new("setpriv");
-    tied.args(["--pdeathsig", "TERM", program]);
+    tied.args(["--pdeathsig", "TERM"]).arg(program);
     tied
 }

@@ -1,5 +1,7 @@
 //! Programs and firmware from Debian packages.
 
+use std::env;
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
@@ -42,11 +44,11 @@ impl Need {
 
 /// Installs what is missing, or says what to type.
 pub fn ensure_packages(needs: &[Need]) -> Result<()> {
-    let missing: Vec<&str> = needs
-        .iter()
-        .filter(|need| !need.is_met())
-        .map(|need| need.package())
-        .collect();
+    if missing(needs).is_empty() {
+        return Ok(());
+    }
+    let _alone = wait_for_others()?;
+    let missing = missing(needs);
     if missing.is_empty() {
         return Ok(());
     }
@@ -58,6 +60,18 @@ pub fn ensure_packages(needs: &[Need]) -> Result<()> {
         });
     }
     progress::step(&format!("Installing {names}"), || install(&missing))
+}
+
+fn missing(needs: &[Need]) -> Vec<&'static str> {
+    let missing = needs.iter().filter(|need| !need.is_met());
+    missing.map(|need| need.package()).collect()
+}
+
+/// Until the file is dropped, other runs of this tool wait here: apt does not wait for itself everywhere.
+fn wait_for_others() -> Result<File> {
+    let path = env::temp_dir().join("kpio-packages.lock");
+    let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|e| Failure::io("lock", &path, e))
 }
 
 fn install(packages: &[&str]) -> Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! Law: a suite is one file here and one line in [`SUITES`]. Every test prints one line; what fails prints why, and
 //! the run ends with the counts. No test asserts on time: deadlines guard against hanging only. A test that
-//! cannot be run here is skipped with its reason, never silently.
+//! cannot be run here is skipped with its reason, never silently. Suites that boot guests run side by side ([`lanes`]).
 
 mod boot;
 mod budgets;
@@ -18,6 +18,7 @@ mod host;
 mod hostile;
 mod interrupts;
 mod jobs;
+mod lanes;
 mod loader;
 mod oracle;
 mod report;
@@ -32,6 +33,7 @@ mod trace;
 pub use report::Report;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use crate::failure::{Failure, Result};
 use crate::paths::Paths;
@@ -42,6 +44,8 @@ pub struct Suite {
     pub name: &'static str,
     /// What it shows, in a few words.
     pub about: &'static str,
+    /// Whether it keeps all processors busy by itself: then nothing runs beside it.
+    pub is_alone: bool,
     /// Runs its tests. An error means that they could not be run, and counts as a failure.
     pub run: fn(&Paths, &mut Report) -> Result<()>,
 }
@@ -51,106 +55,127 @@ pub const SUITES: &[Suite] = &[
     Suite {
         name: "host",
         about: "what runs on the host: cargo's tests of every crate",
+        is_alone: true,
         run: host::run,
     },
     Suite {
         name: "check",
         about: "formatting, lints, layers, unsafe code, the linked kernel",
+        is_alone: true,
         run: check::run,
     },
     Suite {
         name: "fuzz",
         about: "bad input to everything that reads bytes of others: a fixed number of cases, and planted defects",
+        is_alone: true,
         run: fuzz::run,
     },
     Suite {
         name: "sysroot",
         about: "a target's standard library is made from its sources",
+        is_alone: true,
         run: sysroot::run,
     },
     Suite {
         name: "loader",
         about: "damaged boot volumes are refused with a sentence",
+        is_alone: false,
         run: loader::run,
     },
     Suite {
         name: "damage",
         about: "damaged contents of an image are refused with a sentence, and the system goes on",
+        is_alone: false,
         run: damage::run,
     },
     Suite {
         name: "boot",
         about: "machines of many kinds boot to the prompt and run ripgrep",
+        is_alone: false,
         run: boot::run,
     },
     Suite {
         name: "faults",
         about: "a kernel that fails says why, where and with what names",
+        is_alone: false,
         run: faults::run,
     },
     Suite {
         name: "checks",
         about: "a kernel that watches itself finds bugs that do no harm yet",
+        is_alone: false,
         run: checks::run,
     },
     Suite {
         name: "interrupts",
         about: "exceptions and interrupts that go wrong come to what they must, and nobody else notices",
+        is_alone: false,
         run: interrupts::run,
     },
     Suite {
         name: "screen",
         about: "the terminal on the screen: keys, mouse, layouts, golden pictures",
+        is_alone: false,
         run: screen::run,
     },
     Suite {
         name: "shell",
         about: "the shell does what bash does, and a person can live in it",
+        is_alone: false,
         run: shell::run,
     },
     Suite {
         name: "services",
         about: "services start in order, come back, are given up, stop, are replaced and reloaded",
+        is_alone: false,
         run: services::run,
     },
     Suite {
         name: "demo",
         about: "services call each other, and nobody minds a kill, an upgrade, a revocation",
+        is_alone: false,
         run: demo::run,
     },
     Suite {
         name: "hostile",
         about: "programs that misbehave end with a sentence, and all their memory comes back",
+        is_alone: false,
         run: hostile::run,
     },
     Suite {
         name: "stress",
         about: "storms of everything that the kernel hands out, from a seed; all of it comes back",
+        is_alone: false,
         run: stress::run,
     },
     Suite {
         name: "jobs",
         about: "one program in a machine of its own: output, exit code, input, tree",
+        is_alone: false,
         run: jobs::run,
     },
     Suite {
         name: "trace",
         about: "the log's levels, traces and profiles, at the prompt and of recorded runs",
+        is_alone: false,
         run: trace::run,
     },
     Suite {
         name: "budgets",
         about: "no operation takes more instructions than bench/budgets.toml allows",
+        is_alone: false,
         run: budgets::run,
     },
     Suite {
         name: "oracle",
         about: "programs do here what they do under Wasmtime on this machine, byte for byte",
+        is_alone: false,
         run: oracle::run,
     },
     Suite {
         name: "spec",
         about: "WebAssembly's own tests with every proposal's, and those of components, inside the kernel",
+        is_alone: false,
         run: spec::run,
     },
 ];
@@ -163,17 +188,28 @@ pub fn run(paths: &Paths, names: &[String]) -> Result<ExitCode> {
     let (options, names): (Vec<_>, Vec<_>) = names.iter().partition(|name| *name == LONG);
     let chosen = choose(&names)?;
     let mut report = Report::new(paths, !options.is_empty());
-    for suite in chosen {
-        report.begin(suite.name, suite.about);
-        if let Err(failure) = (suite.run)(paths, &mut report) {
-            report.failed("the suite itself", &failure.to_string());
-        }
+    // One alone needs no lane, and is what a lane runs.
+    let (first, beside): (Vec<_>, Vec<_>) = chosen
+        .iter()
+        .partition(|suite| suite.is_alone || chosen.len() == 1);
+    for suite in first {
+        run_suite(paths, suite, &mut report);
     }
+    lanes::run(&beside, &mut report);
     Ok(if report.close() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn run_suite(paths: &Paths, suite: &Suite, report: &mut Report) {
+    report.begin(suite.name, suite.about);
+    let started = Instant::now();
+    if let Err(failure) = (suite.run)(paths, report) {
+        report.failed("the suite itself", &failure.to_string());
+    }
+    println!("{} took {} s", suite.name, started.elapsed().as_secs());
 }
 
 fn choose(names: &[&String]) -> Result<Vec<&'static Suite>> {

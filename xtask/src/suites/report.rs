@@ -73,6 +73,20 @@ impl Report {
         println!("test {}::{name} ... skipped: {why}", self.suite);
     }
 
+    /// A suite that did not come to its end.
+    pub fn failed_whole(&mut self, suite: &str, why: &str) {
+        suite.clone_into(&mut self.suite);
+        self.failed("the suite itself", why);
+    }
+
+    /// Tests that were run, and reported, by another run of this tool.
+    pub fn add(&mut self, closing: Closing) {
+        let [passed, _, skipped] = closing.counts.unwrap_or_default();
+        self.passed += passed;
+        self.skipped += skipped;
+        self.failed.extend(closing.failed);
+    }
+
     /// Where the console of a test's guest is written.
     pub fn log_file(&self, test: &str) -> PathBuf {
         self.logs.join(format!("{}-{test}.log", self.suite))
@@ -83,19 +97,66 @@ impl Report {
         println!();
         self.failed
             .iter()
-            .for_each(|name| println!("failed: {name}"));
-        let skipped = if self.skipped > 0 {
-            format!(", {} skipped", self.skipped)
-        } else {
-            String::new()
-        };
+            .for_each(|name| println!("{FAILED}{name}"));
         println!(
-            "{} passed, {} failed{skipped}",
-            self.passed,
-            self.failed.len()
+            "{}",
+            closing_line([self.passed, self.failed.len(), self.skipped])
         );
         self.failed.is_empty()
     }
+}
+
+const FAILED: &str = "failed: ";
+
+/// How many tests passed, failed and were skipped.
+type Counts = [usize; 3];
+
+fn closing_line([passed, failed, skipped]: Counts) -> String {
+    let line = format!("{passed} passed, {failed} failed");
+    match skipped {
+        0 => line,
+        _ => format!("{line}, {skipped} skipped"),
+    }
+}
+
+/// The last lines of a run, as [`Report::close`] prints them.
+#[derive(Debug, Default)]
+pub struct Closing {
+    failed: Vec<String>,
+    counts: Option<Counts>,
+}
+
+impl Closing {
+    /// Takes a line, if it is one of them.
+    pub fn take(&mut self, line: &str) -> bool {
+        if let Some(name) = line.strip_prefix(FAILED) {
+            self.failed.push(name.to_owned());
+            return true;
+        }
+        let counts = parse_closing_line(line);
+        self.counts = counts.or(self.counts);
+        counts.is_some()
+    }
+
+    /// Whether the run came to its end, and names every test that failed.
+    pub fn is_complete(&self) -> bool {
+        let failed = self.counts.map(|[_, failed, _]| failed);
+        failed == Some(self.failed.len())
+    }
+
+    /// Whether nothing failed.
+    pub fn is_success(&self) -> bool {
+        self.failed.is_empty()
+    }
+}
+
+fn parse_closing_line(line: &str) -> Option<Counts> {
+    let mut counts = [0; 3];
+    let words = ["passed", "failed", "skipped"];
+    for (count, (part, word)) in counts.iter_mut().zip(line.split(", ").zip(words)) {
+        *count = part.strip_suffix(word)?.trim_end().parse().ok()?;
+    }
+    (closing_line(counts) == line).then_some(counts)
 }
 
 /// An expectation of a test that was not met.
@@ -108,4 +169,37 @@ fn indented(text: &str) -> String {
         .map(|line| format!("    {line}"))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_read_as_they_are_written() {
+        for counts in [[0, 0, 0], [12, 0, 3], [1, 22, 0]] {
+            assert_eq!(parse_closing_line(&closing_line(counts)), Some(counts));
+        }
+        for line in [
+            "",
+            "12 passed",
+            "1 passed, x failed",
+            "test a ... ok",
+            "1 passed, 0 failed, 0 skipped",
+        ] {
+            assert_eq!(parse_closing_line(line), None);
+        }
+    }
+
+    #[test]
+    fn a_run_that_breaks_off_is_not_complete() {
+        let mut closing = Closing::default();
+        assert!(!closing.take("test boot::a ... FAILED"));
+        assert!(closing.take("failed: boot::a"));
+        assert!(!closing.is_complete());
+        assert!(closing.take("3 passed, 1 failed"));
+        assert!(closing.is_complete() && !closing.is_success());
+        assert!(closing.take("failed: boot::b"));
+        assert!(!closing.is_complete());
+    }
 }
