@@ -1,8 +1,9 @@
 //! Clocks.
 //!
 //! Law: the monotonic clock is the time-stamp counter, scaled; it starts near 0 at the loader's end and
-//! never stops. The real-time clock is the battery-backed clock's reading at boot plus the monotonic clock. Before
-//! [`init`] both show 0. Units: nanoseconds.
+//! never stops. The real-time clock is the battery-backed clock's reading at boot plus the monotonic clock, until it is set
+//! ([`set_realtime_ns`]). Who waits for a moment of the real-time clock waits as long as it was away when the wait began.
+//! Before [`init`] both show 0. Units: nanoseconds.
 //!
 //! The monotonic clock never goes back, whichever CPU reads it. When a CPU starts, its counter is compared with the boot CPU's
 //! ([`Skew`]); where they are proved to differ, every reading is made at least the latest one that any CPU gave
@@ -13,7 +14,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use kernel_machine::platform::hpet::Hpet;
 use kernel_machine::platform::pm_timer::PmTimer;
-use kernel_machine::platform::rtc::Rtc;
+use kernel_machine::platform::rtc::{Rtc, RtcError};
 use kernel_machine::platform::tsc::skew::{Exchange, Skew};
 use kernel_machine::platform::tsc::{self, MonotonicClock, TickScale};
 use spin::Once;
@@ -22,13 +23,16 @@ use crate::{fault, platform};
 
 static CLOCK: Once<MonotonicClock> = Once::new();
 static TSC_HZ: Once<u64> = Once::new();
-/// Unix time at which the monotonic clock showed 0.
-static REAL_TIME_OFFSET_NS: Once<u64> = Once::new();
+/// Unix time at which the monotonic clock showed 0, modulo 2^64.
+static REAL_TIME_OFFSET_NS: AtomicU64 = AtomicU64::new(0);
+/// The battery-backed clock, for one at a time.
+static BATTERY_CLOCK: spin::Mutex<Option<Rtc>> = spin::Mutex::new(None);
 /// Whether counters differ, so that readings must be compared with [`LATEST_NS`].
 static IS_GUARDED: AtomicBool = AtomicBool::new(false);
 /// The latest reading while [`IS_GUARDED`].
 static LATEST_NS: AtomicU64 = AtomicU64::new(0);
 
+const NS_PER_SECOND: u64 = 1_000_000_000;
 /// Exchanges of one comparison at most: on a busy host each may take a time slice of the host.
 const EXCHANGES_MAX: u32 = 8;
 /// A comparison ends when the answer is this narrow, in fractions of a second.
@@ -65,17 +69,57 @@ pub(crate) fn init() {
 }
 
 fn read_real_time(century_register: Option<u8>) {
-    let seconds = match Rtc::new(century_register).read_unix_seconds() {
-        Ok(seconds) => u64::try_from(seconds).unwrap_or(0),
-        Err(error) => {
-            log::warn!("the clock is taken as 1970-01-01: {error}");
-            0
-        }
-    };
-    let offset = seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_sub(monotonic_ns());
-    REAL_TIME_OFFSET_NS.call_once(|| offset);
+    let mut clock = Rtc::new(century_register);
+    let seconds = clock.read_unix_seconds().unwrap_or_else(|error| {
+        log::warn!("the clock is taken as 1970-01-01: {error}");
+        0
+    });
+    *BATTERY_CLOCK.lock() = Some(clock);
+    set_realtime_ns(
+        u64::try_from(seconds)
+            .unwrap_or(0)
+            .saturating_mul(NS_PER_SECOND),
+    );
+}
+
+/// Why the battery-backed clock was not read or set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatteryClockError {
+    /// Somebody else reads or sets it now.
+    Busy,
+    /// The clock itself.
+    Clock(RtcError),
+}
+
+/// What the battery-backed clock shows, in seconds since 1970-01-01 UTC.
+///
+/// # Errors
+/// See [`BatteryClockError`].
+pub fn read_battery_clock_s() -> Result<i64, BatteryClockError> {
+    with_battery_clock(Rtc::read_unix_seconds)
+}
+
+/// Sets the battery-backed clock.
+///
+/// # Errors
+/// See [`BatteryClockError`].
+pub fn write_battery_clock_s(seconds: i64) -> Result<(), BatteryClockError> {
+    with_battery_clock(|clock| clock.write_unix_seconds(seconds))
+}
+
+/// Nobody waits for the lock: the clock may take milliseconds, and its holder may be preempted.
+fn with_battery_clock<T>(
+    work: impl FnOnce(&mut Rtc) -> Result<T, RtcError>,
+) -> Result<T, BatteryClockError> {
+    let mut clock = BATTERY_CLOCK.try_lock().ok_or(BatteryClockError::Busy)?;
+    let clock = clock.as_mut().ok_or(BatteryClockError::Busy)?;
+    work(clock).map_err(BatteryClockError::Clock)
+}
+
+/// Sets the real-time clock, to nanoseconds since 1970-01-01 UTC.
+pub fn set_realtime_ns(now_ns: u64) {
+    let offset_ns = now_ns.wrapping_sub(monotonic_ns());
+    REAL_TIME_OFFSET_NS.store(offset_ns, Ordering::Relaxed);
 }
 
 /// Time since boot.
@@ -158,9 +202,8 @@ pub(crate) fn note_skew(cpu: u32, skew: Skew) {
 
 /// Time since 1970-01-01 UTC.
 pub fn realtime_ns() -> u64 {
-    REAL_TIME_OFFSET_NS
-        .get()
-        .map_or(0, |offset| offset + monotonic_ns())
+    let offset_ns = REAL_TIME_OFFSET_NS.load(Ordering::Relaxed);
+    offset_ns.wrapping_add(monotonic_ns())
 }
 
 pub(crate) fn clock() -> Option<&'static MonotonicClock> {

@@ -1,8 +1,8 @@
-//! The battery-backed clock: wall time at boot.
+//! The battery-backed clock: wall time while the machine is off.
 //!
 //! Law: the clock is read until two readings in a row are equal, a bounded number of times; what it
-//! says is checked field by field before it becomes a time. It is taken to run in UTC. Index and
-//! data ports are a pair, and one [`Rtc`] at a time is used, by the CPU that boots.
+//! says is checked field by field before it becomes a time. It stands still while it is set, and is read back. It is taken to
+//! run in UTC. Index and data ports are a pair, and one [`Rtc`] at a time is used: who has it says who.
 //!
 //! Source: Motorola MC146818A datasheet; ACPI 6.5, section 4.8.2.4 (century byte).
 
@@ -21,6 +21,7 @@ const STATUS_A: u8 = 0x0a;
 const STATUS_B: u8 = 0x0b;
 
 const STATUS_A_UPDATING: u8 = 1 << 7;
+const STATUS_B_SET: u8 = 1 << 7;
 const STATUS_B_24_HOURS: u8 = 1 << 1;
 const STATUS_B_BINARY: u8 = 1 << 2;
 const HOURS_PM: u8 = 1 << 7;
@@ -28,6 +29,10 @@ const HOURS_PM: u8 = 1 << 7;
 /// An update takes at most 2.3 ms; at about a microsecond a poll this is far longer.
 const UPDATE_POLLS_MAX: u32 = 100_000;
 const READ_TRIES: usize = 8;
+/// Reading back what was set takes less than this, however busy the host of a virtual machine is.
+const READ_BACK_SECONDS: i64 = 10;
+/// The last century that is believed.
+const CENTURY_MAX: u8 = 22;
 /// Without a century byte, years below this are of the 21st century.
 const PIVOT_YEAR: u8 = 70;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -39,6 +44,10 @@ pub enum RtcError {
     Unsteady,
     /// Its bytes are no date.
     BadDate(RawTime),
+    /// It cannot hold this time, in seconds since 1970-01-01 00:00:00 UTC.
+    OutOfRange(i64),
+    /// It was set and does not show it.
+    NotSet,
 }
 
 impl core::fmt::Display for RtcError {
@@ -51,6 +60,13 @@ impl core::fmt::Display for RtcError {
                 out,
                 "the real-time clock holds no date ({raw:02x?}); set it in the firmware's setup"
             ),
+            Self::OutOfRange(seconds) => {
+                write!(
+                    out,
+                    "the real-time clock cannot hold {seconds} s since 1970"
+                )
+            }
+            Self::NotSet => out.write_str("the real-time clock was set, and does not show it"),
         }
     }
 }
@@ -96,6 +112,32 @@ impl Rtc {
         unix_seconds(raw).ok_or(RtcError::BadDate(raw))
     }
 
+    /// Sets it. Fractions of a second begin anew.
+    pub fn write_unix_seconds(&mut self, seconds: i64) -> Result<(), RtcError> {
+        let status_b = read_cmos(STATUS_B);
+        let raw = raw_time(seconds, status_b, self.century_register.is_some())
+            .ok_or(RtcError::OutOfRange(seconds))?;
+        write_cmos(STATUS_B, status_b | STATUS_B_SET);
+        for (register, value) in [
+            (SECONDS, raw.seconds),
+            (MINUTES, raw.minutes),
+            (HOURS, raw.hours),
+            (DAY, raw.day),
+            (MONTH, raw.month),
+            (YEAR, raw.year),
+        ] {
+            write_cmos(register, value);
+        }
+        if let (Some(register), Some(century)) = (self.century_register, raw.century) {
+            write_cmos(register, century);
+        }
+        write_cmos(STATUS_B, status_b & !STATUS_B_SET);
+        let shown = self.read_unix_seconds()?;
+        // It goes on meanwhile.
+        let is_set = (seconds..seconds + READ_BACK_SECONDS).contains(&shown);
+        is_set.then_some(()).ok_or(RtcError::NotSet)
+    }
+
     fn read_steady(&mut self) -> Option<RawTime> {
         let mut last = self.read_once()?;
         for _ in 0..READ_TRIES {
@@ -127,6 +169,65 @@ fn read_cmos(index: u8) -> u8 {
     // The top bit of the index port is the NMI mask, which stays open.
     INDEX.write(index & 0x7f);
     DATA.read()
+}
+
+fn write_cmos(index: u8, value: u8) {
+    INDEX.write(index & 0x7f);
+    DATA.write(value);
+}
+
+/// The bytes that show the time of so many seconds since 1970, as the clock's status B wants them; `None` if they cannot.
+pub fn raw_time(unix_seconds: i64, status_b: u8, has_century: bool) -> Option<RawTime> {
+    let days = u64::try_from(unix_seconds.div_euclid(SECONDS_PER_DAY)).ok()?;
+    let second_of_day = u32::try_from(unix_seconds.rem_euclid(SECONDS_PER_DAY)).ok()?;
+    let (year, month, day) = date_of(days)?;
+    let (century, of_century) = (u8::try_from(year / 100).ok()?, (year % 100) as u8);
+    let is_told_apart = has_century || guessed_century(of_century) == century;
+    let byte = |number: u8| byte_of(number, status_b);
+    is_told_apart.then(|| RawTime {
+        seconds: byte((second_of_day % 60) as u8),
+        minutes: byte((second_of_day / 60 % 60) as u8),
+        hours: hours_byte((second_of_day / 3600) as u8, status_b),
+        day: byte(day),
+        month: byte(month),
+        year: byte(of_century),
+        century: has_century.then(|| byte(century)),
+        status_b,
+    })
+}
+
+/// Year, month and day of so many days after 1970-01-01, up to the last year that the clock can hold.
+fn date_of(days: u64) -> Option<(u16, u8, u8)> {
+    let mut left = i64::try_from(days).ok()?;
+    let length = |year| if is_leap(year) { 366 } else { 365 };
+    let year = (1970..CENTURY_MAX as u16 * 100 + 100).find(|year| {
+        let is_in = left < length(*year);
+        left -= if is_in { 0 } else { length(*year) };
+        is_in
+    })?;
+    let month = (1..=12).find(|month| {
+        let length = i64::from(days_in_month(year, *month));
+        let is_in = left < length;
+        left -= if is_in { 0 } else { length };
+        is_in
+    })?;
+    Some((year, month, left as u8 + 1))
+}
+
+fn byte_of(number: u8, status_b: u8) -> u8 {
+    if status_b & STATUS_B_BINARY != 0 {
+        return number;
+    }
+    number / 10 << 4 | number % 10
+}
+
+fn hours_byte(hours: u8, status_b: u8) -> u8 {
+    if status_b & STATUS_B_24_HOURS != 0 {
+        return byte_of(hours, status_b);
+    }
+    let afternoon = if hours >= 12 { HOURS_PM } else { 0 };
+    let of_half_day = if hours % 12 == 0 { 12 } else { hours % 12 };
+    byte_of(of_half_day, status_b) | afternoon
 }
 
 /// The date in `raw` as seconds since 1970; `None` if it is no date.
@@ -163,13 +264,16 @@ fn hours(raw: RawTime) -> Option<u8> {
 /// The full year. A century byte that is not 19..=22 is not believed.
 fn year(raw: RawTime) -> Option<u16> {
     let of_century = number(raw.year, raw.status_b).filter(|year| *year < 100)?;
-    let guess = if of_century < PIVOT_YEAR { 20 } else { 19 };
     let century = raw
         .century
         .and_then(|byte| number(byte, raw.status_b))
-        .filter(|century| (19..=22).contains(century))
-        .unwrap_or(guess);
+        .filter(|century| (19..=CENTURY_MAX).contains(century))
+        .unwrap_or(guessed_century(of_century));
     Some(u16::from(century) * 100 + u16::from(of_century)).filter(|year| *year >= 1970)
+}
+
+fn guessed_century(of_century: u8) -> u8 {
+    if of_century < PIVOT_YEAR { 20 } else { 19 }
 }
 
 fn is_leap(year: u16) -> bool {
@@ -265,6 +369,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_set_is_read(seconds in 0i64..10_413_792_000, status_b: u8) {
+            let raw = raw_time(seconds, status_b, true).expect("within its range");
+            prop_assert_eq!(unix_seconds(raw), Some(seconds));
+            if let Some(raw) = raw_time(seconds, status_b, false) {
+                prop_assert_eq!(unix_seconds(raw), Some(seconds));
+            }
+        }
+
+        #[test]
+        fn what_it_cannot_hold_is_refused(seconds in 10_413_792_000i64.., past in i64::MIN..0) {
+            for out_of_range in [seconds, past] {
+                prop_assert_eq!(raw_time(out_of_range, BCD_24, true), None);
+            }
+        }
+
         #[test]
         fn any_bytes_are_survived(date: [u8; 6], century: Option<u8>, status_b: u8) {
             let seconds = unix_seconds(raw(status_b, date, century));
