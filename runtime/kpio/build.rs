@@ -12,7 +12,8 @@ use std::fs;
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folders = [wit_folder::wit_folder()?, own_wit_folder()?];
+    let own = own_wit_folder()?;
+    let folders = [wit_folder::wit_folder()?, own.join("service"), own];
     let macro_file = PathBuf::from(env::var("OUT_DIR")?).join("wit.rs");
     fs::write(macro_file, wit_macro(&folders))?;
     println!("cargo::rerun-if-changed=build.rs");

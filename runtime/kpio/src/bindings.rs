@@ -11,3 +11,15 @@ wit_bindgen! {
         "kpio:process/processes.process": crate::processes::ChildHandle,
     },
 }
+
+/// The same for what services have to do with the system.
+pub(crate) mod service {
+    wit_bindgen! {
+        world: "kpio:service/host",
+        imports: { default: trappable | tracing },
+        require_store_data_send: true,
+        with: {
+            "wasi": runtime_wasi::bindings::wasi,
+        },
+    }
+}

@@ -8,6 +8,7 @@ use wasmtime::component::{HasData, Linker};
 
 use crate::bindings::kpio::process;
 use crate::bindings::kpio::process::terminal::TerminalError;
+use crate::bindings::service::kpio::service;
 use crate::system::ProcessSystem;
 
 /// Who the process is, and whom it asks for others.
@@ -80,7 +81,8 @@ pub fn add_to_linker<T: KpioView + 'static>(linker: &mut Linker<T>) -> wasmtime:
     process::pipes::add_to_linker::<T, HasCaller>(linker, caller)?;
     process::processes::add_to_linker::<T, HasCaller>(linker, caller)?;
     process::terminal::add_to_linker::<T, HasCaller>(linker, caller)?;
-    process::foreground::add_to_linker::<T, HasCaller>(linker, caller)
+    process::foreground::add_to_linker::<T, HasCaller>(linker, caller)?;
+    service::reactor::add_to_linker::<T, HasCaller>(linker, caller)
 }
 
 fn caller<T: KpioView>(state: &mut T) -> Caller<'_> {

@@ -15,6 +15,7 @@ mod context;
 mod foreground;
 mod pipes;
 mod processes;
+mod reactor;
 mod system;
 mod terminal;
 

@@ -22,6 +22,7 @@ mod decode;
 mod encode;
 mod failure;
 mod objects;
+mod reactions;
 mod resources;
 mod returns;
 mod route;

@@ -4,6 +4,10 @@
 //! none while it waits. A call that traps ends the provider, and whoever made it learns that it is lost; those who wait
 //! behind it were not seen. Asked to stop, by the end of its standard input, a provider takes its offers back first, then
 //! answers what is in its queue, and then returns. What its input holds before its end is read and means nothing.
+//!
+//! A provider that exports reactions is told between its calls what is ready of that which it has watched. Where a call and a
+//! reaction are both there they take turns, so neither keeps the other from being heard. A reaction that traps ends the
+//! provider. What is watched when it is asked to stop is not heard any more.
 
 use std::sync::Arc;
 
@@ -11,6 +15,7 @@ use runtime_host::channel::{
     self, ClientEnd, HANDLES_MAX, Incoming, Message, Passed, Request, ServerEnd,
 };
 use runtime_host::{Awaited, ByteSource, Notifier, Read};
+use runtime_wasi::io::{Turn, Woken};
 use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, ResourceAny, Val};
 use wasmtime::{AsContextMut, Store, StoreContextMut};
 
@@ -20,6 +25,7 @@ use crate::decode::{Cursor, DecodeError, Receiver, decode};
 use crate::encode::{Bytes, EncodeError, Sender, encode};
 use crate::failure::LinkFailure;
 use crate::objects::Objects;
+use crate::reactions::{ReactionExports, Reactions};
 use crate::resources::for_each_resource;
 use crate::returns::{RemoteObject, Returns};
 use crate::route::Route;
@@ -63,6 +69,7 @@ pub struct Served {
     interfaces: Vec<Interface>,
     /// The functions of all interfaces, one interface after another.
     functions: Vec<ServedFunction>,
+    reactions: Option<ReactionExports>,
 }
 
 struct ServedFunction {
@@ -81,6 +88,7 @@ impl Served {
         let mut served = Served {
             interfaces: Vec::new(),
             functions: Vec::new(),
+            reactions: ReactionExports::of(component)?,
         };
         for name in interfaces {
             served.add(component, name)?;
@@ -115,7 +123,7 @@ impl Served {
     }
 }
 
-/// Serves until the service is told to stop (`Ok`), the process is, or a call traps.
+/// Starts the provider, offers it, and serves until the service is told to stop (`Ok`), the process is, or a call traps.
 pub fn serve<T: LinkView + 'static>(
     store: &mut Store<T>,
     instance: &Instance,
@@ -129,8 +137,11 @@ pub fn serve<T: LinkView + 'static>(
         let found = instance.get_func(&mut *store, function.export);
         functions.push(found.ok_or_else(|| wasmtime::format_err!("an export is gone"))?);
     }
+    let reactions = served.reactions.as_ref();
+    let reactions = reactions.map(|exports| Reactions::new(&mut *store, instance, exports));
     let (server, client) = channel::channel(service.limits, &budget)?;
     let mut provider = Provider {
+        reactions: reactions.transpose()?,
         store: store.as_context_mut(),
         served,
         functions,
@@ -138,6 +149,7 @@ pub fn serve<T: LinkView + 'static>(
         objects: Objects::new(&budget)?,
         returns: Arc::default(),
     };
+    provider.start()?;
     let offers = Offers::make(served, service, client, &provider.returns);
     (service.on_ready)();
     provider.serve_until_stopped()?;
@@ -183,6 +195,7 @@ struct Provider<'a, T: 'static> {
     store: StoreContextMut<'a, T>,
     served: &'a Served,
     functions: Vec<Func>,
+    reactions: Option<Reactions>,
     server: ServerEnd,
     objects: Objects,
     returns: Arc<Returns>,
@@ -196,14 +209,35 @@ enum Next {
 }
 
 impl<T: LinkView + 'static> Provider<'_, T> {
+    fn start(&mut self) -> wasmtime::Result<()> {
+        let Some(reactions) = &self.reactions else {
+            return Ok(());
+        };
+        self.store.data_mut().wasi().hear_watched();
+        reactions.start(&mut self.store)
+    }
+
     fn serve_until_stopped(&mut self) -> wasmtime::Result<()> {
+        let mut first = Turn::Others;
         loop {
-            match self.wait()? {
-                Next::Call(request) => self.handle(request)?,
-                Next::Returned(numbers) => self.drop_objects(numbers)?,
-                Next::Stop => return Ok(()),
+            match self.wait(first)? {
+                Woken::Ready(token) => {
+                    first = Turn::Others;
+                    self.react(token)?;
+                }
+                Woken::Answer(Next::Call(request)) => {
+                    first = Turn::Watched;
+                    self.handle(request)?;
+                }
+                Woken::Answer(Next::Returned(numbers)) => self.drop_objects(numbers)?,
+                Woken::Answer(Next::Stop) => return Ok(()),
             }
         }
+    }
+
+    fn react(&mut self, token: u64) -> wasmtime::Result<()> {
+        let reactions = self.reactions.as_ref();
+        reactions.map_or(Ok(()), |reactions| reactions.ready(&mut self.store, token))
     }
 
     /// What was sent before the offers were taken back.
@@ -214,16 +248,16 @@ impl<T: LinkView + 'static> Provider<'_, T> {
         Ok(())
     }
 
-    fn wait(&mut self) -> wasmtime::Result<Next> {
+    fn wait(&mut self, first: Turn) -> wasmtime::Result<Woken<Next>> {
         let (server, returns) = (&self.server, &self.returns);
-        let (wasi, _) = self.store.data_mut().link();
-        let stdin = wasi.stdin();
+        let wasi = self.store.data_mut().wasi();
+        let stdin = Arc::clone(wasi.stdin());
         let attempt = || {
             let returned = returns.take();
             if !returned.is_empty() {
                 return Some(Next::Returned(returned));
             }
-            if is_at_end(&**stdin) {
+            if is_at_end(&*stdin) {
                 return Some(Next::Stop);
             }
             next_request(server).map(Next::Call)
@@ -233,7 +267,7 @@ impl<T: LinkView + 'static> Provider<'_, T> {
             returns.subscribe(notifier);
             stdin.subscribe(notifier);
         };
-        wasi.block_on(subscribe, attempt)
+        wasi.wait_watching(first, subscribe, attempt)
     }
 
     fn handle(&mut self, request: Request) -> wasmtime::Result<()> {

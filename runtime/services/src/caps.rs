@@ -7,7 +7,7 @@ use lib_service_manifest::{FolderRights, Service, WhileDown};
 use crate::ServiceRow;
 
 /// Interfaces of the host that every process links to, with what they give without a grant.
-const EVERYBODY: [(&str, &str); 6] = [
+const EVERYBODY: [(&str, &str); 7] = [
     (
         "wasi:cli, wasi:io",
         "its own arguments, environment and streams",
@@ -22,6 +22,10 @@ const EVERYBODY: [(&str, &str); 6] = [
     (
         "kpio:process/terminal",
         "the terminal behind its streams, if there is one",
+    ),
+    (
+        "kpio:service/reactor",
+        "to be told when what it can wait for is ready",
     ),
 ];
 

@@ -25,6 +25,7 @@ const MIB: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(300);
 const COUNTERS: &str = "kpio:link-probe/counters";
 const SHAPES: &str = "kpio:link-probe/shapes";
+const WATCHING: &str = "kpio:link-probe/watching";
 const LIMITS: Limits = Limits {
     clients: 64,
     messages: 64,
@@ -83,7 +84,7 @@ fn too_large() -> String {
 struct System {
     supervisor: Supervisor,
     budget: Budget,
-    routes: [Route; 2],
+    routes: [Route; 3],
 }
 
 struct Provider {
@@ -113,7 +114,7 @@ impl System {
         System {
             supervisor: Supervisor::new(engine, options).expect("a supervisor"),
             budget,
-            routes: [COUNTERS, SHAPES].map(|interface| Route::new(interface, "probe")),
+            routes: [COUNTERS, SHAPES, WATCHING].map(|interface| Route::new(interface, "probe")),
         }
     }
 
@@ -480,6 +481,69 @@ fn a_provider_is_replaced_while_it_is_called_and_no_call_is_lost() {
     for client in clients {
         assert_eq!(client.output(), "2000 answered, 0 lost\n");
     }
+}
+
+#[test]
+fn what_is_watched_is_told_once_in_its_order() {
+    let system = System::new();
+    let _provider = system.provide();
+    let expected = "Ok(())\nOk(())\nOk(())\n(1, [3, 1, 2, 4, 6, 7])\n";
+    assert_eq!(system.ask(&["watch-past"]), expected);
+}
+
+#[test]
+fn a_provider_that_nobody_calls_is_told() {
+    let system = System::new();
+    let provider = system.provide();
+    let (reader, writer) = system.pipe();
+    let grants = system.grants(WhileDown::Wait);
+    let client = system.start_with(&["watch-input"], Arc::new(reader), grants);
+    assert_eq!(client.output(), "Ok(())\n");
+    assert_eq!(provider.output.text(), "");
+    writer.write(&[1]).expect("there is room");
+    wait_for_line(&provider.output);
+    assert_eq!(provider.output.text(), "ready: 5\n");
+    provider.stop();
+    let provider = system.provide();
+    assert_eq!(system.ask(&["watch-in"]), "Ok(())\n");
+    wait_for_line(&provider.output);
+    assert_eq!(provider.output.text(), "ready: 6\n");
+    provider.stop();
+}
+
+#[test]
+fn calls_and_what_is_always_ready_keep_neither_from_the_other() {
+    let system = System::new();
+    let provider = system.provide();
+    assert_eq!(system.ask(&["watch-again", "300"]), "300\n");
+    provider.stop();
+}
+
+#[test]
+fn what_a_provider_has_watched_is_bounded() {
+    let system = System::new();
+    let provider = system.provide();
+    assert_eq!(system.ask(&["watch-many"]), "256\n");
+    provider.stop();
+    system.wait_until_used(0, 0);
+}
+
+#[test]
+fn who_traps_as_it_is_told_ends_like_in_a_call() {
+    let system = System::new();
+    let provider = system.provide();
+    let client = system.start(&["watch-crash"]);
+    assert!(matches!(provider.process.wait(), Exit::Trap { .. }));
+    let _next = system.provide();
+    assert_eq!(client.output(), "Ok(())\n(1, [])\n");
+}
+
+#[test]
+fn who_is_not_called_by_the_host_has_nothing_watched() {
+    let system = System::new();
+    let expected = "Err(WatchError { code: 1, name: \"no-reactions\", message: \"Nobody would be told: the process provides \
+        nothing to others, or does not export `reactions`.\" })\n";
+    assert_eq!(system.ask(&["watch-here"]), expected);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use wasmtime::component::{HasData, Linker, Resource};
 use crate::bindings::{Command, LinkOptions};
 use crate::filesystem::{Files, Folder, Rights};
 use crate::http::bindings::wasi::http;
+use crate::io::Watched;
 
 /// How many handles a process may hold at once, unless it is told otherwise.
 pub const HANDLES_DEFAULT: u32 = 4096;
@@ -87,6 +88,8 @@ pub struct WasiContext {
     pub(crate) stderr: Arc<dyn ByteSink>,
     pub(crate) terminal: Option<Arc<dyn Terminal>>,
     pub(crate) files: Files,
+    /// What it is told of when it is ready.
+    pub(crate) watched: Watched,
     /// What `insecure-seed` answers, made at its first call.
     pub(crate) insecure_seed: Option<(u64, u64)>,
     /// Pays for the strings.
@@ -422,6 +425,7 @@ impl WasiContextBuilder {
             stderr: self.stderr,
             terminal: self.terminal,
             files: self.files,
+            watched: Watched::default(),
             insecure_seed: None,
             _strings: strings,
         })

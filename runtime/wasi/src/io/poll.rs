@@ -10,8 +10,8 @@ use wasmtime::component::Resource;
 use crate::bindings::wasi::io::poll::{Host, HostPollable};
 use crate::{LimitReached, WasiContext};
 
-/// What one pollable costs for the time of one `poll`: its place in lists and in a source's subscribers.
-const POLLED_BYTES: u64 = 64;
+/// What one pollable costs while it is waited for: its place in lists and in a source's subscribers.
+pub(super) const POLLED_BYTES: u64 = 64;
 
 /// Something that is ready now or later.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ impl Pollable {
         }
     }
 
-    fn deadline_ns(&self) -> Option<u64> {
+    pub(super) fn deadline_ns(&self) -> Option<u64> {
         match self {
             Self::Deadline { deadline_ns } => Some(*deadline_ns),
             _ => None,

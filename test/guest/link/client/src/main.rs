@@ -15,6 +15,9 @@ generate! {
 use kpio::link::failure::LinkFailure;
 use kpio::link_probe::counters::{self, Counter};
 use kpio::link_probe::shapes::{self, Colours, Direction, Point, Shape};
+use kpio::link_probe::watching;
+use kpio::service::reactor;
+use wasip2::clocks::monotonic_clock::subscribe_instant;
 use wasip2::cli::stdin::get_stdin;
 
 fn main() {
@@ -46,8 +49,44 @@ fn main() {
         ["repeat", count] => repeat(number(count)),
         ["spin", rounds] => println!("{:?}", shapes::spin(number(rounds))),
         ["until-error"] => until_error(),
+        ["watch-past"] => watch_past(),
+        ["watch-input"] => println!("{:?}", watching::watch_input(get_stdin(), 5)),
+        ["watch-in"] => println!("{:?}", watching::watch_in(20, 6)),
+        ["watch-many"] => println!("{}", watching::watch_many()),
+        ["watch-again", count] => watch_again(number(count)),
+        ["watch-crash"] => {
+            println!("{:?}", watching::watch_past(&[CRASH]));
+            println!("{:?}", watching::told());
+        }
+        ["watch-here"] => println!("{:?}", reactor::watch(subscribe_instant(0), 1)),
         _ => panic!("there is no case {words:?}"),
     }
+}
+
+/// The provider watches anew for the first, and ends by the second.
+const AGAIN: u64 = 1_000_000;
+const CRASH: u64 = 1_000_001;
+
+/// What the provider was told of what was ready at once, when it had its turns.
+fn watch_past() {
+    println!("{:?}", watching::watch_past(&[3, 1, 2]));
+    println!("{:?}", watching::watch_but(&[4, 5, 6], 5));
+    println!("{:?}", watching::watch_past(&[7, 7]));
+    for _ in 0..6 {
+        watching::told();
+    }
+    println!("{:?}", watching::told());
+}
+
+/// Calls a provider that is always told something, and counts the calls between which it was.
+fn watch_again(count: u64) {
+    watching::watch_past(&[AGAIN]).expect("is watched");
+    let mut seen = 0;
+    let told = (0..count).filter(|_| {
+        let now = watching::again().expect("is answered");
+        std::mem::replace(&mut seen, now) < now
+    });
+    println!("{}", told.count());
 }
 
 fn number(word: &str) -> u64 {

@@ -1,6 +1,6 @@
 //! Serves counters and echoes, for tests.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 
 include!(concat!(env!("OUT_DIR"), "/wit.rs"));
@@ -15,9 +15,13 @@ generate! {
     },
 }
 
-use exports::kpio::link_probe::{counters, shapes};
+use exports::kpio::link_probe::{counters, shapes, watching};
+use exports::kpio::service::reactions;
 use kpio::link::failure::LinkFailure;
+use kpio::service::reactor;
 use shapes::{Colours, Direction, Error, Shape};
+use wasip2::clocks::monotonic_clock::{subscribe_duration, subscribe_instant};
+use wasip2::io::poll::Pollable;
 use wasip2::io::streams::{InputStream, StreamError};
 
 struct Provider;
@@ -119,6 +123,78 @@ impl shapes::Guest for Provider {
             black_box(round);
         }
         Ok(())
+    }
+}
+
+/// For this token it watches anew each time that it is told.
+const AGAIN: u64 = 1_000_000;
+/// By this one it ends.
+const CRASH: u64 = 1_000_001;
+
+thread_local! {
+    static STARTS: Cell<u32> = const { Cell::new(0) };
+    static AGAINS: Cell<u64> = const { Cell::new(0) };
+    static TOLD: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+fn watch(pollable: Pollable, token: u64) -> Result<(), String> {
+    reactor::watch(pollable, token).map_err(|error| error.to_string())
+}
+
+fn watch_past(token: u64) -> Result<(), String> {
+    watch(subscribe_instant(0), token)
+}
+
+impl watching::Guest for Provider {
+    fn watch_past(tokens: Vec<u64>) -> Result<(), String> {
+        tokens.into_iter().try_for_each(watch_past)
+    }
+
+    fn watch_but(tokens: Vec<u64>, forgotten: u64) -> Result<(), String> {
+        tokens.into_iter().try_for_each(watch_past)?;
+        reactor::forget(forgotten);
+        Ok(())
+    }
+
+    fn watch_input(bytes: InputStream, token: u64) -> Result<(), String> {
+        watch(bytes.subscribe(), token)
+    }
+
+    fn watch_in(ms: u64, token: u64) -> Result<(), String> {
+        watch(subscribe_duration(ms * 1_000_000), token)
+    }
+
+    fn watch_many() -> u64 {
+        let refused = (0..).find(|token| watch(subscribe_instant(u64::MAX), *token).is_err());
+        refused.unwrap_or_default()
+    }
+
+    fn told() -> (u32, Vec<u64>) {
+        (STARTS.get(), TOLD.with_borrow(Vec::clone))
+    }
+
+    fn again() -> Result<u64, LinkFailure> {
+        Ok(AGAINS.get())
+    }
+}
+
+impl reactions::Guest for Provider {
+    fn start() {
+        STARTS.set(STARTS.get() + 1);
+    }
+
+    fn ready(token: u64) {
+        match token {
+            AGAIN => {
+                AGAINS.set(AGAINS.get() + 1);
+                watch_past(AGAIN).expect("it was watched before");
+            }
+            CRASH => panic!("told to"),
+            _ => {
+                TOLD.with_borrow_mut(|told| told.push(token));
+                println!("ready: {token}");
+            }
+        }
     }
 }
 
