@@ -124,7 +124,16 @@ mod tests {
             minute,
             ..
         } = civil;
-        (year, month, day, hour, minute, offset_seconds, abbreviation, is_daylight_saving)
+        (
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            offset_seconds,
+            abbreviation,
+            is_daylight_saving,
+        )
     }
 
     #[test]
@@ -147,7 +156,11 @@ mod tests {
     #[test]
     fn a_moment_comes_back_from_every_zone() {
         let names = names();
-        assert!(names.len() > 400 && names.is_sorted(), "{} zones", names.len());
+        assert!(
+            names.len() > 400 && names.is_sorted(),
+            "{} zones",
+            names.len()
+        );
         for zone in names {
             for seconds in [0, 1_795_361_600, 4_000_000_000] {
                 let there = local(at(seconds), &zone).expect("a known zone");
@@ -191,7 +204,12 @@ mod tests {
             assert!(matches!(local(at(0), zone), Err(TimeError::UnknownZone(_))));
             assert!(matches!(known_name(zone), Err(TimeError::UnknownZone(_))));
         }
-        for numbers in [[2, 30, 0, 0, 0], [13, 1, 0, 0, 0], [1, 1, 24, 0, 0], [255; 5]] {
+        for numbers in [
+            [2, 30, 0, 0, 0],
+            [13, 1, 0, 0, 0],
+            [1, 1, 24, 0, 0],
+            [255; 5],
+        ] {
             assert!(matches!(
                 moment(civil_time(numbers), UTC),
                 Err(TimeError::OutOfRange)
@@ -201,7 +219,10 @@ mod tests {
             year: 1969,
             ..civil_time([12, 31, 23, 59, 59])
         };
-        assert!(matches!(moment(before_1970, UTC), Err(TimeError::OutOfRange)));
+        assert!(matches!(
+            moment(before_1970, UTC),
+            Err(TimeError::OutOfRange)
+        ));
         for late in [u64::MAX, i64::MAX as u64, 1 << 45] {
             assert!(matches!(local(at(late), UTC), Err(TimeError::OutOfRange)));
         }
@@ -209,12 +230,18 @@ mod tests {
             seconds: 0,
             nanoseconds: NS_PER_SECOND,
         };
-        assert!(matches!(local(no_nanoseconds, UTC), Err(TimeError::OutOfRange)));
+        assert!(matches!(
+            local(no_nanoseconds, UTC),
+            Err(TimeError::OutOfRange)
+        ));
     }
 
     #[test]
     fn names_are_spelled_as_the_database_does() {
-        assert_eq!(known_name("europe/BERLIN").ok().as_deref(), Some("Europe/Berlin"));
+        assert_eq!(
+            known_name("europe/BERLIN").ok().as_deref(),
+            Some("Europe/Berlin")
+        );
         assert_eq!(known_name("utc").ok().as_deref(), Some("UTC"));
     }
 }

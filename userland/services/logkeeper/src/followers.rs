@@ -1,0 +1,137 @@
+//! Who follows the log.
+//!
+//! Law: the journal is what a follower reads from, so each costs its place and one line. Whose stream is full is waited for
+//! by the reactor; what the journal drops meanwhile it is told of. Who does not read any more is forgotten at the next line, or when
+//! there is no place left.
+
+use wasip2::io::streams::{OutputStream, StreamError};
+
+use crate::exports::kpio::log::reader::InputStream;
+use crate::journal::{self, Journal};
+use crate::kpio::log::types::{Filter, LogError};
+use crate::kpio::process::pipes;
+use crate::kpio::service::reactor;
+
+const FOLLOWERS_MAX: usize = 16;
+
+/// Those who follow.
+#[derive(Default)]
+pub struct Followers {
+    all: Vec<Follower>,
+    /// The token of the one that came last; 0 is nobody's.
+    last_token: u64,
+}
+
+struct Follower {
+    token: u64,
+    to: OutputStream,
+    filter: Filter,
+    /// The first line that it was not told of.
+    next: u64,
+    /// What is still to be written of what it is told.
+    begun: Vec<u8>,
+}
+
+impl Followers {
+    /// One more.
+    pub fn add(
+        &mut self,
+        from: u64,
+        filter: Filter,
+        journal: &Journal,
+    ) -> Result<InputStream, LogError> {
+        if self.all.len() >= FOLLOWERS_MAX {
+            self.all
+                .retain(|follower| follower.to.check_write().is_ok());
+        }
+        if self.all.len() >= FOLLOWERS_MAX {
+            return Err(LogError::Quota);
+        }
+        let (input, to) = pipes::pipe().map_err(|_| LogError::Quota)?;
+        self.last_token += 1;
+        let mut follower = Follower {
+            token: self.last_token,
+            to,
+            filter,
+            next: from,
+            begun: Vec::new(),
+        };
+        if follower.feed(journal).is_ok() {
+            self.all.push(follower);
+        }
+        Ok(input)
+    }
+
+    /// Tells all of them what is new.
+    pub fn feed(&mut self, journal: &Journal) {
+        self.all
+            .retain_mut(|follower| follower.feed(journal).is_ok());
+    }
+
+    /// The same for the one of this token, whose stream has room.
+    pub fn feed_one(&mut self, token: u64, journal: &Journal) {
+        self.all
+            .retain_mut(|follower| follower.token != token || follower.feed(journal).is_ok());
+    }
+}
+
+/// A follower that does not read any more.
+struct Gone;
+
+impl Follower {
+    /// Writes as much as there is and fits.
+    fn feed(&mut self, journal: &Journal) -> Result<(), Gone> {
+        loop {
+            self.write_begun()?;
+            if !self.begun.is_empty() {
+                return self.wait();
+            }
+            if !self.begin_next(journal) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn write_begun(&mut self) -> Result<(), Gone> {
+        while !self.begun.is_empty() {
+            let room = self.to.check_write().map_err(gone)?;
+            if room == 0 {
+                return Ok(());
+            }
+            let count = self
+                .begun
+                .len()
+                .min(usize::try_from(room).unwrap_or(usize::MAX));
+            self.to.write(&self.begun[..count]).map_err(gone)?;
+            self.begun.drain(..count);
+        }
+        Ok(())
+    }
+
+    /// Has the reactor say when there is room. Where it cannot, the next line tries again.
+    fn wait(&self) -> Result<(), Gone> {
+        let _refused = reactor::watch(self.to.subscribe(), self.token);
+        Ok(())
+    }
+
+    /// Takes the next line that it wants; whether there is one.
+    fn begin_next(&mut self, journal: &Journal) -> bool {
+        let lost = journal.lost(self.next);
+        if lost > 0 {
+            self.next += lost;
+            self.begun = format!("({lost} lines were lost)\n").into_bytes();
+            return true;
+        }
+        let Some((number, line)) = journal.next(self.next, &self.filter) else {
+            self.next = self.next.max(journal.end());
+            return false;
+        };
+        self.next = number + 1;
+        self.begun = journal::shown(line).into_bytes();
+        true
+    }
+}
+
+fn gone(_error: StreamError) -> Gone {
+    Gone
+}
