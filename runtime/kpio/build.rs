@@ -12,24 +12,26 @@ use std::fs;
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let wasi = wit_folder::wit_folder()?;
     let own = own_wit_folder()?;
-    let folders = [wit_folder::wit_folder()?, own.join("service"), own];
-    let macro_file = PathBuf::from(env::var("OUT_DIR")?).join("wit.rs");
-    fs::write(macro_file, wit_macro(&folders))?;
+    write_macro("wit", &[&wasi, &own.join("service"), &own])?;
+    write_macro("console", &[&wasi, &own.join("console")])?;
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../wasi/build");
-    for folder in &folders {
+    for folder in [wasi, own] {
         println!("cargo::rerun-if-changed={}", folder.display());
     }
     Ok(())
 }
 
-/// `bindgen!` with the paths filled in.
-fn wit_macro(folders: &[PathBuf]) -> String {
-    format!(
-        "macro_rules! wit_bindgen {{ ($($options:tt)*) => {{ \
+/// Writes `NAME.rs` with a macro `NAME_bindgen!`, which is `bindgen!` with the paths filled in.
+fn write_macro(name: &str, folders: &[&PathBuf]) -> Result<(), Box<dyn Error>> {
+    let file = PathBuf::from(env::var("OUT_DIR")?).join(format!("{name}.rs"));
+    let text = format!(
+        "macro_rules! {name}_bindgen {{ ($($options:tt)*) => {{ \
          wasmtime::component::bindgen!({{ path: {folders:?}, $($options)* }}); }} }}\n"
-    )
+    );
+    Ok(fs::write(file, text)?)
 }
 
 fn own_wit_folder() -> Result<PathBuf, Box<dyn Error>> {

@@ -1,7 +1,8 @@
-//! The terminal (COM1, screen and keyboard together) and the link to the host (COM2).
+//! The terminal (COM1 and screen), the keyboard, and the link to the host (COM2).
 //!
-//! Law of the terminal: one person, two places. What is written goes to the line and to the screen, what is read was
-//! typed at either, and whichever is missing is not missed: see [`screen`](crate::screen) and [`type_in`].
+//! Law of the terminal: what is written goes to the line and to the screen, and whichever is missing is not missed. Who has
+//! taken over the screen ([`screen`]) has the line for itself, too: it writes by [`write_line`].
+//! What is typed at the keyboard is a line of its own, which is only read; whoever serves a person reads both.
 //!
 //! Law: a line's device and its ring of received bytes stand under one lock. The interrupt handler moves bytes
 //! from the device to the ring and wakes the reader; a byte for which the ring has no room is lost and
@@ -24,10 +25,12 @@ const STUCK_NS: u64 = 10_000_000_000;
 /// Which line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// COM1, the screen and the keyboard: the person's terminal, and the log.
+    /// COM1 and the screen: the person's terminal, and the log.
     Terminal,
     /// COM2: frames to and from the host.
     HostLink,
+    /// What a keyboard sends; nothing can be written to it.
+    Keyboard,
 }
 
 struct Port {
@@ -71,7 +74,7 @@ impl Ring {
     }
 }
 
-static PORTS: [Port; 2] = [const {
+static PORTS: [Port; 3] = [const {
     Port {
         state: IrqLock::named(
             "console line",
@@ -89,39 +92,41 @@ static PORTS: [Port; 2] = [const {
         lost: AtomicU64::new(0),
         is_stuck: AtomicBool::new(false),
     }
-}; 2];
+}; 3];
+
+/// How often a person has called for attention.
+static ATTENTION: AtomicU32 = AtomicU32::new(0);
 
 impl Line {
-    fn com(self) -> Com {
-        match self {
-            Self::Terminal => Com::Com1,
-            Self::HostLink => Com::Com2,
-        }
-    }
-
     fn port(self) -> &'static Port {
         &PORTS[self as usize]
     }
 }
 
+/// The lines that are serial ones.
+const SERIAL_LINES: [(Line, Com, fn()); 2] = [
+    (Line::Terminal, Com::Com1, || {
+        handle_interrupt(Line::Terminal)
+    }),
+    (Line::HostLink, Com::Com2, || {
+        handle_interrupt(Line::HostLink)
+    }),
+];
+
 /// Finds the lines; from here on they can be written to.
 pub(crate) fn init() {
-    for line in [Line::Terminal, Line::HostLink] {
-        line.port().state.lock().serial = Serial::probe(line.com());
+    for (line, com, _) in SERIAL_LINES {
+        line.port().state.lock().serial = Serial::probe(com);
     }
 }
 
 /// Lets the lines interrupt; from here on they can be read.
 pub(crate) fn enable_interrupts() {
-    let handlers: [(Line, fn()); 2] = [
-        (Line::Terminal, || handle_interrupt(Line::Terminal)),
-        (Line::HostLink, || handle_interrupt(Line::HostLink)),
-    ];
-    for (line, handler) in handlers {
+    for (line, com, handler) in SERIAL_LINES {
         if !is_present(line) {
             continue;
         }
-        if !interrupt::register_isa(line.com().isa_irq(), handler) {
+        if !interrupt::register_isa(com.isa_irq(), handler) {
             log::warn!("{line:?} has no interrupt line: nothing can be read from it");
             continue;
         }
@@ -158,9 +163,9 @@ fn handle_interrupt(line: Line) {
     }
 }
 
-/// Takes bytes that a keyboard sends, as if they had come over the terminal line.
+/// Takes bytes that a keyboard sends.
 pub fn type_in(bytes: &[u8]) {
-    let port = Line::Terminal.port();
+    let port = Line::Keyboard.port();
     let lost = {
         let mut state = port.state.lock();
         bytes.iter().filter(|byte| !state.ring.push(**byte)).count()
@@ -168,6 +173,23 @@ pub fn type_in(bytes: &[u8]) {
     port.lost.fetch_add(lost as u64, Ordering::Relaxed);
     port.received.fetch_add(1, Ordering::AcqRel);
     futex::wake(&port.received, u32::MAX, u32::MAX);
+}
+
+/// A person has pressed the keys that end whoever has taken over the screen.
+pub fn call_attention() {
+    ATTENTION.fetch_add(1, Ordering::AcqRel);
+    futex::wake(&ATTENTION, u32::MAX, u32::MAX);
+}
+
+/// Waits until these keys have been pressed more often than `seen` times; how often that is, counted in a circle.
+pub fn wait_for_attention(seen: u32) -> u32 {
+    loop {
+        let calls = ATTENTION.load(Ordering::Acquire);
+        if calls != seen {
+            return calls;
+        }
+        futex::wait(&ATTENTION, seen, None, u32::MAX);
+    }
 }
 
 /// Bytes that a line lost because nobody read them in time.
@@ -208,6 +230,15 @@ fn take_received(port: &Port, output: &mut [u8]) -> usize {
 /// part of it.
 pub fn write(line: Line, bytes: &[u8]) -> bool {
     let is_shown = line == Line::Terminal && screen::write(bytes);
+    send(line, bytes, is_shown)
+}
+
+/// As [`write`], to the serial line alone, by whoever shows it on the screen as well.
+pub fn write_line(line: Line, bytes: &[u8]) -> bool {
+    send(line, bytes, screen::is_present())
+}
+
+fn send(line: Line, bytes: &[u8], is_shown: bool) -> bool {
     let patience_ns = match line.port().is_stuck.load(Ordering::Relaxed) {
         true if is_shown => 0,
         _ => STUCK_NS,

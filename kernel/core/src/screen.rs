@@ -12,8 +12,14 @@
 //! Waking the thread takes a futex's lock. So where interrupts are off, and with them perhaps a lock held, the thread
 //! is woken by an interrupt that this CPU sends itself.
 //!
+//! The screen can be handed out ([`hand_out`]): then cells that somebody else gives ([`draw`]) are seen in place of the
+//! kernel's text, which goes on being kept, and is seen again as soon as the screen is taken back. Each line of those cells has a
+//! lock of its own, taken alone.
+//!
 //! What a kernel that stops says is not shown by this module but over it, by [`fault`](crate::fault).
 
+use alloc::boxed::Box;
+use alloc::vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use contract_boot::BootInfo;
@@ -21,8 +27,9 @@ use kernel_machine::cpu::interrupts;
 use kernel_machine::memory::PAGE_BYTES;
 use kernel_machine::platform::framebuffer::PixelSurface;
 use kernel_machine::sync::IrqLock;
-use lib_terminal::Terminal;
+use lib_terminal::{Cell, Terminal};
 use lib_text_screen::{Geometry, PixelSink};
+use spin::Once;
 
 use crate::memory::frames;
 use crate::thread::{self, SpawnRequest};
@@ -44,6 +51,8 @@ const HISTORY_DIVISOR: u64 = 1024;
 const HISTORY_BYTES_MIN: u64 = 64 * 1024;
 const HISTORY_BYTES_MAX: u64 = 4 << 20;
 const STACK_BYTES: usize = 64 * 1024;
+/// Cells that are copied at once.
+const CELLS_PER_STEP: usize = 64;
 
 struct Queue {
     bytes: [u8; QUEUE_BYTES],
@@ -71,6 +80,9 @@ impl View {
     };
 }
 
+/// A line of cells that somebody else gives.
+type OthersLine = IrqLock<Box<[Cell]>>;
+
 /// The terminal and where it is drawn.
 struct Painter {
     terminal: Terminal,
@@ -96,6 +108,13 @@ static HAS_THREAD: AtomicBool = AtomicBool::new(false);
 static IS_RESTING: AtomicBool = AtomicBool::new(false);
 /// Width and height in pixels.
 static SIZE_PX: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+/// Columns and lines.
+static SIZE_CELLS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+/// Lines of cells that are seen in place of the kernel's text.
+static OTHERS: Once<Box<[OthersLine]>> = Once::new();
+static IS_HANDED_OUT: AtomicBool = AtomicBool::new(false);
+/// What is to be seen is not what the thread knows.
+static IS_OTHERWISE: AtomicBool = AtomicBool::new(false);
 /// The painter, until the thread has it.
 static EARLY: IrqLock<Option<Painter>> = IrqLock::named("early screen", None);
 
@@ -144,6 +163,9 @@ pub(crate) fn init(info: &BootInfo) {
     {
         slot.store(size_px, Ordering::Relaxed);
     }
+    for (slot, size) in SIZE_CELLS.iter().zip([geometry.columns, geometry.lines]) {
+        slot.store(size as u32, Ordering::Relaxed);
+    }
     *EARLY.lock() = Some(Painter { terminal, surface });
     IS_PRESENT.store(true, Ordering::Release);
     log::info!(
@@ -181,6 +203,63 @@ pub fn is_present() -> bool {
 pub fn size_px() -> (u32, u32) {
     let [width_px, height_px] = SIZE_PX.each_ref().map(|size| size.load(Ordering::Relaxed));
     (width_px, height_px)
+}
+
+/// Columns and lines; 0 where there is no screen.
+pub fn size_cells() -> (usize, usize) {
+    let [columns, lines] = SIZE_CELLS
+        .each_ref()
+        .map(|size| size.load(Ordering::Relaxed) as usize);
+    (columns, lines)
+}
+
+/// Has cells that [`draw`] gives be seen instead of the kernel's text: blank ones at first.
+pub fn hand_out() {
+    let (columns, lines) = size_cells();
+    let blank_line = || IrqLock::named("screen cells", vec![Cell::BLANK; columns].into());
+    let others = OTHERS.call_once(|| (0..lines).map(|_| blank_line()).collect());
+    for line in others {
+        line.lock().fill(Cell::BLANK);
+    }
+    IS_HANDED_OUT.store(true, Ordering::Release);
+    see_otherwise();
+}
+
+/// Has the kernel's text be seen again.
+pub fn take_back() {
+    IS_HANDED_OUT.store(false, Ordering::Release);
+    see_otherwise();
+}
+
+/// Whether somebody else's cells are seen.
+pub fn is_handed_out() -> bool {
+    IS_HANDED_OUT.load(Ordering::Acquire)
+}
+
+/// Puts cells at a place of a line, from where they are seen while the screen is handed out. What is beside the screen is
+/// left out.
+pub fn draw(line: usize, column: usize, cells: &[Cell]) {
+    let Some(place) = OTHERS.get().and_then(|lines| lines.get(line)) else {
+        return;
+    };
+    for (index, step) in cells.chunks(CELLS_PER_STEP).enumerate() {
+        // The caller's memory may fault; under the lock nothing may.
+        let mut copy = [Cell::BLANK; CELLS_PER_STEP];
+        copy[..step.len()].copy_from_slice(step);
+        let start = column.saturating_add(index * CELLS_PER_STEP);
+        let mut row = place.lock();
+        let start = start.min(row.len());
+        for (cell, new) in row[start..].iter_mut().zip(&copy[..step.len()]) {
+            *cell = *new;
+        }
+    }
+    see_otherwise();
+}
+
+fn see_otherwise() {
+    if is_present() && !IS_OTHERWISE.swap(true, Ordering::AcqRel) {
+        announce_work();
+    }
 }
 
 /// Shows all of `bytes`, waiting while the queue is full. False if there is no screen.
@@ -319,6 +398,7 @@ impl Painter {
     /// Does to the terminal what was asked; whether there was anything.
     fn take_queue(&mut self) -> bool {
         let mut is_changed = self.take_view();
+        is_changed |= IS_OTHERWISE.swap(false, Ordering::AcqRel);
         loop {
             let mut step = [0; STEP_BYTES];
             let count = QUEUE.lock().pop_into(&mut step);
@@ -346,6 +426,16 @@ impl Painter {
     }
 
     fn paint(&mut self, goes_on: impl FnMut() -> bool) -> bool {
-        self.terminal.paint(&mut self.surface, goes_on)
+        let others = OTHERS.get().filter(|_| is_handed_out());
+        let Some(others) = others else {
+            return self.terminal.paint(&mut self.surface, goes_on);
+        };
+        let look_at = |line: usize, cells: &mut [Cell]| {
+            if let Some(line) = others.get(line) {
+                cells.copy_from_slice(&line.lock());
+            }
+        };
+        self.terminal
+            .paint_over(&mut self.surface, look_at, goes_on)
     }
 }

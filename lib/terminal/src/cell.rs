@@ -7,16 +7,21 @@ use crate::palette::{BACKGROUND, BRIGHT_FOREGROUND, FOREGROUND, indexed};
 
 /// One cell. Its colours are final: what was bold, faint or reversed is in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cell {
+pub struct Cell {
+    /// The character, of which a wide one takes two cells.
     pub character: char,
+    /// Which part of it stands here.
     pub part: Part,
+    /// Its look.
     pub style: Style,
 }
 
 /// The look of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Style {
+pub struct Style {
+    /// Its colours.
     pub colours: Colours,
+    /// Whether a line is below it.
     pub is_underlined: bool,
 }
 
@@ -51,7 +56,7 @@ impl Style {
 
 impl Cell {
     /// Nothing, as a screen begins.
-    pub(crate) const BLANK: Self = Self::of(' ', Style::DEFAULT);
+    pub const BLANK: Self = Self::of(' ', Style::DEFAULT);
 
     pub(crate) const fn of(character: char, style: Style) -> Self {
         Self {

@@ -11,6 +11,7 @@
 //! - Feeding touches no pixel. [`Terminal::paint`] compares what should be seen with what it has drawn before, cell
 //!   by cell, and draws the difference; the sink is never read. So a screen that scrolled a hundred times
 //!   between two paintings is drawn once.
+//! - Who draws elsewhere takes the cells themselves: [`CellTerminal`], and [`each_run`] for what has changed of a line.
 //! - There are no answers: a program that asks the terminal something (DSR, DA) hears nothing, because two
 //!   terminals may be listening and both would answer.
 //!
@@ -23,11 +24,15 @@ mod cell;
 mod control;
 mod grid;
 mod history;
+mod painter;
 mod palette;
+mod run;
 mod screen;
 mod terminal;
 #[cfg(test)]
 mod tests;
 mod utf8;
 
-pub use terminal::Terminal;
+pub use cell::{Cell, Style};
+pub use run::{cells_of, each_run};
+pub use terminal::{CellTerminal, Terminal};

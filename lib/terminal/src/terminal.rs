@@ -1,56 +1,43 @@
-//! Parser, screen and what has been drawn.
+//! Parser and screen as cells, and the same with what has been drawn of it.
 
 use alloc::collections::TryReserveError;
-use alloc::vec::Vec;
 
-use lib_text_screen::{Geometry, PixelSink, fill, font};
+use lib_text_screen::{Geometry, PixelSink};
 use vte::Parser;
 
-use crate::cell::{Cell, Style};
-use crate::grid::filled;
-use crate::palette::BACKGROUND;
+use crate::cell::Cell;
+use crate::painter::CellPainter;
 use crate::screen::Screen;
 use crate::utf8::Utf8Pieces;
 
 /// Titles and the like, which nobody reads, are not kept for long.
 const OPERATING_SYSTEM_COMMAND_BYTES: usize = 16;
-/// The row of a glyph in which its underline lies.
-const UNDERLINE_ROW: usize = 14;
-/// A cell of which nothing is known yet: no cell holds this character.
-const NEVER_DRAWN: Cell = Cell::of('\0', Style::DEFAULT);
 
-/// A terminal for a sink of one size.
-pub struct Terminal {
-    geometry: Geometry,
+/// A terminal of cells, which nobody has drawn yet.
+pub struct CellTerminal {
     decoder: Utf8Pieces,
     parser: Parser<OPERATING_SYSTEM_COMMAND_BYTES>,
-    /// `None` where the sink has no room for a character.
+    /// `None` where there is no room for a character.
     screen: Option<Screen>,
-    drawn: Vec<Cell>,
-    /// The margins, which no cell covers, have the background's colour.
-    is_cleared: bool,
-    /// The line at which painting goes on.
-    next_line: usize,
 }
 
-impl Terminal {
-    /// A blank terminal for sinks of this geometry, with room for so many bytes of lines that have left the screen.
+impl CellTerminal {
+    /// A blank terminal of so many columns and lines, with room for so many bytes of lines that have left the screen.
     ///
     /// # Errors
     /// There is no memory for it.
-    pub fn new(geometry: Geometry, history_len_bytes: usize) -> Result<Self, TryReserveError> {
-        let Geometry { columns, lines, .. } = geometry;
+    pub fn new(
+        columns: usize,
+        lines: usize,
+        history_len_bytes: usize,
+    ) -> Result<Self, TryReserveError> {
         let history_cells = history_len_bytes / size_of::<Cell>();
         let is_usable = columns > 0 && lines > 0;
         let screen = is_usable.then(|| Screen::new(columns, lines, history_cells));
         Ok(Self {
-            geometry,
             decoder: Utf8Pieces::default(),
             parser: Parser::default(),
             screen: screen.transpose()?,
-            drawn: filled(columns * lines, NEVER_DRAWN)?,
-            is_cleared: false,
-            next_line: 0,
         })
     }
 
@@ -63,11 +50,6 @@ impl Terminal {
         }
     }
 
-    /// Lines on the screen.
-    pub fn lines(&self) -> usize {
-        self.geometry.lines
-    }
-
     /// Looks so many lines farther back, or forward where negative; never past either end.
     pub fn scroll_view(&mut self, lines: isize) {
         if let Some(screen) = &mut self.screen {
@@ -75,38 +57,14 @@ impl Terminal {
         }
     }
 
-    /// Draws cells that have changed until `goes_on` says no, which it is asked before each line. True if
-    /// everything is drawn; the next call goes on where this one stopped.
-    pub fn paint(&mut self, sink: &mut impl PixelSink, mut goes_on: impl FnMut() -> bool) -> bool {
-        if !self.is_cleared {
-            fill(sink, BACKGROUND);
-            self.is_cleared = true;
-        }
-        for _ in 0..self.geometry.lines {
-            if !goes_on() {
-                return false;
-            }
-            self.paint_line(sink, self.next_line);
-            self.next_line = (self.next_line + 1) % self.geometry.lines;
-        }
-        true
-    }
-
-    fn paint_line(&mut self, sink: &mut impl PixelSink, line: usize) {
-        let Some(screen) = &self.screen else {
-            return;
-        };
-        let columns = self.geometry.columns;
-        let drawn = &mut self.drawn[line * columns..][..columns];
-        for (column, drawn) in drawn.iter_mut().enumerate() {
-            let cell = screen.seen(line, column);
-            if core::mem::replace(drawn, cell) != cell {
-                let mut bitmap = font::bitmap(cell.character, cell.part);
-                if cell.style.is_underlined {
-                    bitmap[UNDERLINE_ROW] = 0xff;
-                }
-                self.geometry
-                    .draw(sink, (column, line), &bitmap, cell.style.colours);
+    /// Puts what is to be seen of a line, cursor and all, into `cells`; what the terminal does not have is blank.
+    pub fn look_at(&self, line: usize, cells: &mut [Cell]) {
+        cells.fill(Cell::BLANK);
+        let screen = self.screen.as_ref().filter(|s| line < s.grid.lines());
+        if let Some(screen) = screen {
+            let columns = 0..screen.grid.columns();
+            for (cell, column) in cells.iter_mut().zip(columns) {
+                *cell = screen.seen(line, column);
             }
         }
     }
@@ -115,5 +73,64 @@ impl Terminal {
     #[cfg(test)]
     pub(crate) fn screen(&self) -> &Screen {
         self.screen.as_ref().expect("the terminal has cells")
+    }
+}
+
+/// A terminal for a sink of one size.
+pub struct Terminal {
+    cells: CellTerminal,
+    painter: CellPainter,
+}
+
+impl Terminal {
+    /// A blank terminal for sinks of this geometry, with room for so many bytes of lines that have left the screen.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn new(geometry: Geometry, history_len_bytes: usize) -> Result<Self, TryReserveError> {
+        let Geometry { columns, lines, .. } = geometry;
+        Ok(Self {
+            cells: CellTerminal::new(columns, lines, history_len_bytes)?,
+            painter: CellPainter::new(geometry)?,
+        })
+    }
+
+    /// Takes bytes that a program wrote.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.cells.feed(bytes);
+    }
+
+    /// Lines on the screen.
+    pub fn lines(&self) -> usize {
+        self.painter.geometry().lines
+    }
+
+    /// Looks so many lines farther back, or forward where negative; never past either end.
+    pub fn scroll_view(&mut self, lines: isize) {
+        self.cells.scroll_view(lines);
+    }
+
+    /// Draws cells that have changed until `goes_on` says no, which it is asked before each line. True if
+    /// everything is drawn; the next call goes on where this one stopped.
+    pub fn paint(&mut self, sink: &mut impl PixelSink, goes_on: impl FnMut() -> bool) -> bool {
+        let cells = &self.cells;
+        self.painter
+            .paint(sink, |line, row| cells.look_at(line, row), goes_on)
+    }
+
+    /// The same with cells of somebody else in place of the terminal's own, which `look_at` puts there line by line.
+    pub fn paint_over(
+        &mut self,
+        sink: &mut impl PixelSink,
+        look_at: impl FnMut(usize, &mut [Cell]),
+        goes_on: impl FnMut() -> bool,
+    ) -> bool {
+        self.painter.paint(sink, look_at, goes_on)
+    }
+
+    /// The screen, for tests.
+    #[cfg(test)]
+    pub(crate) fn screen(&self) -> &Screen {
+        self.cells.screen()
     }
 }

@@ -19,6 +19,7 @@ mod buffer;
 mod cancellation;
 pub mod channel;
 mod clock;
+mod console;
 mod ending;
 mod entropy;
 mod file_stream;
@@ -31,12 +32,16 @@ mod pipe;
 mod stream;
 mod sync;
 mod terminal;
+mod virtual_terminal;
 mod wait;
 
 pub use budget::{Budget, OutsideUse, OverBudget, Reservation, check_free_memory, set_free_memory};
 pub use buffer::{Access, Buffer, BufferError, Loan};
 pub use cancellation::{Cancellation, Cancelled};
 pub use clock::{Clock, SystemClock};
+pub use console::{
+    Console, ConsoleHold, ConsoleParts, ConsoleScreen, ConsoleStep, Keys, Look, TERMINALS, Taken,
+};
 pub use ending::ProcessExit;
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use file_stream::{FilePlace, FileSink, FileSource};
@@ -51,6 +56,10 @@ pub use stream::{
 pub use terminal::{
     AttachedTerminal, Controlled, KeyMeaning, KeyMode, StandardStream, Terminal, TerminalDevice,
     TerminalSize,
+};
+pub use virtual_terminal::{
+    INPUT_BYTES_MAX, KEPT_BYTES_MAX, OUTPUT_BYTES_MAX, SHOWN_BYTES_MAX, StepRefusal, TerminalStep,
+    VirtualTerminal,
 };
 pub use wait::{wait_for, wait_until};
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use runtime_host::TerminalDevice;
+use runtime_host::{Console, TerminalDevice};
 use runtime_wasi::{WasiContext, WasiView};
 use wasmtime::component::{HasData, Linker};
 
 use crate::bindings::kpio::process;
 use crate::bindings::kpio::process::terminal::TerminalError;
 use crate::bindings::service::kpio::service;
+use crate::console;
 use crate::system::ProcessSystem;
 
 /// Who the process is, and whom it asks for others.
@@ -17,19 +18,23 @@ pub struct KpioContext {
     system: Arc<dyn ProcessSystem>,
     /// Where it may have claims, which go with it.
     terminal: Option<TerminalDevice>,
+    /// The console's devices, if it may open them.
+    console: Option<Console>,
 }
 
 impl KpioContext {
-    /// The context of the process `id`, which was started on `terminal`.
+    /// The context of the process `id`, which was started on `terminal`, and may open `console`.
     pub fn new(
         id: u64,
         system: Arc<dyn ProcessSystem>,
         terminal: Option<TerminalDevice>,
+        console: Option<Console>,
     ) -> KpioContext {
         KpioContext {
             id,
             system,
             terminal,
+            console,
         }
     }
 }
@@ -64,13 +69,17 @@ impl Caller<'_> {
         &*self.kpio.system
     }
 
+    pub(crate) fn console(&self) -> Option<&Console> {
+        self.kpio.console.as_ref()
+    }
+
     pub(crate) fn terminal(&self) -> Result<&TerminalDevice, TerminalError> {
         let terminal = self.kpio.terminal.as_ref();
         terminal.ok_or(TerminalError::NoTerminal)
     }
 }
 
-struct HasCaller;
+pub(crate) struct HasCaller;
 
 impl HasData for HasCaller {
     type Data<'a> = Caller<'a>;
@@ -82,7 +91,8 @@ pub fn add_to_linker<T: KpioView + 'static>(linker: &mut Linker<T>) -> wasmtime:
     process::processes::add_to_linker::<T, HasCaller>(linker, caller)?;
     process::terminal::add_to_linker::<T, HasCaller>(linker, caller)?;
     process::foreground::add_to_linker::<T, HasCaller>(linker, caller)?;
-    service::reactor::add_to_linker::<T, HasCaller>(linker, caller)
+    service::reactor::add_to_linker::<T, HasCaller>(linker, caller)?;
+    console::add_to_linker::<T, HasCaller>(linker, caller)
 }
 
 fn caller<T: KpioView>(state: &mut T) -> Caller<'_> {

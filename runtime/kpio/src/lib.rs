@@ -11,6 +11,7 @@
 extern crate runtime_wasi as tracing;
 
 mod bindings;
+mod console;
 mod context;
 mod foreground;
 mod pipes;
@@ -27,3 +28,6 @@ pub use system::{
 
 /// Interfaces that a program links against only if it was granted to start processes: by the start of their names.
 pub const RESTRICTED_INTERFACES: [&str; 2] = ["kpio:process/processes", "kpio:process/foreground"];
+
+/// The interface that a program links against only if it was given the console's devices: by the start of its name.
+pub const CONSOLE_INTERFACE: &str = "kpio:console/devices";

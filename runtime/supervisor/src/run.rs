@@ -9,7 +9,7 @@ use runtime_engine::interrupt::Running;
 use runtime_engine::{Code, Program};
 use runtime_host::Reservation;
 use runtime_host::observe::{self, ProgramCode};
-use runtime_kpio::{KpioContext, RESTRICTED_INTERFACES};
+use runtime_kpio::{CONSOLE_INTERFACE, KpioContext, RESTRICTED_INTERFACES};
 use runtime_link::{Interface, LinkContext, Served, Service};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -105,7 +105,7 @@ fn run_component(program: &Program, component: &Component, mut job: Job) -> Resu
     let was_module = job.launch.program.is_module();
     let linkers = job.supervisor.linkers();
     let linked = program.derived(|| Linked::new(linkers, component, &name))?;
-    linked.check_grants(job.launch.may_spawn, &name)?;
+    linked.check_grants(&job.launch, &name)?;
     let links = linked.links(&job.launch.links, &name)?;
     let service = job.launch.links.service.take();
     let served = service.map(|service| ServedBy::new(component, service, &name));
@@ -220,7 +220,8 @@ fn new_store(
         .terminal
         .as_ref()
         .and_then(|terminal| terminal.device());
-    let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal);
+    let console = launch.links.console.clone();
+    let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal, console);
     let wasi = wasi_context(launch, shared)?;
     let mut store = Store::new(engine, ProcessState::new(wasi, kpio, links, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
@@ -253,6 +254,8 @@ struct Linked {
     run: Option<ComponentExportIndex>,
     /// The first import for which it has to be granted to start processes.
     restricted_import: Option<String>,
+    /// The import for which it has to be given the console's devices.
+    console_import: Option<String>,
     /// Interfaces that it imports from other processes.
     remote: Vec<Interface>,
 }
@@ -283,7 +286,8 @@ impl Linked {
         Ok(Linked {
             component: linked,
             run: find_run(component),
-            restricted_import: restricted_import(component),
+            restricted_import: import_among(component, &RESTRICTED_INTERFACES),
+            console_import: import_among(component, &[CONSOLE_INTERFACE]),
             remote,
         })
     }
@@ -300,12 +304,19 @@ impl Linked {
     }
 
     /// Whether the process may have what the program imports.
-    fn check_grants(&self, may_spawn: bool, name: &str) -> Result<(), Exit> {
-        match &self.restricted_import {
-            Some(import) if !may_spawn => {
-                let why = "and it was not granted to start processes";
-                Err(unusable(name, format!("imports `{import}`, {why}")))
+    fn check_grants(&self, launch: &Launch, name: &str) -> Result<(), Exit> {
+        let refused = |import: &str, why: &str| {
+            let text = format!("imports `{import}`, {why}");
+            Err(unusable(name, text))
+        };
+        match (&self.restricted_import, &self.console_import) {
+            (Some(import), _) if !launch.may_spawn => {
+                refused(import, "and it was not granted to start processes")
             }
+            (_, Some(import)) if launch.links.console.is_none() => refused(
+                import,
+                "and it was not granted that; a grant stands in the `grants` of a `[[service]]` in the system's manifest",
+            ),
             _ => Ok(()),
         }
     }
@@ -416,14 +427,16 @@ fn find_run(component: &Component) -> Option<ComponentExportIndex> {
     component.get_export_index(Some(&interface), "run")
 }
 
-fn restricted_import(component: &Component) -> Option<String> {
+/// The first import whose name begins as one of these interfaces.
+fn import_among(component: &Component, interfaces: &[&str]) -> Option<String> {
     let imports = component.component_type();
     let mut names = imports
         .imports(component.engine())
         .map(|(name, _)| name.to_owned());
     names.find(|name| {
-        let mut restricted = RESTRICTED_INTERFACES.iter();
-        restricted.any(|interface| name.starts_with(interface))
+        interfaces
+            .iter()
+            .any(|interface| name.starts_with(interface))
     })
 }
 

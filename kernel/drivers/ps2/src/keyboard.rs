@@ -3,7 +3,7 @@
 //! Law: the controller translates to set 1. Any byte may come: what is no scan code is dropped. Characters go out as
 //! UTF-8; Ctrl with a letter or one of `@[\]^_` as the control character, Alt as `ESC` before; keys without a character
 //! as xterm sends them, with modifiers (xterm's "Control Sequences", "PC-Style Function Keys"). Shift with PgUp and
-//! PgDn is not sent, it moves the view.
+//! PgDn is not sent, it moves the view; nor is Ctrl-Alt-Backspace, which is for the kernel.
 
 use pc_keyboard::{
     DecodedKey, HandleControl, KeyCode, KeyState, Modifiers, PS2Keyboard, ScancodeSet1,
@@ -24,6 +24,8 @@ pub enum Pressed {
     Bytes(Sequence),
     /// Look so many half screens back, or forward where negative.
     HalfScreens(i32),
+    /// Whoever has taken over the screen is to end.
+    Attention,
 }
 
 /// A few bytes.
@@ -78,6 +80,9 @@ impl Keyboard {
             return None;
         }
         let modifiers = self.decoder.get_modifiers();
+        if code == KeyCode::Backspace && modifiers.is_ctrl() && modifiers.lalt {
+            return Some(Pressed::Attention);
+        }
         match (code, modifiers.is_shifted()) {
             (KeyCode::PageUp, true) => Some(Pressed::HalfScreens(1)),
             (KeyCode::PageDown, true) => Some(Pressed::HalfScreens(-1)),
@@ -254,6 +259,14 @@ mod tests {
             sequence(&[0x47, 0x53, 0x45, 0xc5, 0x47, 0x53]),
             "7.\x1b[H\x1b[3~"
         );
+    }
+
+    #[test]
+    fn control_alt_backspace_calls_for_attention() {
+        let mut keyboard = Keyboard::new(Layout::Us);
+        let mut feed = |codes: &[u8]| codes.iter().filter_map(|code| keyboard.feed(*code)).last();
+        assert_eq!(feed(&[CTRL, ALT, 0x0e]), Some(Pressed::Attention));
+        assert_ne!(feed(&[0x8e, 0x9d, 0x0e]), Some(Pressed::Attention));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Law: the interrupts' top halves move bytes from the controller to a queue and wake one thread, which does
 //! everything else: it sets the controller up, makes of scan codes what a terminal sends, and types that at the
-//! kernel's terminal ([`kernel_core::console::type_in`]). The wheel moves the view of the screen; what else the mouse does
+//! kernel's terminal ([`kernel_core::console::type_in`]). The wheel and Shift with PgUp and PgDn move the view of the screen;
+//! where somebody has taken that over they are typed for him, as xterm sends them. What else the mouse does
 //! waits in a queue of its own ([`take_event`]) for whoever wants it, the oldest going first.
 //!
 //! A machine without a controller, or with one that is broken, is a machine with a serial line: it says so in the log
@@ -43,6 +44,11 @@ const STACK_BYTES: usize = 32 * 1024;
 const PAUSE_NS: u64 = 1_000_000;
 /// Lines that the view moves by one step of the wheel.
 const LINES_PER_WHEEL_STEP: i32 = 3;
+/// What xterm sends for Shift with PgUp, Shift with PgDn, and a step of the wheel either way (its mode 1006).
+const PAGE_BACK: &[u8] = b"\x1b[5;2~";
+const PAGE_FORWARD: &[u8] = b"\x1b[6;2~";
+const WHEEL_BACK: &[u8] = b"\x1b[<64;1;1M";
+const WHEEL_FORWARD: &[u8] = b"\x1b[<65;1;1M";
 
 struct State {
     controller: Option<Controller>,
@@ -240,7 +246,11 @@ impl Server {
                 screen::show_newest();
                 console::type_in(sequence.as_bytes());
             }
+            Some(Pressed::HalfScreens(count)) if screen::is_handed_out() => {
+                console::type_in(if count > 0 { PAGE_BACK } else { PAGE_FORWARD });
+            }
             Some(Pressed::HalfScreens(count)) => screen::scroll_half_screens(count),
+            Some(Pressed::Attention) => console::call_attention(),
             None => {}
         }
     }
@@ -252,7 +262,17 @@ impl Server {
         self.mouse = self.mouse.after(movement, screen::size_px());
         EVENTS.lock().push_over(self.mouse);
         if movement.wheel != 0 {
-            screen::scroll_lines(-i32::from(movement.wheel) * LINES_PER_WHEEL_STEP);
+            turn_wheel(-i32::from(movement.wheel));
         }
+    }
+}
+
+/// So many steps of the wheel, back or forward where negative.
+fn turn_wheel(steps: i32) {
+    if !screen::is_handed_out() {
+        return screen::scroll_lines(steps * LINES_PER_WHEEL_STEP);
+    }
+    for _ in 0..steps.unsigned_abs() {
+        console::type_in(if steps > 0 { WHEEL_BACK } else { WHEEL_FORWARD });
     }
 }
