@@ -9,22 +9,24 @@
 //! `log::max_level`); one that is on elsewhere also finds its area and loads that area's level. What the terminal
 //! shows of what counts is said apart.
 //!
-//! Readers come by ([`read`]) and are not woken: a line may be logged under any lock, those of the futexes that
-//! would wake a reader among them.
+//! Readers come by ([`read`]); one that follows sleeps meanwhile ([`wait_for_news`]). A line may be logged under any lock, those of
+//! the futexes that wake it among them: then interrupts are off, and an interrupt that this CPU sends itself wakes it, as with the
+//! screen. It is woken once until it waits again.
 //!
 //! Locks: the ring's is taken alone and last.
 
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use contract_boot::BootInfo;
+use kernel_machine::cpu::interrupts;
 use kernel_machine::memory::direct_map;
 use kernel_machine::sync::IrqLock;
 use lib_kernel_log::{AREAS, Area, Header, HeaderKind, LogRing};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::console::{self, Line};
-use crate::time;
+use crate::{futex, interrupt, time};
 
 pub use lib_kernel_log::{LevelError, Levels, Read, TEXT_BYTES_MAX};
 
@@ -42,6 +44,13 @@ static LEVELS: [AtomicU8; AREAS.len()] =
 static TERMINAL_LEVEL: AtomicU8 = AtomicU8::new(LEVEL_DEFAULT as u8);
 /// Whether a person chose the terminal's level.
 static TERMINAL_IS_CHOSEN: AtomicBool = AtomicBool::new(false);
+
+/// Changes when there is news for the one that follows.
+static NEWS: AtomicU32 = AtomicU32::new(0);
+/// Somebody waits, or is about to.
+static IS_FOLLOWED: AtomicBool = AtomicBool::new(false);
+/// Waking it is left to the interrupt.
+static IS_WAKE_DUE: AtomicBool = AtomicBool::new(false);
 
 struct Logger;
 
@@ -62,7 +71,7 @@ impl Log for Logger {
             area,
             time_us: time::monotonic_ns() / 1000,
         };
-        RING.lock().push(&header, text.as_bytes());
+        keep(&header, text.as_bytes());
         if record.level() as u8 <= TERMINAL_LEVEL.load(Ordering::Relaxed) {
             let mut line = whole_line(&header, text.as_bytes());
             line.push_bytes(b"\r\n");
@@ -223,7 +232,7 @@ pub fn write_stdio(bytes: &[u8]) {
             area: Area::Stdio,
             time_us: time::monotonic_ns() / 1000,
         };
-        RING.lock().push(&header, copy.as_bytes());
+        keep(&header, copy.as_bytes());
         for line in copy.as_bytes().split_inclusive(|byte| *byte == b'\n') {
             let (text, newline) = match line.split_last() {
                 Some((b'\n', text)) => (text, true),
@@ -234,6 +243,40 @@ pub fn write_stdio(bytes: &[u8]) {
                 console::write_polled(Line::Terminal, b"\r\n");
             }
         }
+    }
+}
+
+fn keep(header: &Header, text: &[u8]) {
+    RING.lock().push(header, text);
+    // The ring's lock comes between a follower's word that it waits and its look at the end.
+    if !IS_FOLLOWED.swap(false, Ordering::AcqRel) {
+        return;
+    }
+    NEWS.fetch_add(1, Ordering::AcqRel);
+    if interrupts::are_enabled() {
+        futex::wake(&NEWS, 1, u32::MAX);
+    } else {
+        IS_WAKE_DUE.store(true, Ordering::Release);
+        interrupt::send_deferred();
+    }
+}
+
+/// What the interrupt does that was sent where waking was not possible.
+pub(crate) fn wake_deferred() {
+    if IS_WAKE_DUE.swap(false, Ordering::AcqRel) {
+        futex::wake(&NEWS, 1, u32::MAX);
+    }
+}
+
+/// Sleeps until the log does not end at `end` any more. One thread at a time does.
+pub fn wait_for_news(end: u64) {
+    loop {
+        let seen = NEWS.load(Ordering::Acquire);
+        IS_FOLLOWED.store(true, Ordering::Release);
+        if self::end() != end {
+            return;
+        }
+        futex::wait(&NEWS, seen, None, u32::MAX);
     }
 }
 

@@ -162,6 +162,7 @@ fn handle_other_interrupt(vector: u8) {
         interrupt_vector::DEFERRED => {
             interrupt::local_apic().end_of_interrupt();
             screen::wake();
+            crate::log::wake_deferred();
         }
         interrupt_vector::APIC_ERROR => {
             let errors = interrupt::local_apic().take_errors();

@@ -19,12 +19,14 @@ mod buffer;
 mod cancellation;
 pub mod channel;
 mod clock;
+mod clock_hardware;
 mod console;
 mod ending;
 mod entropy;
 mod file_stream;
 mod file_tree;
 mod lending;
+mod log_source;
 mod meter;
 mod notify;
 pub mod observe;
@@ -39,6 +41,7 @@ pub use budget::{Budget, OutsideUse, OverBudget, Reservation, check_free_memory,
 pub use buffer::{Access, Buffer, BufferError, Loan};
 pub use cancellation::{Cancellation, Cancelled};
 pub use clock::{Clock, SystemClock};
+pub use clock_hardware::{ClockHardware, ClockHardwareError};
 pub use console::{
     Console, ConsoleHold, ConsoleParts, ConsoleScreen, ConsoleStep, Keys, Look, TERMINALS, Taken,
 };
@@ -47,6 +50,7 @@ pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use file_stream::{FilePlace, FileSink, FileSource};
 pub use file_tree::{BudgetCharge, FileTree, PinnedNode, file_time};
 pub use lending::{Urgencies, set_urgencies};
+pub use log_source::{LogCursor, LogLevel, LogSource, SaidLine};
 pub use meter::{MeteredSink, OnExcess, OutputExceeded};
 pub use notify::{Awaited, Notifier, Subscribers};
 pub use pipe::{PIPE_DEFAULT_BYTES, PipeError, PipeReader, PipeWriter, pipe};

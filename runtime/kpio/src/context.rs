@@ -9,8 +9,9 @@ use wasmtime::component::{HasData, Linker};
 use crate::bindings::kpio::process;
 use crate::bindings::kpio::process::terminal::TerminalError;
 use crate::bindings::service::kpio::service;
-use crate::console;
+use crate::devices::Devices;
 use crate::system::ProcessSystem;
+use crate::{console, log, time};
 
 /// Who the process is, and whom it asks for others.
 pub struct KpioContext {
@@ -18,23 +19,22 @@ pub struct KpioContext {
     system: Arc<dyn ProcessSystem>,
     /// Where it may have claims, which go with it.
     terminal: Option<TerminalDevice>,
-    /// The console's devices, if it may open them.
-    console: Option<Console>,
+    devices: Devices,
 }
 
 impl KpioContext {
-    /// The context of the process `id`, which was started on `terminal`, and may open `console`.
+    /// The context of the process `id`, which was started on `terminal`, and has `devices`.
     pub fn new(
         id: u64,
         system: Arc<dyn ProcessSystem>,
         terminal: Option<TerminalDevice>,
-        console: Option<Console>,
+        devices: Devices,
     ) -> KpioContext {
         KpioContext {
             id,
             system,
             terminal,
-            console,
+            devices,
         }
     }
 }
@@ -70,7 +70,11 @@ impl Caller<'_> {
     }
 
     pub(crate) fn console(&self) -> Option<&Console> {
-        self.kpio.console.as_ref()
+        self.kpio.devices.console.as_ref()
+    }
+
+    pub(crate) fn devices(&self) -> &Devices {
+        &self.kpio.devices
     }
 
     pub(crate) fn terminal(&self) -> Result<&TerminalDevice, TerminalError> {
@@ -92,7 +96,9 @@ pub fn add_to_linker<T: KpioView + 'static>(linker: &mut Linker<T>) -> wasmtime:
     process::terminal::add_to_linker::<T, HasCaller>(linker, caller)?;
     process::foreground::add_to_linker::<T, HasCaller>(linker, caller)?;
     service::reactor::add_to_linker::<T, HasCaller>(linker, caller)?;
-    console::add_to_linker::<T, HasCaller>(linker, caller)
+    console::add_to_linker::<T, HasCaller>(linker, caller)?;
+    time::add_to_linker::<T, HasCaller>(linker, caller)?;
+    log::add_to_linker::<T, HasCaller>(linker, caller)
 }
 
 fn caller<T: KpioView>(state: &mut T) -> Caller<'_> {

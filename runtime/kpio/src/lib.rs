@@ -13,14 +13,18 @@ extern crate runtime_wasi as tracing;
 mod bindings;
 mod console;
 mod context;
+mod devices;
 mod foreground;
+mod log;
 mod pipes;
 mod processes;
 mod reactor;
 mod system;
 mod terminal;
+mod time;
 
 pub use context::{KpioContext, KpioView, add_to_linker};
+pub use devices::{Devices, RESTRICTED_DEVICES};
 pub use processes::ChildHandle;
 pub use system::{
     Child, ChildLimits, Ending, ProcessError, ProcessSystem, Program, SpawnRequest, Status,
@@ -28,6 +32,3 @@ pub use system::{
 
 /// Interfaces that a program links against only if it was granted to start processes: by the start of their names.
 pub const RESTRICTED_INTERFACES: [&str; 2] = ["kpio:process/processes", "kpio:process/foreground"];
-
-/// The interface that a program links against only if it was given the console's devices: by the start of its name.
-pub const CONSOLE_INTERFACE: &str = "kpio:console/devices";

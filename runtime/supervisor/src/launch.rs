@@ -2,7 +2,8 @@
 
 use crate::{ChildLimits, ProcessLimits};
 use runtime_engine::{ClaimedImage, Tier};
-use runtime_host::{ByteSink, ByteSource, Console, OverBudget, Terminal};
+use runtime_host::{ByteSink, ByteSource, OverBudget, Terminal};
+use runtime_kpio::Devices;
 use runtime_link::{Grant, Service};
 use runtime_wasi::Files;
 use std::fmt;
@@ -110,8 +111,8 @@ pub struct Links {
     pub grants: Vec<Grant>,
     /// What it provides. It is called then, and its own `run` is not.
     pub service: Option<Service>,
-    /// The console's devices, if it may open them.
-    pub console: Option<Console>,
+    /// What of the machine it was given.
+    pub devices: Devices,
 }
 
 /// Where a program's code comes from.

@@ -9,7 +9,7 @@ use runtime_engine::interrupt::Running;
 use runtime_engine::{Code, Program};
 use runtime_host::Reservation;
 use runtime_host::observe::{self, ProgramCode};
-use runtime_kpio::{CONSOLE_INTERFACE, KpioContext, RESTRICTED_INTERFACES};
+use runtime_kpio::{KpioContext, RESTRICTED_DEVICES, RESTRICTED_INTERFACES};
 use runtime_link::{Interface, LinkContext, Served, Service};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,7 +31,14 @@ pub(crate) const HOST_CALL_BYTES: u64 = 2 << 20;
 const LINKED_CALL_BYTES: u64 = (runtime_link::VALUES_MAX * size_of::<Val>()) as u64;
 
 /// Packages whose interfaces the host provides, or nobody.
-const HOST_PACKAGES: [&str; 3] = ["wasi:", "kpio:process/", "kpio:service/"];
+const HOST_PACKAGES: [&str; 6] = [
+    "wasi:",
+    "kpio:console/",
+    "kpio:log/source",
+    "kpio:process/",
+    "kpio:service/",
+    "kpio:time/hardware",
+];
 
 /// The type of `run`.
 type Run = TypedFunc<(), (Result<(), ()>,)>;
@@ -220,8 +227,8 @@ fn new_store(
         .terminal
         .as_ref()
         .and_then(|terminal| terminal.device());
-    let console = launch.links.console.clone();
-    let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal, console);
+    let devices = launch.links.devices.clone();
+    let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal, devices);
     let wasi = wasi_context(launch, shared)?;
     let mut store = Store::new(engine, ProcessState::new(wasi, kpio, links, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
@@ -254,8 +261,8 @@ struct Linked {
     run: Option<ComponentExportIndex>,
     /// The first import for which it has to be granted to start processes.
     restricted_import: Option<String>,
-    /// The import for which it has to be given the console's devices.
-    console_import: Option<String>,
+    /// The imports for which it has to be given a device, in the order of [`RESTRICTED_DEVICES`].
+    device_imports: [Option<String>; RESTRICTED_DEVICES.len()],
     /// Interfaces that it imports from other processes.
     remote: Vec<Interface>,
 }
@@ -287,7 +294,8 @@ impl Linked {
             component: linked,
             run: find_run(component),
             restricted_import: import_among(component, &RESTRICTED_INTERFACES),
-            console_import: import_among(component, &[CONSOLE_INTERFACE]),
+            device_imports: RESTRICTED_DEVICES
+                .map(|(interface, _)| import_among(component, &[interface])),
             remote,
         })
     }
@@ -309,15 +317,19 @@ impl Linked {
             let text = format!("imports `{import}`, {why}");
             Err(unusable(name, text))
         };
-        match (&self.restricted_import, &self.console_import) {
-            (Some(import), _) if !launch.may_spawn => {
-                refused(import, "and it was not granted to start processes")
-            }
-            (_, Some(import)) if launch.links.console.is_none() => refused(
+        if let Some(import) = &self.restricted_import
+            && !launch.may_spawn
+        {
+            return refused(import, "and it was not granted to start processes");
+        }
+        let devices = RESTRICTED_DEVICES.iter().zip(&self.device_imports);
+        let mut refusals = devices.filter(|((_, has), _)| !has(&launch.links.devices));
+        match refusals.find_map(|(_, import)| import.as_ref()) {
+            None => Ok(()),
+            Some(import) => refused(
                 import,
                 "and it was not granted that; a grant stands in the `grants` of a `[[service]]` in the system's manifest",
             ),
-            _ => Ok(()),
         }
     }
 
