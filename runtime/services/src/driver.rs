@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use lib_service_manifest::Service;
+use lib_service_manifest::{CONSOLE, Service};
 use lib_service_policy::{Action, Ending, Policy, RunId, Status};
 use runtime_host::Budget;
 
@@ -48,8 +48,10 @@ impl Driver {
         };
         driver.publish();
         for name in &options.left_out {
-            if driver.policy.service(name).is_some() {
-                driver.note(name, "is left out, as the command line says", true);
+            if let Some(service) = driver.policy.service(name) {
+                // Whoever starts without the console sees that, and the services on it with it.
+                let is_seen = service.terminal.is_some() || service.is_granted(CONSOLE);
+                driver.note(name, "is left out, as the command line says", !is_seen);
             }
         }
         driver
