@@ -14,7 +14,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use kernel_machine::platform::hpet::Hpet;
 use kernel_machine::platform::pm_timer::PmTimer;
-use kernel_machine::platform::rtc::{Rtc, RtcError};
+use kernel_machine::platform::rtc::Rtc;
+pub use kernel_machine::platform::rtc::RtcError;
 use kernel_machine::platform::tsc::skew::{Exchange, Skew};
 use kernel_machine::platform::tsc::{self, MonotonicClock, TickScale};
 use spin::Once;

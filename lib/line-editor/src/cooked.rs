@@ -43,6 +43,19 @@ impl CookedInput {
         Self::default()
     }
 
+    /// A discipline with this much of a line typed, as [`line`](Self::line) gave it. What is too long for a line is cut.
+    pub fn with_line(line: &[u8]) -> Self {
+        let len = line.len().min(LINE_LEN_BYTES_MAX - 1);
+        Self {
+            line: line[..len].to_vec(),
+        }
+    }
+
+    /// What was typed of a line, for whoever goes on with it later.
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
     /// What was typed of a line, for whoever takes keys as they come from now on.
     pub fn take_line(&mut self) -> Vec<u8> {
         core::mem::take(&mut self.line)

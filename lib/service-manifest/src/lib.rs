@@ -40,4 +40,13 @@ pub const NAME_LEN_BYTES_MAX: usize = 48;
 pub const WORD_LEN_BYTES_MAX: usize = 1024;
 
 /// The restricted interfaces of the host that a service can be granted.
-pub const GRANTS: [&str; 1] = ["kpio:process/processes"];
+pub const GRANTS: [&str; 4] = [
+    "kpio:process/processes",
+    CONSOLE,
+    "kpio:log/source",
+    "kpio:time/hardware",
+];
+/// The one that makes a service the console.
+pub const CONSOLE: &str = "kpio:console/devices";
+/// Terminals that a service can be put on.
+pub const TERMINALS: u8 = 4;

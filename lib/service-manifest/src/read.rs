@@ -9,10 +9,10 @@ use toml::de::DeTable;
 use crate::keys::{Keys, Result};
 use crate::{
     Folder, FolderRights, GRANTS, Import, Limits, NAME_LEN_BYTES_MAX, Ready, Restart,
-    RestartPolicy, Service, WhileDown,
+    RestartPolicy, Service, TERMINALS, WhileDown,
 };
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "name",
     "program",
     "arguments",
@@ -20,6 +20,7 @@ const KEYS: [&str; 15] = [
     "provides",
     "imports",
     "grants",
+    "terminal",
     "folders",
     "limits",
     "restart",
@@ -73,6 +74,7 @@ pub(crate) fn service(table: &DeTable<'_>, place: &str) -> Result<Service> {
         provides,
         imports: imports(&keys)?,
         grants: grants(&keys)?,
+        terminal: terminal(&keys)?,
         folders: folders(&keys)?,
         limits: limits(&keys)?,
         restart,
@@ -235,6 +237,11 @@ fn grants(keys: &Keys<'_>) -> Result<Vec<String>> {
             ),
         )),
     }
+}
+
+fn terminal(keys: &Keys<'_>) -> Result<Option<u8>> {
+    let number = keys.number("terminal", 1..=u64::from(TERMINALS))?;
+    Ok(number.and_then(|number| u8::try_from(number).ok()))
 }
 
 fn folders(keys: &Keys<'_>) -> Result<Vec<Folder>> {

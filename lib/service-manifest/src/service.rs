@@ -20,6 +20,8 @@ pub struct Service {
     pub imports: Vec<Import>,
     /// Restricted interfaces of the host that it may import.
     pub grants: Vec<String>,
+    /// The terminal that its standard streams lead to, counted from 1; none has its output in its log.
+    pub terminal: Option<u8>,
     /// What it finds as its file system.
     pub folders: Vec<Folder>,
     /// What it may use.

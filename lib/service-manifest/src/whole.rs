@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::keys::Result;
 use crate::read;
-use crate::{ManifestError, SERVICES_MAX, Service, TEXT_LEN_BYTES_MAX};
+use crate::{CONSOLE, ManifestError, SERVICES_MAX, Service, TEXT_LEN_BYTES_MAX};
 
 /// Services that fit together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,7 @@ impl Manifest {
         manifest.check_names()?;
         manifest.check_dependencies()?;
         manifest.check_circles()?;
+        manifest.check_terminals()?;
         Ok(manifest)
     }
 
@@ -125,6 +126,38 @@ impl Manifest {
             [] => "nobody does, so write it into the 'provides' of who shall".to_owned(),
             names => format!("write {}", names.join(" or ")),
         }
+    }
+
+    /// Whoever is on a terminal is seen by the console, of which there is one.
+    fn check_terminals(&self) -> Result<()> {
+        let mut consoles = self.consoles();
+        let (first, second) = (consoles.next(), consoles.next());
+        let on_terminal = self.services.iter().find(|s| s.terminal.is_some());
+        match (first, second, on_terminal) {
+            (Some(first), Some(second), _) => {
+                let problem = format!(
+                    "'{}' is granted '{CONSOLE}' too, and one service can have that: take it out of one of them",
+                    first.name
+                );
+                Err(about(second, "grants", problem))
+            }
+            (None, _, Some(service)) => {
+                let problem = format!(
+                    "nobody would show what it writes: leave the key out, or grant a service '{CONSOLE}'"
+                );
+                Err(about(service, "terminal", problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The service that shows terminals, if there is one.
+    pub fn console(&self) -> Option<&Service> {
+        self.consoles().next()
+    }
+
+    fn consoles(&self) -> impl Iterator<Item = &Service> {
+        self.services.iter().filter(|s| s.is_granted(CONSOLE))
     }
 
     /// Takes away again and again who depends only on what was taken; what is left at the end is in a circle, or

@@ -34,5 +34,6 @@ mod tests;
 mod utf8;
 
 pub use cell::{Cell, Style};
+pub use lib_text_screen::Rgb;
 pub use run::{cells_of, each_run};
 pub use terminal::{CellTerminal, Terminal};

@@ -1,9 +1,11 @@
 //! The top of the kernel: links every layer into one image and starts it.
 //!
 //! Law: nothing imports this crate. It says which drivers there are ([`drivers`]), which
-//! lines lead where ([`lines`]), and what is done at the end of the start: one job for the host ([`job`]), or the prompt
+//! lines lead where ([`lines`]), who has the console's devices ([`console`]), and what is done at the end of the start: one job for the host ([`job`]), or the prompt
 //! ([`terminal`]). Test images can also be made to fail ([`crash`]).
 
+mod clocks;
+mod console;
 mod crash;
 mod drivers;
 mod job;
@@ -13,6 +15,7 @@ mod services;
 mod system;
 mod terminal;
 mod tracing;
+mod whole_log;
 
 use std::thread;
 

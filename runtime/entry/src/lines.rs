@@ -39,6 +39,27 @@ impl ByteSink for LineOutput {
     }
 }
 
+/// The output of the terminal's serial line alone, for whoever has the screen as well.
+pub struct SerialOutput;
+
+impl ByteSink for SerialOutput {
+    fn room_bytes(&self) -> Result<usize, StreamFailure> {
+        Ok(WRITE_BYTES_MAX)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize, StreamFailure> {
+        let part = &bytes[..bytes.len().min(WRITE_BYTES_MAX)];
+        match console::write_line(Line::Terminal, part) {
+            true => Ok(part.len()),
+            false => Err(StreamFailure::Closed),
+        }
+    }
+
+    fn subscribe(&self, _notifier: &Notifier) {
+        // There is always room: a write waits for the line by itself.
+    }
+}
+
 /// Why a line cannot be read.
 #[derive(Debug)]
 pub enum LineError {

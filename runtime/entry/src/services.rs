@@ -2,20 +2,24 @@
 //!
 //! Law: nothing about services keeps the prompt away. A manifest that is wrong, or for which there is no memory, is a
 //! sentence that the prompt shows, and then none of them runs. The words `rescue` (none is started) and `without=NAME,NAME`
-//! (these are not) on the command line are for the person who repairs a system.
+//! (these are not) on the command line are for the person who repairs a system; by `prompt` neither the console is started nor who is
+//! on a terminal.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel_core::time;
-use lib_service_manifest::Manifest;
-use runtime_host::FileTree;
+use lib_service_manifest::{CONSOLE, Manifest, Service};
 use runtime_host::tmpfs::{Follow, NodeId};
+use runtime_host::{Console, FileTree};
 use runtime_services::{
-    LinkBindings, Services, ServicesOptions, SupervisorLauncher, Surroundings, host_interfaces,
+    LinkBindings, Said, Services, ServicesOptions, SupervisorLauncher, Surroundings,
+    host_interfaces,
 };
-use runtime_supervisor::{Process, ProcessId, ProgramFinder, Rights, Supervisor};
+use runtime_supervisor::{Devices, Process, ProcessId, ProgramFinder, Rights, Supervisor};
 
+use crate::clocks::KernelClocks;
 use crate::system::RunningSystem;
+use crate::whole_log::WholeLog;
 
 /// What the command line says of services.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +28,8 @@ pub struct ServiceWords {
     is_rescue: bool,
     /// These are not to be started, by name.
     left_out: Vec<String>,
+    /// The kernel's own prompt is wanted in the console's place.
+    is_prompt: bool,
 }
 
 impl ServiceWords {
@@ -38,8 +44,18 @@ impl ServiceWords {
                 .flat_map(|names| names.split(','))
                 .map(str::to_owned)
                 .collect(),
+            is_prompt: words.clone().any(|word| word == "prompt"),
             is_rescue: words.any(|word| word == "rescue"),
         }
+    }
+
+    /// The services of the manifest that are not to be started.
+    fn left_out(&self, manifest: &Manifest) -> Vec<String> {
+        let is_on_console = |s: &&Service| s.terminal.is_some() || s.is_granted(CONSOLE);
+        let on_console = manifest.services().iter().filter(is_on_console);
+        let on_console = on_console.filter(|_| self.is_prompt);
+        let names = on_console.map(|service| service.name.clone());
+        names.chain(self.left_out.iter().cloned()).collect()
     }
 }
 
@@ -48,22 +64,34 @@ pub struct SystemServices {
     services: Result<Services, String>,
     /// Whether it was told why there are none.
     trouble: Mutex<Option<String>>,
+    /// The name of the one that is the console, if that was started.
+    console: Option<String>,
     around: Around,
 }
 
 impl SystemServices {
-    /// Starts the services of the image.
-    pub fn start(system: &RunningSystem, words: &ServiceWords) -> Self {
+    /// Starts the services of the image. The one that is the console gets the devices.
+    pub fn start(system: &RunningSystem, words: &ServiceWords, devices: &Console) -> Self {
         let around = Around {
             supervisor: system.supervisor().clone(),
             programs: system.programs(),
             root: system.root().clone(),
         };
+        let mut console = None;
         let (services, trouble) = match manifest(system, words) {
-            Ok(manifest) => match launch(system, manifest, words.left_out.clone()) {
-                Ok(services) => (Ok(services), None),
-                Err(sentence) => (Err(sentence.clone()), Some(sentence)),
-            },
+            Ok(manifest) => {
+                let left_out = words.left_out(&manifest);
+                let name = manifest.console().map(|service| service.name.clone());
+                console = name.filter(|name| !left_out.contains(name));
+                devices.give_to_kernel(console.is_none());
+                match launch(system, manifest, left_out, devices) {
+                    Ok(services) => (Ok(services), None),
+                    Err(sentence) => {
+                        devices.give_to_kernel(true);
+                        (Err(sentence.clone()), Some(sentence))
+                    }
+                }
+            }
             Err(NoManifest::None) => (Err("There are no services.".to_owned()), None),
             Err(NoManifest::Trouble(sentence)) => (Err(sentence.clone()), Some(sentence)),
         };
@@ -71,10 +99,16 @@ impl SystemServices {
             log::error!("services: {sentence}");
         }
         Self {
+            console: console.filter(|_| services.is_ok()),
             services,
             trouble: Mutex::new(trouble),
             around,
         }
+    }
+
+    /// The services and the name of the one that is the console, if that was started.
+    pub fn console(&self) -> Option<(&Services, &str)> {
+        Some((self.services.as_ref().ok()?, self.console.as_deref()?))
     }
 
     /// Answers the words behind `svc`.
@@ -148,19 +182,32 @@ fn launch(
     system: &RunningSystem,
     manifest: Manifest,
     left_out: Vec<String>,
+    devices: &Console,
 ) -> Result<Services, String> {
+    if manifest.console().is_some() {
+        let made = devices.make_terminals(system.budget());
+        made.map_err(|over| format!("No service is started: no memory for terminals: {over}"))?;
+    }
     let programs = system.programs();
     let programs = programs.ok_or("No service is started: the image has no programs.")?;
+    let said = Said::new(system.budget());
+    let said = said.map_err(|over| format!("No service is started: no memory for logs: {over}"))?;
     let launcher = SupervisorLauncher {
         supervisor: system.supervisor().clone(),
         programs,
         root: system.root().clone(),
         bindings: Arc::new(LinkBindings::default()),
+        devices: Devices {
+            console: Some(devices.clone()),
+            clocks: Some(Arc::new(KernelClocks)),
+            log: Some(Arc::new(WholeLog::new(&said))),
+        },
     };
     let services = Services::start(ServicesOptions {
         manifest,
         left_out,
         launcher: Box::new(launcher),
+        said,
         budget: system.budget().clone(),
         now_ns: time::monotonic_ns,
     });

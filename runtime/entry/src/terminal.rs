@@ -1,15 +1,14 @@
-//! The prompt on the machine's terminal line, beside the services.
+//! The prompt on the machine's terminal, beside the services: at once, or when none of them is the console any more.
 
 use std::sync::Arc;
 
-use kernel_core::console::Line;
 use kernel_core::thread::{self, Class};
 use kernel_core::{fault, log as kernel_log, power};
 use runtime_host::{TerminalDevice, TerminalSize};
 use runtime_prompt::{Parting, Prompt, TerminalOutput};
 
 use crate::Options;
-use crate::lines::{self, LineOutput};
+use crate::console;
 use crate::services::SystemServices;
 use crate::system::{PromptSystem, RunningSystem};
 
@@ -20,21 +19,22 @@ const SHELL: &str = "sh";
 pub fn serve(system: RunningSystem, options: &Options) -> ! {
     thread::set_class(Class::Interactive);
     let budget = system.budget().clone();
-    let input = lines::input(Line::Terminal, &budget)
-        .unwrap_or_else(|error| fault::stop(&error.to_string()));
-    let output = TerminalOutput::new(Arc::new(LineOutput(Line::Terminal)));
+    let devices = console::devices(&budget).unwrap_or_else(|error| fault::stop(&error.to_string()));
+    let output = TerminalOutput::new(Arc::new(devices.kernel_output()));
     // From here on the terminal is the person's; the rest of the log is read by `dmesg`.
     kernel_log::quiet_terminal();
     let terminal = TerminalDevice::new(TerminalSize::USUAL);
-    let services = Arc::new(SystemServices::start(&system, &options.services));
+    let services = Arc::new(SystemServices::start(&system, &options.services, &devices));
     let prompt_system = PromptSystem::new(
         system,
         output.clone(),
         terminal.clone(),
         Arc::clone(&services),
     );
-    let mut prompt = Prompt::new(prompt_system, Arc::new(input), output, budget, terminal);
-    if options.shell {
+    let input = Arc::new(devices.kernel_input());
+    let mut prompt = Prompt::new(prompt_system, input, output, budget, terminal);
+    console::wait_for_kernels_turn(&services, &devices);
+    if options.shell && services.console().is_none() {
         prompt.run_first(SHELL);
     }
     let parting = prompt.run();

@@ -12,11 +12,11 @@
 //! Lock order: the state here, then a source's or the screen's, then subscribers'. Terminals and the line are written to with none held.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::{
-    Awaited, ByteSink, ByteSource, Cancellation, Notifier, Read, StepRefusal, StreamFailure,
-    Subscribers, TerminalStep, VirtualTerminal, write_all_blocking,
+    Awaited, Budget, ByteSink, ByteSource, Cancellation, Notifier, OverBudget, Read, StepRefusal,
+    StreamFailure, Subscribers, TerminalStep, VirtualTerminal, write_all_blocking,
 };
 
 /// Terminals of a console.
@@ -68,8 +68,6 @@ pub struct ConsoleParts {
     pub kernel_output: Arc<dyn ByteSink>,
     /// The screen.
     pub screen: Arc<dyn ConsoleScreen>,
-    /// The terminals.
-    pub terminals: [VirtualTerminal; TERMINALS],
 }
 
 /// The devices. Cloning gives another handle to the same ones.
@@ -78,6 +76,8 @@ pub struct Console(Arc<Shared>);
 
 struct Shared {
     parts: ConsoleParts,
+    /// Made where a process is to show them.
+    terminals: OnceLock<Vec<VirtualTerminal>>,
     state: Mutex<State>,
     changed: Subscribers,
 }
@@ -113,6 +113,7 @@ impl Console {
     pub fn new(parts: ConsoleParts) -> Self {
         Self(Arc::new(Shared {
             parts,
+            terminals: OnceLock::new(),
             state: Mutex::new(State {
                 is_held: false,
                 is_wanted_by_kernel: true,
@@ -121,6 +122,18 @@ impl Console {
             }),
             changed: Subscribers::new(),
         }))
+    }
+
+    /// Makes the terminals, if there are none.
+    ///
+    /// # Errors
+    /// The budget does not allow their memory.
+    pub fn make_terminals(&self, budget: &Budget) -> Result<(), OverBudget> {
+        let terminals = (0..TERMINALS).map(|_| VirtualTerminal::new(budget));
+        let terminals = terminals.collect::<Result<Vec<_>, _>>()?;
+        // Whoever made some before has made them as these are.
+        let _made = self.0.terminals.set(terminals);
+        Ok(())
     }
 
     /// Takes the devices for a process.
@@ -153,7 +166,7 @@ impl Console {
 
     /// A terminal, counted from 0.
     pub fn terminal(&self, index: usize) -> Option<&VirtualTerminal> {
-        self.0.parts.terminals.get(index)
+        self.0.terminals().get(index)
     }
 
     /// What is typed, for the kernel's prompt: nothing while it has not got the devices.
@@ -170,6 +183,10 @@ impl Console {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn terminals(&self) -> &[VirtualTerminal] {
+        self.terminals.get().map_or(&[], Vec::as_slice)
     }
 
     fn source(&self, keys: Keys) -> &dyn ByteSource {
@@ -302,19 +319,15 @@ impl Awaited for News {
     fn is_ready(&self) -> bool {
         let shared = &self.0.0;
         let is_typed = shared.is_readable(&shared.lock());
-        is_typed
-            || shared
-                .parts
-                .terminals
-                .iter()
-                .any(VirtualTerminal::has_written)
+        is_typed || shared.terminals().iter().any(VirtualTerminal::has_written)
     }
 
     fn subscribe(&self, notifier: &Notifier) {
-        let parts = &self.0.0.parts;
-        parts.keyboard.subscribe(notifier);
-        parts.serial_input.subscribe(notifier);
-        parts.terminals.iter().for_each(|t| t.subscribe(notifier));
+        let shared = &self.0.0;
+        shared.parts.keyboard.subscribe(notifier);
+        shared.parts.serial_input.subscribe(notifier);
+        let terminals = shared.terminals().iter();
+        terminals.for_each(|terminal| terminal.subscribe(notifier));
     }
 }
 

@@ -86,9 +86,10 @@ fn imports(service: &Service, all: &[ServiceRow]) -> String {
 
 fn grants(service: &Service) -> String {
     let grants = service.grants.iter();
-    grants
-        .map(|grant| row(grant, "through the kernel"))
-        .collect()
+    let grants = grants.map(|grant| row(grant, "through the kernel"));
+    let terminal = service.terminal.iter();
+    let terminal = terminal.map(|number| row(&format!("terminal {number}"), "through the console"));
+    grants.chain(terminal).collect()
 }
 
 fn folders(service: &Service) -> String {

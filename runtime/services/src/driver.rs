@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use lib_service_manifest::Service;
+use lib_service_manifest::{CONSOLE, Service};
 use lib_service_policy::{Action, Ending, Policy, RunId, Status};
 use runtime_host::Budget;
 
 use crate::launcher::{Launcher, ServiceProcess, ServiceRun, Serving};
 use crate::log_ring::{Level, ServiceLog};
+use crate::said::Said;
 use crate::services::{Published, Request, ServicesOptions, Shared, Wanted};
 use crate::stop_input::StopInput;
 
@@ -28,6 +29,7 @@ pub(crate) struct Driver {
     logs: BTreeMap<String, Arc<ServiceLog>>,
     launcher: Box<dyn Launcher>,
     budget: Budget,
+    said: Said,
     now_ns: fn() -> u64,
     shared: Arc<Shared>,
     /// Who waits for the end of all services; once there is one, nothing else is wanted.
@@ -42,14 +44,17 @@ impl Driver {
             logs: BTreeMap::new(),
             launcher: options.launcher,
             budget: options.budget,
+            said: options.said,
             now_ns: options.now_ns,
             shared,
             shutting_down: Vec::new(),
         };
         driver.publish();
         for name in &options.left_out {
-            if driver.policy.service(name).is_some() {
-                driver.note(name, "is left out, as the command line says", true);
+            if let Some(service) = driver.policy.service(name) {
+                // Whoever starts without the console sees that, and the services on it with it.
+                let is_seen = service.terminal.is_some() || service.is_granted(CONSOLE);
+                driver.note(name, "is left out, as the command line says", !is_seen);
             }
         }
         driver
@@ -231,7 +236,7 @@ impl Driver {
         if let Some(log) = self.logs.get(name) {
             return Some(Arc::clone(log));
         }
-        let log = ServiceLog::new(self.now_ns, &self.budget).ok()?;
+        let log = ServiceLog::new(name, self.now_ns, &self.said, &self.budget).ok()?;
         self.shared.add_log(name, &log);
         self.logs.insert(name.to_owned(), Arc::clone(&log));
         Some(log)

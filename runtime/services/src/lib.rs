@@ -12,6 +12,7 @@
 //!   understands, written for this system or not; who does not read is killed at its deadline.
 //! - **What a service says is kept** in a log of its own that never grows beyond [`LOG_BYTES_MAX`], paid for when the service is
 //!   first known; the oldest lines go first, and their number is told.
+//!   What all of them say is also in one place for some time ([`Said`]), for a service that keeps the system's log.
 //! - Lock order: none is held together with another, nor while a process is started, asked, or waited for.
 
 mod bindings;
@@ -21,6 +22,7 @@ mod driver;
 mod launcher;
 mod links;
 mod log_ring;
+mod said;
 mod services;
 mod stop_input;
 mod supervisor;
@@ -31,6 +33,7 @@ pub use commands::Surroundings;
 pub use launcher::{Launcher, ServiceProcess, ServiceRun, Usage};
 pub use links::LinkBindings;
 pub use log_ring::{Level, LogLine, LogText, ServiceLog};
+pub use said::{SAID_BYTES_MAX, Said};
 pub use services::{ServiceRow, Services, ServicesOptions};
 pub use supervisor::SupervisorLauncher;
 

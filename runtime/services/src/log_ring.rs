@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use runtime_host::{Budget, ByteSink, Notifier, OverBudget, Reservation, StreamFailure};
 
 use crate::LOG_BYTES_MAX;
+use crate::said::Said;
 
 /// Longest line, in bytes, before it is escaped.
 const LINE_BYTES_MAX: usize = 256;
@@ -68,8 +69,12 @@ impl fmt::Display for LogLine {
 
 /// The log of one service. It outlives the service's processes.
 pub struct ServiceLog {
+    /// The service's name.
+    name: String,
     now_ns: fn() -> u64,
     lines: Mutex<Lines>,
+    /// Where all services' lines go.
+    said: Said,
     _memory: Reservation,
 }
 
@@ -81,11 +86,18 @@ struct Lines {
 }
 
 impl ServiceLog {
-    /// An empty log, paid for by `budget` as if it were full.
-    pub fn new(now_ns: fn() -> u64, budget: &Budget) -> Result<Arc<Self>, OverBudget> {
+    /// An empty log of the service `name`, paid for by `budget` as if it were full.
+    pub fn new(
+        name: &str,
+        now_ns: fn() -> u64,
+        said: &Said,
+        budget: &Budget,
+    ) -> Result<Arc<Self>, OverBudget> {
         let memory = budget.child(u64::MAX).reserve(LOG_BYTES_MAX as u64)?;
         Ok(Arc::new(Self {
+            name: name.to_owned(),
             now_ns,
+            said: said.clone(),
             lines: Mutex::default(),
             _memory: memory,
         }))
@@ -102,6 +114,7 @@ impl ServiceLog {
             level,
             text: shown(text),
         };
+        self.said.push(&self.name, &line);
         self.lock().push(line);
     }
 
@@ -236,7 +249,12 @@ mod tests {
     use super::*;
 
     fn log() -> Arc<ServiceLog> {
-        ServiceLog::new(|| 1_234_567_890, &Budget::new(1 << 20)).expect("affordable")
+        log_in(&Budget::new(1 << 20)).expect("affordable")
+    }
+
+    fn log_in(budget: &Budget) -> Result<Arc<ServiceLog>, OverBudget> {
+        let said = Said::new(&Budget::new(1 << 20)).expect("affordable");
+        ServiceLog::new("a", || 1_234_567_890, &said, budget)
     }
 
     #[test]
@@ -258,7 +276,7 @@ mod tests {
     #[test]
     fn a_flood_keeps_its_end_and_the_bound() {
         let budget = Budget::new(1 << 20);
-        let log = ServiceLog::new(|| 0, &budget).expect("affordable");
+        let log = log_in(&budget).expect("affordable");
         assert_eq!(budget.used_bytes(), LOG_BYTES_MAX as u64);
         let sink = log.sink(Level::Info);
         let flood: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
@@ -277,6 +295,6 @@ mod tests {
 
     #[test]
     fn a_log_that_nobody_can_pay_for_is_refused() {
-        assert!(ServiceLog::new(|| 0, &Budget::new(100)).is_err());
+        assert!(log_in(&Budget::new(100)).is_err());
     }
 }

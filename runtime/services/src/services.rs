@@ -14,6 +14,7 @@ use crate::REQUESTS_MAX;
 use crate::driver::Driver;
 use crate::launcher::{Launcher, ServiceProcess, Usage};
 use crate::log_ring::{Level, LogText, ServiceLog};
+use crate::said::Said;
 
 /// Stack of the thread that decides, in bytes.
 const STACK_BYTES: usize = 256 << 10;
@@ -32,6 +33,8 @@ pub struct ServicesOptions {
     pub launcher: Box<dyn Launcher>,
     /// Pays for their logs.
     pub budget: Budget,
+    /// Where everything goes that they say, beside their logs.
+    pub said: Said,
     /// The time in nanoseconds, of a clock that never goes back.
     pub now_ns: fn() -> u64,
 }

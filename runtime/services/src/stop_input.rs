@@ -1,5 +1,7 @@
-//! A service's standard input: empty until the service is asked to end, and then at its end.
+//! A service's standard input: empty until the service is asked to end, and then at its end. On a terminal it is what is
+//! typed there until then.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use runtime_host::{ByteSource, Notifier, Read, StreamFailure, Subscribers};
@@ -32,5 +34,29 @@ impl ByteSource for StopInput {
 
     fn subscribe(&self, notifier: &Notifier) {
         self.readers.add(notifier);
+    }
+}
+
+/// A terminal's input, until the other source has something to say, which is that the service is to end.
+pub(crate) struct TerminalOrStop {
+    pub terminal: Arc<dyn ByteSource>,
+    pub stop: Arc<dyn ByteSource>,
+}
+
+impl ByteSource for TerminalOrStop {
+    fn read(&self, buffer: &mut [u8]) -> Result<Read, StreamFailure> {
+        match self.stop.is_readable() {
+            true => self.stop.read(buffer),
+            false => self.terminal.read(buffer),
+        }
+    }
+
+    fn is_readable(&self) -> bool {
+        self.stop.is_readable() || self.terminal.is_readable()
+    }
+
+    fn subscribe(&self, notifier: &Notifier) {
+        self.stop.subscribe(notifier);
+        self.terminal.subscribe(notifier);
     }
 }

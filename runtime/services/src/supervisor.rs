@@ -5,14 +5,15 @@ use std::sync::Arc;
 use lib_service_manifest::{Folder as GrantedFolder, FolderRights, Limits, Service};
 use lib_service_policy::{Ending, RunId};
 use runtime_host::tmpfs::{Kind, NodeId};
-use runtime_host::{FileTree, Notifier};
+use runtime_host::{AttachedTerminal, FileTree, Notifier, Terminal, VirtualTerminal};
 use runtime_supervisor::{
-    ChildLimits, CodeSource, Exit, Files, Folder, Launch, Links, Process, ProcessLimits,
+    ChildLimits, CodeSource, Devices, Exit, Files, Folder, Launch, Links, Process, ProcessLimits,
     ProgramFinder, Rights, Supervisor,
 };
 
 use crate::Bindings;
 use crate::launcher::{Launcher, ServiceProcess, ServiceRun, Usage};
+use crate::stop_input::TerminalOrStop;
 
 /// The grant that lets a program start processes.
 const SPAWN: &str = "kpio:process/processes";
@@ -27,6 +28,8 @@ pub struct SupervisorLauncher {
     pub root: FileTree,
     /// Who carries their calls.
     pub bindings: Arc<dyn Bindings>,
+    /// What of the machine can be granted. On the console's terminals are those services whose manifest says so.
+    pub devices: Devices,
 }
 
 impl Launcher for SupervisorLauncher {
@@ -51,6 +54,10 @@ impl Launcher for SupervisorLauncher {
             call: None,
         };
         self.bindings.prepare(service, run, &mut launch)?;
+        launch.links.devices = self.devices.granted(|device| service.is_granted(device));
+        if let Some(number) = service.terminal {
+            put_on_terminal(&mut launch, self.terminal(number)?);
+        }
         let started = self.supervisor.spawn(launch);
         let process = started.map_err(|error| error.to_string())?;
         Ok(Arc::new(process))
@@ -70,6 +77,33 @@ impl Launcher for SupervisorLauncher {
     fn revoke(&self, service: &str, interface: &str) -> Result<(), String> {
         self.bindings.revoke(service, interface)
     }
+}
+
+impl SupervisorLauncher {
+    fn terminal(&self, number: u8) -> Result<&VirtualTerminal, String> {
+        let console = self.devices.console.as_ref();
+        let index = usize::from(number).checked_sub(1);
+        let found = index.and_then(|index| console?.terminal(index));
+        found.ok_or_else(|| format!("there is no terminal {number}: there was no memory for it"))
+    }
+}
+
+/// Has the standard streams lead to a terminal. The input still ends when the service is asked to end.
+fn put_on_terminal(launch: &mut Launch, terminal: &VirtualTerminal) {
+    let input = TerminalOrStop {
+        terminal: Arc::new(terminal.input()),
+        stop: Arc::clone(&launch.stdin),
+    };
+    launch.stdin = Arc::new(input);
+    launch.stdout = Arc::new(terminal.output());
+    launch.stderr = Arc::clone(&launch.stdout);
+    let attached: Arc<dyn Terminal> = Arc::new(AttachedTerminal {
+        device: terminal.device().clone(),
+        stdin: true,
+        stdout: true,
+        stderr: true,
+    });
+    launch.terminal = Some(attached);
 }
 
 fn limits(limits: &Limits) -> ProcessLimits {

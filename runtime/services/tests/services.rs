@@ -9,7 +9,7 @@ use lib_service_manifest::Manifest;
 use lib_service_policy::{Command, Ending, RunId, StateKind};
 use runtime_host::{Budget, ByteSource, Notifier, Read, Subscribers};
 use runtime_services::{
-    LOG_BYTES_MAX, Launcher, Level, ServiceProcess, ServiceRow, ServiceRun, Services,
+    LOG_BYTES_MAX, Launcher, Level, Said, ServiceProcess, ServiceRow, ServiceRun, Services,
     ServicesOptions, Surroundings, Usage,
 };
 
@@ -181,6 +181,7 @@ impl Test {
             manifest: Manifest::parse(manifest).expect("right"),
             left_out: left_out.iter().map(|&name| name.to_owned()).collect(),
             launcher: Box::new(Pretender(Arc::clone(&world))),
+            said: Said::new(&Budget::new(1 << 20)).expect("affordable"),
             budget: budget.clone(),
             now_ns,
         });

@@ -1,0 +1,267 @@
+//! The terminals, and what is seen of them.
+
+use lib_terminal::{Cell, CellTerminal, each_run};
+
+use crate::keys::{self, Command, Next};
+use crate::typing::Typing;
+use crate::{Devices, Origin, Step, TERMINALS};
+
+/// Room for the lines that have left a terminal's screen.
+pub const HISTORY_BYTES: usize = 512 << 10;
+/// Typed bytes that the devices give at once, at most.
+const TYPED_BYTES_MAX: usize = 1024;
+/// The devices keep so much of what was shown: its oldest end may be cut within a sequence.
+const SHOWN_BYTES_MAX: usize = 64 << 10;
+/// Bytes for the serial line that are taken at once: it may be slow, and keys wait meanwhile.
+const SERIAL_BYTES_MAX: usize = 512;
+/// The terminal that is the serial line's.
+const ON_SERIAL_LINE: usize = 0;
+
+/// Four terminals, of which one is seen.
+pub struct Console<D> {
+    devices: D,
+    terminals: Vec<Terminal>,
+    shown: usize,
+    picture: Option<Picture>,
+}
+
+struct Terminal {
+    typing: Typing,
+    /// `None` where there is no screen.
+    cells: Option<CellTerminal>,
+}
+
+/// What is on the screen.
+struct Picture {
+    lines: Vec<Vec<Cell>>,
+    row: Vec<Cell>,
+    /// It is not what it should be.
+    is_old: bool,
+}
+
+impl<D: Devices> Console<D> {
+    /// Goes on where the console before this one was ended.
+    pub fn start(devices: D) -> Self {
+        let size = devices.screen_size();
+        let mut shown = 0;
+        let terminals = (0..TERMINALS).map(|index| {
+            let kept = devices.kept(index);
+            let (is_shown, line) = match kept.split_first() {
+                Some((flag, line)) => (*flag == 1, line),
+                None => (false, &[][..]),
+            };
+            if is_shown {
+                shown = index;
+            }
+            let mut terminal = Terminal::new(index, line, size);
+            terminal.feed(whole_lines(&devices.shown(index)));
+            if let Some((columns, rows)) = size {
+                devices.set_size(index, columns, rows);
+            }
+            terminal
+        });
+        let terminals = terminals.collect();
+        Self {
+            devices,
+            terminals,
+            shown,
+            picture: size.map(Picture::new),
+        }
+    }
+
+    /// Deals with what was typed and written.
+    pub fn serve(&mut self) {
+        self.serve_keyboard();
+        let typed = self.devices.typed(Origin::Serial);
+        if !typed.is_empty() {
+            self.type_on(ON_SERIAL_LINE, Origin::Serial, &typed);
+        }
+        (0..TERMINALS).for_each(|index| self.show_written(index));
+    }
+
+    fn serve_keyboard(&mut self) {
+        let typed = self.devices.typed(Origin::Keyboard);
+        let is_cut = typed.len() >= TYPED_BYTES_MAX;
+        let mut rest = typed.as_slice();
+        while !rest.is_empty() {
+            let len = match keys::next(rest, is_cut) {
+                None => return,
+                Some(Next::Plain(len)) => {
+                    self.look(|cells| cells.scroll_view(isize::MIN));
+                    self.type_on(self.shown, Origin::Keyboard, &rest[..len]);
+                    len
+                }
+                Some(Next::Command(command, len)) => {
+                    self.obey(command, len);
+                    len
+                }
+            };
+            rest = &rest[len..];
+        }
+    }
+
+    fn type_on(&mut self, index: usize, origin: Origin, keys: &[u8]) {
+        let typing = &mut self.terminals[index].typing;
+        typing.take(&self.devices, origin, keys);
+        let kept = self.kept(index);
+        let typing = &mut self.terminals[index].typing;
+        let echo = typing.finish(&self.devices, kept, index == ON_SERIAL_LINE);
+        self.show(index, &echo);
+    }
+
+    /// What the next console is to know of a terminal: whether it is seen, and what was typed of a line.
+    fn kept(&self, index: usize) -> Vec<u8> {
+        let mut kept = vec![u8::from(index == self.shown)];
+        kept.extend_from_slice(self.terminals[index].typing.line());
+        kept
+    }
+
+    fn obey(&mut self, command: Command, len: usize) {
+        match command {
+            Command::Show(index) => {
+                let before = std::mem::replace(&mut self.shown, index);
+                self.step_of_keys(index, len);
+                if before != index {
+                    self.step_of_keys(before, 0);
+                }
+                self.make_old();
+            }
+            Command::HalfScreens(count) => {
+                let lines = self.picture.as_ref().map_or(0, |p| p.lines.len());
+                let half_screen = (lines / 2).max(1).cast_signed();
+                self.look(|cells| cells.scroll_view(count * half_screen));
+                self.step_of_keys(self.shown, len);
+            }
+            Command::Lines(count) => {
+                self.look(|cells| cells.scroll_view(count));
+                self.step_of_keys(self.shown, len);
+            }
+        }
+    }
+
+    /// So many bytes of the keyboard's were for the console.
+    fn step_of_keys(&self, index: usize, len: usize) {
+        let step = Step {
+            keyboard: len,
+            kept: Some(self.kept(index)),
+            ..Step::default()
+        };
+        let _done = self.devices.step(index, step);
+    }
+
+    fn show_written(&mut self, index: usize) {
+        let mut written = self.devices.written(index);
+        let is_on_serial_line = index == ON_SERIAL_LINE;
+        if is_on_serial_line {
+            written.truncate(SERIAL_BYTES_MAX);
+        }
+        if written.is_empty() {
+            return;
+        }
+        let step = Step {
+            output: written.len(),
+            to_serial: match is_on_serial_line {
+                true => with_carriage_returns(&written),
+                false => Vec::new(),
+            },
+            ..Step::default()
+        };
+        if self.devices.step(index, step).is_ok() {
+            self.show(index, &written);
+        }
+    }
+
+    fn show(&mut self, index: usize, bytes: &[u8]) {
+        self.terminals[index].feed(bytes);
+        if index == self.shown && !bytes.is_empty() {
+            self.make_old();
+        }
+    }
+
+    fn look(&mut self, change: impl FnOnce(&mut CellTerminal)) {
+        if let Some(cells) = &mut self.terminals[self.shown].cells {
+            change(cells);
+        }
+        self.make_old();
+    }
+
+    fn make_old(&mut self) {
+        if let Some(picture) = &mut self.picture {
+            picture.is_old = true;
+        }
+    }
+
+    /// Whether [`draw`](Self::draw) would draw anything.
+    pub fn is_to_be_drawn(&self) -> bool {
+        self.picture.as_ref().is_some_and(|picture| picture.is_old)
+    }
+
+    /// Draws what has changed.
+    pub fn draw(&mut self) {
+        let cells = self.terminals[self.shown].cells.as_ref();
+        if let (Some(picture), Some(cells)) = (&mut self.picture, cells) {
+            picture.draw(cells, &self.devices);
+        }
+    }
+}
+
+impl Terminal {
+    fn new(index: usize, line: &[u8], size: Option<(u16, u16)>) -> Self {
+        let cells = size.and_then(|(columns, lines)| {
+            CellTerminal::new(columns.into(), lines.into(), HISTORY_BYTES).ok()
+        });
+        Self {
+            typing: Typing::new(index, line),
+            cells,
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        if let Some(cells) = &mut self.cells {
+            cells.feed(&with_carriage_returns(bytes));
+        }
+    }
+}
+
+impl Picture {
+    /// A blank screen.
+    fn new((columns, lines): (u16, u16)) -> Self {
+        let row = vec![Cell::BLANK; columns.into()];
+        Self {
+            lines: vec![row.clone(); lines.into()],
+            row,
+            is_old: true,
+        }
+    }
+
+    fn draw(&mut self, cells: &CellTerminal, devices: &impl Devices) {
+        for (line, drawn) in self.lines.iter_mut().enumerate() {
+            cells.look_at(line, &mut self.row);
+            each_run(drawn, &self.row, |column, text, look| {
+                devices.draw(line, column, text, look);
+            });
+        }
+        self.is_old = false;
+    }
+}
+
+/// A program ends its lines with a line feed; a terminal needs a carriage return too.
+fn with_carriage_returns(bytes: &[u8]) -> Vec<u8> {
+    let mut converted = Vec::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte == b'\n' {
+            converted.push(b'\r');
+        }
+        converted.push(byte);
+    }
+    converted
+}
+
+/// What was shown, from the start of a line on if something before it has been forgotten.
+fn whole_lines(shown: &[u8]) -> &[u8] {
+    let first_end = shown.iter().position(|&byte| byte == b'\n');
+    match first_end {
+        Some(end) if shown.len() >= SHOWN_BYTES_MAX => &shown[end + 1..],
+        _ => shown,
+    }
+}

@@ -1,0 +1,107 @@
+//! What keys do on a terminal: the line discipline, and the step that it comes to.
+
+use lib_line_editor::{CookedEvent, CookedInput};
+
+use crate::{Devices, Origin, Refusal, Step};
+
+const BELL: u8 = 0x07;
+const INTERRUPT: u8 = 0x03;
+const SUSPEND: u8 = 0x1a;
+/// Ctrl-\, and how often it is pressed in a row by somebody who means it: it ends the foreground even where that takes every
+/// key.
+const BREAK: u8 = 0x1c;
+const BREAKS: u32 = 3;
+
+/// What is typed on one terminal.
+pub(crate) struct Typing {
+    terminal: usize,
+    discipline: CookedInput,
+    breaks: u32,
+    /// The step that the next keys are part of.
+    step: Step,
+}
+
+impl Typing {
+    /// With so much of a line typed.
+    pub(crate) fn new(terminal: usize, line: &[u8]) -> Self {
+        Self {
+            terminal,
+            discipline: CookedInput::with_line(line),
+            breaks: 0,
+            step: Step::default(),
+        }
+    }
+
+    /// What was typed of a line.
+    pub(crate) fn line(&self) -> &[u8] {
+        self.discipline.line()
+    }
+
+    /// Takes keys. What they come to is done when [`finish`](Self::finish) is called.
+    pub(crate) fn take(&mut self, devices: &impl Devices, origin: Origin, keys: &[u8]) {
+        let is_raw = devices.is_raw(self.terminal);
+        for &key in keys {
+            match origin {
+                Origin::Keyboard => self.step.keyboard += 1,
+                Origin::Serial => self.step.serial += 1,
+            }
+            self.breaks = if key == BREAK { self.breaks + 1 } else { 0 };
+            if self.breaks == BREAKS {
+                devices.interrupt(self.terminal);
+            } else if is_raw {
+                self.step.input.append(&mut self.discipline.take_line());
+                self.step.input.push(key);
+            } else {
+                self.cooked(devices, key);
+            }
+        }
+    }
+
+    fn cooked(&mut self, devices: &impl Devices, key: u8) {
+        let event = self.discipline.feed(key, &mut self.step.echo);
+        match event {
+            None => {}
+            Some(CookedEvent::Bytes(mut bytes)) => self.step.input.append(&mut bytes),
+            Some(CookedEvent::Interrupt) if devices.interrupt(self.terminal) => {}
+            Some(CookedEvent::Interrupt) => self.step.input.push(INTERRUPT),
+            Some(CookedEvent::Suspend) if devices.suspend(self.terminal) => {}
+            Some(CookedEvent::Suspend) => self.step.input.push(SUSPEND),
+            Some(CookedEvent::EndOfInput)
+                if self.step.input.is_empty() && devices.end_input(self.terminal) => {}
+            // It would come before what was typed before it.
+            Some(CookedEvent::EndOfInput) => self.step.echo.push(BELL),
+        }
+    }
+
+    /// Does what the keys that were taken come to; what is to be shown for it. What the program has no room for is answered by
+    /// a bell.
+    pub(crate) fn finish(
+        &mut self,
+        devices: &impl Devices,
+        kept: Vec<u8>,
+        is_on_serial_line: bool,
+    ) -> Vec<u8> {
+        let mut step = std::mem::take(&mut self.step);
+        step.kept = Some(kept);
+        let done = self.attempt(devices, &step, is_on_serial_line);
+        if done == Err(Refusal::Full) {
+            step.input.clear();
+            step.echo = vec![BELL];
+            let _done = self.attempt(devices, &step, is_on_serial_line);
+        }
+        step.echo
+    }
+
+    fn attempt(
+        &self,
+        devices: &impl Devices,
+        step: &Step,
+        is_on_serial_line: bool,
+    ) -> Result<(), Refusal> {
+        let mut step = step.clone();
+        if is_on_serial_line {
+            step.to_serial.clone_from(&step.echo);
+        }
+        devices.step(self.terminal, step)
+    }
+}
