@@ -9,6 +9,7 @@ mod budgets;
 mod check;
 mod checks;
 mod console;
+mod console_service;
 mod damage;
 mod demo;
 mod faults;
@@ -18,6 +19,7 @@ mod host;
 mod hostile;
 mod interrupts;
 mod jobs;
+mod keys;
 mod loader;
 mod oracle;
 mod report;
@@ -117,6 +119,11 @@ pub const SUITES: &[Suite] = &[
         name: "demo",
         about: "services call each other, and nobody minds a kill, an upgrade, a revocation",
         run: demo::run,
+    },
+    Suite {
+        name: "console-service",
+        about: "the console is a service: four terminals, and nobody on them minds that it is killed",
+        run: console_service::run,
     },
     Suite {
         name: "hostile",
