@@ -9,6 +9,7 @@ mod budgets;
 mod check;
 mod checks;
 mod console;
+mod console_service;
 mod damage;
 mod demo;
 mod faults;
@@ -18,6 +19,7 @@ mod host;
 mod hostile;
 mod interrupts;
 mod jobs;
+mod keys;
 mod lanes;
 mod loader;
 mod oracle;
@@ -135,6 +137,12 @@ pub const SUITES: &[Suite] = &[
         about: "services call each other, and nobody minds a kill, an upgrade, a revocation",
         is_alone: false,
         run: demo::run,
+    },
+    Suite {
+        name: "console-service",
+        about: "the console is a service: four terminals, and nobody on them minds that it is killed",
+        is_alone: false,
+        run: console_service::run,
     },
     Suite {
         name: "hostile",

@@ -13,9 +13,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::report::unmet;
-use super::{Report, console};
+use super::{Report, console, keys};
 use crate::build;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::image::Parts;
 use crate::paths::{self, Paths, Variant};
 use crate::qemu::accelerator::{self, Accelerator};
@@ -250,22 +250,11 @@ impl Scene<'_> {
     }
 
     fn type_keys(&mut self, text: &str) -> Result<()> {
-        for character in text.chars() {
-            self.press(&[key_name(character)?])?;
-        }
-        Ok(())
+        keys::type_text(&mut self.guest, text)
     }
 
     fn press(&mut self, keys: &[&str]) -> Result<()> {
-        let keys: Vec<_> = keys
-            .iter()
-            .map(|key| json!({ "type": "qcode", "data": key }))
-            .collect();
-        let qmp = self.guest.qmp();
-        qmp.execute("send-key", json!({ "keys": keys, "hold-time": 20 }))?;
-        // Keys of the next call must not be held together with these.
-        thread::sleep(Duration::from_millis(60));
-        Ok(())
+        keys::press(&mut self.guest, keys)
     }
 
     fn wheel(&mut self, button: &str) -> Result<()> {
@@ -354,26 +343,4 @@ fn seen_as_png(screen: &Screen, path: &Path) -> Result<()> {
 fn key_event(name: &str, down: bool) -> serde_json::Value {
     let key = json!({ "type": "qcode", "data": name });
     json!({ "type": "key", "data": { "down": down, "key": key } })
-}
-
-/// QEMU's name for the key that has this character on an American keyboard.
-fn key_name(character: char) -> Result<&'static str> {
-    const LETTERS: [&str; 26] = [
-        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r",
-        "s", "t", "u", "v", "w", "x", "y", "z",
-    ];
-    const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-    Ok(match character {
-        'a'..='z' => LETTERS[character as usize - 'a' as usize],
-        '0'..='9' => DIGITS[character as usize - '0' as usize],
-        ' ' => "spc",
-        '\n' => "ret",
-        '-' => "minus",
-        '.' => "dot",
-        '/' => "slash",
-        ';' => "semicolon",
-        '\'' => "apostrophe",
-        '[' => "bracket_left",
-        _ => return Err(Failure::Usage(format!("no key has {character:?}"))),
-    })
 }

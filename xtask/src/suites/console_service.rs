@@ -1,0 +1,270 @@
+//! The console as a service: what a person sees and types at, on four terminals, while it is killed.
+//!
+//! Law: what happens on the first terminal is read on the serial line; what happens on another leaves a file that the first
+//! one's shell looks for. The console is ended by the keys that are for that (Ctrl-Alt-Backspace). Pictures are compared with
+//! others of the same run. The planted defect is a console that nobody starts again.
+
+use std::thread;
+use std::time::Duration;
+
+use super::report::unmet;
+use super::{Report, console, keys};
+use crate::build;
+use crate::failure::Result;
+use crate::image::Parts;
+use crate::paths::{Paths, Variant};
+use crate::qemu::accelerator;
+use crate::qemu::{Guest, Machine, Screen};
+use crate::run::NEEDS;
+use crate::setup::ensure_packages;
+
+/// How often something is looked at, and how long each time is waited before.
+const LOOKS: u32 = 240;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+/// The keys that end the console.
+const ATTENTION: [&str; 3] = ["ctrl", "alt", "backspace"];
+/// What the kernel says when it has the devices again.
+const KERNELS_TURN: &str = "so this is the prompt of the kernel";
+/// More often than this the console of the tested image is never started again.
+const KILLS_MAX: u32 = 40;
+
+/// A test in the running guest.
+type Test = fn(&mut Guest) -> Result<()>;
+
+const TESTS: &[(&str, Test)] = &[
+    ("four-shells", four_shells),
+    ("each-terminal-has-its-screen", own_screens),
+    ("killed-while-a-person-types", killed_while_typing),
+    ("lines-that-left-are-there-after-a-kill", scrolls_back),
+    ("another-terminal-after-a-kill", killed_on_another),
+    ("control-keys", control_keys),
+    ("bytes-that-are-no-text", garbage),
+    ("given-up", given_up),
+];
+
+/// Boots the image as people get it, and one whose console is not started again.
+pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
+    ensure_packages(&NEEDS)?;
+    build::build_all(paths)?;
+    let accelerator = accelerator::choose(paths)?;
+    let boot = |system: &str, log: &std::path::Path| -> Result<Guest> {
+        let parts = Parts::collect(paths, system, Variant::Plain)?;
+        let image = paths.out().join(format!("{system}.img"));
+        parts.write_disk(&image)?;
+        let mut guest = Guest::boot(&Machine::new(accelerator, image), log)?;
+        console::expect(&mut guest, console::SHELL_PROMPT)?;
+        Ok(guest)
+    };
+    let mut guest = boot("test-console", &report.log_file("usual"))?;
+    for (name, test) in TESTS {
+        report.test(name, || test(&mut guest));
+    }
+    drop(guest);
+    let log = report.log_file("defect");
+    report.test("defect-not-started-again-is-seen", || {
+        let mut guest = boot("test-console-defect", &log)?;
+        match killed_while_typing(&mut guest) {
+            Err(_) => Ok(()),
+            Ok(()) => Err(unmet("a console that is gone passed for one that is there")),
+        }
+    });
+    Ok(())
+}
+
+/// Has the first terminal's shell do a line that is sent over the serial line; what it says.
+fn command(guest: &mut Guest, line: &str) -> Result<String> {
+    guest.send(format!("{line}\r"))?;
+    // The line that is edited begins with the prompt as well.
+    console::expect(guest, "\r\n")?;
+    console::expect(guest, console::SHELL_PROMPT)
+}
+
+/// Waits until there is a file.
+fn wait_for_file(guest: &mut Guest, path: &str) -> Result<()> {
+    for _ in 0..LOOKS {
+        if command(guest, &format!("test -e {path} && echo it is there"))?.contains("it is there\r")
+        {
+            return Ok(());
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    Err(unmet(format!("{path} is never made")))
+}
+
+/// The screen when it has not changed for a while.
+fn rest(guest: &mut Guest) -> Result<Screen> {
+    let mut last = guest.screen()?;
+    let mut unchanged = 0;
+    for _ in 0..LOOKS {
+        thread::sleep(BETWEEN_LOOKS);
+        let screen = guest.screen()?;
+        unchanged = if screen == last { unchanged + 1 } else { 0 };
+        if unchanged == 4 {
+            return Ok(screen);
+        }
+        last = screen;
+    }
+    Err(unmet("the screen does not come to rest"))
+}
+
+/// The screen becomes what it was before.
+fn looks_like(guest: &mut Guest, expected: &Screen) -> Result<()> {
+    for _ in 0..LOOKS {
+        if guest.screen()? == *expected {
+            return Ok(());
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    Err(unmet("the screen is not what it was"))
+}
+
+/// What is typed on each terminal is done by its shell, and the variables of each are its own.
+fn four_shells(guest: &mut Guest) -> Result<()> {
+    command(guest, "mine=first")?;
+    for (key, name) in [("f2", "two"), ("f3", "three"), ("f4", "four")] {
+        keys::press(guest, &["alt", key])?;
+        keys::type_text(guest, &format!("touch /tmp/{name}\n"))?;
+        wait_for_file(guest, &format!("/tmp/{name}"))?;
+    }
+    keys::press(guest, &["alt", "f1"])?;
+    keys::type_text(guest, "echo from the keyboard\n")?;
+    console::expect(guest, "\r\nfrom the keyboard\r\n")?;
+    console::expect(guest, console::SHELL_PROMPT)?;
+    match command(guest, "echo $mine")?.contains("first\r\n") {
+        true => Ok(()),
+        false => Err(unmet("the first terminal has another shell")),
+    }
+}
+
+fn own_screens(guest: &mut Guest) -> Result<()> {
+    let first = rest(guest)?;
+    keys::press(guest, &["alt", "f2"])?;
+    let second = rest(guest)?;
+    if first == second {
+        return Err(unmet("two terminals look the same"));
+    }
+    keys::press(guest, &["alt", "f1"])?;
+    looks_like(guest, &first)?;
+    keys::press(guest, &["alt", "f2"])?;
+    looks_like(guest, &second)?;
+    keys::press(guest, &["alt", "f1"])?;
+    looks_like(guest, &first)
+}
+
+/// Half a line is typed, the console is killed, the other half is typed; the program reads all of it, and the shell is the one that
+/// it was.
+fn killed_while_typing(guest: &mut Guest) -> Result<()> {
+    command(guest, "mine=unchanged")?;
+    guest.send("cat\r")?;
+    console::expect(guest, "\r\n")?;
+    keys::type_text(guest, "the first half ")?;
+    console::expect(guest, "the first half ")?;
+    keys::press(guest, &ATTENTION)?;
+    keys::type_text(guest, "and the other\n")?;
+    // The echo, and then what the program makes of it.
+    match guest.expect_any(&[
+        "and the other\r\nthe first half and the other\r\n",
+        KERNELS_TURN,
+    ])? {
+        (0, _) => {}
+        (_, said) => return Err(unmet(format!("the console does not come back:\n{said}"))),
+    }
+    guest.send("\x04")?;
+    console::expect(guest, console::SHELL_PROMPT)?;
+    match command(guest, "echo $mine")?.contains("unchanged\r\n") {
+        true => Ok(()),
+        false => Err(unmet("the shell was started again")),
+    }
+}
+
+/// Lines that have left the screen, and what is on it, are the same after a kill.
+fn scrolls_back(guest: &mut Guest) -> Result<()> {
+    command(guest, "seq 300")?;
+    let newest = rest(guest)?;
+    for _ in 0..3 {
+        keys::press(guest, &["shift", "pgup"])?;
+    }
+    let back = rest(guest)?;
+    if back == newest {
+        return Err(unmet("nothing is seen of the lines that have left"));
+    }
+    keys::press(guest, &ATTENTION)?;
+    looks_like(guest, &newest)?;
+    for _ in 0..3 {
+        keys::press(guest, &["shift", "pgup"])?;
+    }
+    looks_like(guest, &back)?;
+    keys::type_text(guest, "x")?;
+    keys::press(guest, &["backspace"])?;
+    looks_like(guest, &newest)
+}
+
+/// The terminal that was shown is shown again.
+fn killed_on_another(guest: &mut Guest) -> Result<()> {
+    keys::press(guest, &["alt", "f3"])?;
+    keys::type_text(guest, "touch /tmp/half")?;
+    let typed = rest(guest)?;
+    keys::press(guest, &ATTENTION)?;
+    looks_like(guest, &typed)?;
+    keys::type_text(guest, "-and-half\n")?;
+    wait_for_file(guest, "/tmp/half-and-half")?;
+    keys::press(guest, &["alt", "f1"])
+}
+
+/// Ctrl-C ends what is in the foreground, Ctrl-Z suspends it, Ctrl-D ends the input.
+fn control_keys(guest: &mut Guest) -> Result<()> {
+    guest.send("sleep 100000\r")?;
+    console::expect(guest, "\r\n")?;
+    keys::press(guest, &["ctrl", "z"])?;
+    console::expect(guest, console::SHELL_PROMPT)?;
+    command(guest, "kill %1")?;
+    guest.send("sleep 100000\r")?;
+    console::expect(guest, "\r\n")?;
+    keys::press(guest, &["ctrl", "c"])?;
+    console::expect(guest, console::SHELL_PROMPT)?;
+    let said = command(guest, "echo $?")?;
+    match said.contains("130\r\n") {
+        true => Ok(()),
+        false => Err(unmet(format!(
+            "a program that was interrupted ended with:\n{said}"
+        ))),
+    }
+}
+
+/// A program's code is shown as text, on a terminal of its own.
+fn garbage(guest: &mut Guest) -> Result<()> {
+    keys::press(guest, &["alt", "f4"])?;
+    keys::type_text(guest, "head -c 65000 /bin/rg.wasm\n")?;
+    keys::type_text(guest, "touch /tmp/after-garbage\n")?;
+    wait_for_file(guest, "/tmp/after-garbage")?;
+    keys::press(guest, &ATTENTION)?;
+    keys::type_text(guest, "touch /tmp/after-kill\n")?;
+    wait_for_file(guest, "/tmp/after-kill")?;
+    keys::press(guest, &["alt", "f1"])
+}
+
+/// A console that is killed again and again is given up: the kernel's own prompt says so, and brings it back.
+fn given_up(guest: &mut Guest) -> Result<()> {
+    let mut kills = 0;
+    while guest.line_with(&[KERNELS_TURN]).is_none() {
+        kills += 1;
+        if kills > KILLS_MAX {
+            return Err(unmet("the console is started again for ever"));
+        }
+        keys::press(guest, &ATTENTION)?;
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    console::prompt(guest)?;
+    let listed = console::command(guest, "svc")?;
+    if !listed
+        .lines()
+        .any(|line| line.contains("console") && line.contains("failed"))
+    {
+        return Err(unmet(format!(
+            "the console counts as something else than failed:\n{listed}"
+        )));
+    }
+    guest.send("svc start console\r")?;
+    console::expect(guest, console::SHELL_PROMPT)?;
+    command(guest, "echo it is back").map(drop)
+}
