@@ -492,6 +492,13 @@ impl Entry {
         actions.push(Action::Kill { run });
     }
 
+    /// A run of it was well at that time.
+    pub fn alive(&mut self, run: RunId, at_ns: u64) {
+        if let Some(pulse) = self.pulse_of(run) {
+            pulse.hear(at_ns);
+        }
+    }
+
     /// A run of it has said how it is: well, or why it is not.
     pub fn felt(
         &mut self,
@@ -500,13 +507,16 @@ impl Entry {
         now_ns: u64,
         actions: &mut Vec<Action>,
     ) {
-        let is_main = matches!(self.state, State::Running { run: main, .. } if main == run);
-        if let Some(pulse) = self.pulse.as_mut().filter(|_| is_main) {
-            match health {
-                Ok(()) => pulse.hear(now_ns),
-                Err(why) => self.end_unwell(run, format!("is not well: {why}"), actions),
-            }
+        match (self.pulse_of(run), health) {
+            (Some(pulse), Ok(())) => pulse.hear(now_ns),
+            (Some(_), Err(why)) => self.end_unwell(run, format!("is not well: {why}"), actions),
+            (None, _) => {}
         }
+    }
+
+    fn pulse_of(&mut self, run: RunId) -> Option<&mut Pulse> {
+        let is_main = matches!(self.state, State::Running { run: main, .. } if main == run);
+        self.pulse.as_mut().filter(|_| is_main)
     }
 
     /// When something is due, if time alone makes it so.

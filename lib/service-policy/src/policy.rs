@@ -173,7 +173,15 @@ impl Policy {
         self.reached(now_ns, run, Ready::Serving)
     }
 
-    /// A run says how it is: well, or why it is not, as the end of a sentence.
+    /// A run has said by itself, then, that it is well. Nothing follows from that but when the next sign is due.
+    pub fn alive(&mut self, run: RunId, at_ns: u64) {
+        let mut entries = self.entries.values_mut();
+        if let Some(entry) = entries.find(|entry| entry.runs().any(|own| own == run)) {
+            entry.alive(run, at_ns);
+        }
+    }
+
+    /// A run that was asked says how it is: well, or why it is not, as the end of a sentence.
     pub fn felt(&mut self, now_ns: u64, run: RunId, health: Result<(), String>) -> Vec<Action> {
         self.of_run(now_ns, run, |entry, actions| {
             entry.felt(run, health, now_ns, actions);

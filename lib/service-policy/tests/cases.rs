@@ -389,7 +389,7 @@ fn who_speaks_by_itself_is_ended_when_it_is_silent() {
     policy.tick(0);
     policy.serves(0, RunId(1));
     policy.started(0, RunId(2));
-    policy.felt(90 * MS, RunId(2), Ok(()));
+    policy.alive(RunId(2), 90 * MS);
     policy.felt(90 * MS, RunId(1), Ok(()));
     assert_eq!(brief(&policy.tick(190 * MS)), ["check 1"]);
     policy.felt(190 * MS, RunId(1), Ok(()));

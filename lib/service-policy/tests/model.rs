@@ -275,6 +275,9 @@ impl World {
         } else {
             Err("it is ill".to_owned())
         };
+        if is_well && !self.runs[&id].service.is_asked() {
+            return self.policy.alive(id, self.now_ns);
+        }
         let actions = self.policy.felt(self.now_ns, id, health);
         self.obey(actions, false);
         assert!(

@@ -9,6 +9,7 @@ use wasmtime::component::{HasData, Linker};
 use crate::bindings::kpio::process;
 use crate::bindings::kpio::process::terminal::TerminalError;
 use crate::bindings::service::kpio::service;
+use crate::service::ServiceSide;
 use crate::system::ProcessSystem;
 
 /// Who the process is, and whom it asks for others.
@@ -17,6 +18,8 @@ pub struct KpioContext {
     system: Arc<dyn ProcessSystem>,
     /// Where it may have claims, which go with it.
     terminal: Option<TerminalDevice>,
+    /// What it has as a service, if it is one.
+    service: Option<Arc<dyn ServiceSide>>,
 }
 
 impl KpioContext {
@@ -30,7 +33,14 @@ impl KpioContext {
             id,
             system,
             terminal,
+            service: None,
         }
+    }
+
+    /// The same for a process that is a service's own.
+    pub fn with_service(mut self, service: Option<Arc<dyn ServiceSide>>) -> KpioContext {
+        self.service = service;
+        self
     }
 }
 
@@ -64,6 +74,10 @@ impl Caller<'_> {
         &*self.kpio.system
     }
 
+    pub(crate) fn service(&self) -> Option<&dyn ServiceSide> {
+        self.kpio.service.as_deref()
+    }
+
     pub(crate) fn terminal(&self) -> Result<&TerminalDevice, TerminalError> {
         let terminal = self.kpio.terminal.as_ref();
         terminal.ok_or(TerminalError::NoTerminal)
@@ -82,7 +96,9 @@ pub fn add_to_linker<T: KpioView + 'static>(linker: &mut Linker<T>) -> wasmtime:
     process::processes::add_to_linker::<T, HasCaller>(linker, caller)?;
     process::terminal::add_to_linker::<T, HasCaller>(linker, caller)?;
     process::foreground::add_to_linker::<T, HasCaller>(linker, caller)?;
-    service::reactor::add_to_linker::<T, HasCaller>(linker, caller)
+    service::reactor::add_to_linker::<T, HasCaller>(linker, caller)?;
+    service::escrow::add_to_linker::<T, HasCaller>(linker, caller)?;
+    service::watchdog::add_to_linker::<T, HasCaller>(linker, caller)
 }
 
 fn caller<T: KpioView>(state: &mut T) -> Caller<'_> {

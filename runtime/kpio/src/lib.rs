@@ -12,15 +12,19 @@ extern crate runtime_wasi as tracing;
 
 mod bindings;
 mod context;
+mod escrow;
 mod foreground;
 mod pipes;
 mod processes;
 mod reactor;
+mod service;
 mod system;
 mod terminal;
+mod watchdog;
 
 pub use context::{KpioContext, KpioView, add_to_linker};
 pub use processes::ChildHandle;
+pub use service::ServiceSide;
 pub use system::{
     Child, ChildLimits, Ending, ProcessError, ProcessSystem, Program, SpawnRequest, Status,
 };

@@ -24,6 +24,7 @@ mod log_ring;
 mod services;
 mod stop_input;
 mod supervisor;
+mod vitals;
 
 pub use bindings::Bindings;
 pub use caps::host_interfaces;

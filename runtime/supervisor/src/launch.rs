@@ -3,6 +3,7 @@
 use crate::{ChildLimits, ProcessLimits};
 use runtime_engine::{ClaimedImage, Tier};
 use runtime_host::{ByteSink, ByteSource, OverBudget, Terminal};
+use runtime_kpio::ServiceSide;
 use runtime_link::{Grant, Service};
 use runtime_wasi::Files;
 use std::fmt;
@@ -110,6 +111,8 @@ pub struct Links {
     pub grants: Vec<Grant>,
     /// What it provides. It is called then, and its own `run` is not.
     pub service: Option<Service>,
+    /// What it has as a service's own process.
+    pub own: Option<Arc<dyn ServiceSide>>,
 }
 
 /// Where a program's code comes from.
