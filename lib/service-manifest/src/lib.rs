@@ -24,7 +24,7 @@ mod whole;
 
 pub use error::ManifestError;
 pub use service::{
-    Folder, FolderRights, Import, Limits, Ready, Restart, RestartPolicy, Service, WhileDown,
+    Folder, FolderRights, Health, Import, Limits, Ready, Restart, RestartPolicy, Service, WhileDown,
 };
 pub use whole::Manifest;
 

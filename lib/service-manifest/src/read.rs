@@ -8,11 +8,11 @@ use toml::de::DeTable;
 
 use crate::keys::{Keys, Result};
 use crate::{
-    Folder, FolderRights, GRANTS, Import, Limits, NAME_LEN_BYTES_MAX, Ready, Restart,
+    Folder, FolderRights, GRANTS, Health, Import, Limits, NAME_LEN_BYTES_MAX, Ready, Restart,
     RestartPolicy, Service, TERMINALS, WhileDown,
 };
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 18] = [
     "name",
     "program",
     "arguments",
@@ -26,7 +26,9 @@ const KEYS: [&str; 16] = [
     "restart",
     "after",
     "ready",
+    "start-deadline-ms",
     "stop-deadline-ms",
+    "health",
     // Reserved: refused by a sentence of their own.
     "network",
     "devices",
@@ -48,6 +50,10 @@ const RIGHTS: [(&str, FolderRights); 2] = [
     ("read-write", FolderRights::ReadWrite),
 ];
 
+/// How long a service has until it serves, unless its manifest says it, in milliseconds.
+const START_DEADLINE_DEFAULT_MS: u64 = 30_000;
+/// How late a sign of life may be, unless the manifest says it, in milliseconds.
+const HEALTH_DEADLINE_DEFAULT_MS: u64 = 5_000;
 /// How long a service has to end, unless its manifest says it, in milliseconds.
 const STOP_DEADLINE_DEFAULT_MS: u64 = 2_000;
 /// The longest time that can be written, in milliseconds: a day.
@@ -65,6 +71,7 @@ pub(crate) fn service(table: &DeTable<'_>, place: &str) -> Result<Service> {
     let provides = interfaces(&keys, "provides")?;
     let restart = restart(&keys)?;
     check_ready(&keys, ready, &provides, &restart)?;
+    let start_deadline_ms = keys.number("start-deadline-ms", 1..=TIME_MS_MAX)?;
     let stop_deadline_ms = keys.number("stop-deadline-ms", 1..=TIME_MS_MAX)?;
     Ok(Service {
         name: name(&keys, "name", "\"log\"")?,
@@ -80,6 +87,8 @@ pub(crate) fn service(table: &DeTable<'_>, place: &str) -> Result<Service> {
         restart,
         after: keys.list("after", "\"log\"")?,
         ready,
+        start_deadline_ms: start_deadline_ms.unwrap_or(START_DEADLINE_DEFAULT_MS),
+        health: health(&keys, ready)?,
         stop_deadline_ms: stop_deadline_ms.unwrap_or(STOP_DEADLINE_DEFAULT_MS),
     })
 }
@@ -104,6 +113,24 @@ fn check_ready(
         _ => return Ok(()),
     };
     Err(keys.error("ready", problem))
+}
+
+fn health(keys: &Keys<'_>, ready: Ready) -> Result<Option<Health>> {
+    const EXAMPLE: &str = "every-ms = 1000, deadline-ms = 500";
+    let Some(table) = keys.table("health", Some(&["every-ms", "deadline-ms"]), EXAMPLE)? else {
+        return Ok(None);
+    };
+    if ready == Ready::Finished {
+        let problem = "who is to end has to show nothing else: leave the key out";
+        return Err(keys.error("health", problem));
+    }
+    let every_ms = table.number("every-ms", 1..=TIME_MS_MAX)?;
+    let missing = || table.error("every-ms", "it is missing: write every-ms = 1000");
+    let deadline_ms = table.number("deadline-ms", 1..=TIME_MS_MAX)?;
+    Ok(Some(Health {
+        every_ms: every_ms.ok_or_else(missing)?,
+        deadline_ms: deadline_ms.unwrap_or(HEALTH_DEADLINE_DEFAULT_MS),
+    }))
 }
 
 fn refuse_reserved(keys: &Keys<'_>) -> Result<()> {
@@ -291,7 +318,14 @@ fn absolute(table: &Keys<'_>, key: &str, path: String) -> Result<String> {
 }
 
 fn limits(keys: &Keys<'_>) -> Result<Limits> {
-    const KEYS: [&str; 5] = ["memory", "handles", "processes", "cpu-percent", "output"];
+    const KEYS: [&str; 6] = [
+        "memory",
+        "handles",
+        "processes",
+        "cpu-percent",
+        "output",
+        "escrow",
+    ];
     let usual = Limits::default();
     let Some(table) = keys.table("limits", Some(&KEYS), "memory = \"16M\"")? else {
         return Ok(usual);
@@ -308,6 +342,9 @@ fn limits(keys: &Keys<'_>) -> Result<Limits> {
         processes: number("processes", 1 << 16)?.unwrap_or(usual.processes),
         cpu_percent: number("cpu-percent", 100_000)?,
         output_bytes: table.size("output", 1 << 10..=1 << 40)?,
+        escrow_bytes: table
+            .size("escrow", 1 << 10..=1 << 30)?
+            .unwrap_or(usual.escrow_bytes),
     })
 }
 

@@ -32,6 +32,10 @@ pub struct Service {
     pub after: Vec<String>,
     /// When it counts as ready.
     pub ready: Ready,
+    /// How long it has to become ready where that is to serve, in milliseconds.
+    pub start_deadline_ms: u64,
+    /// How it shows that it is well, where it has to.
+    pub health: Option<Health>,
     /// How long it has to end after it was asked to, in milliseconds.
     pub stop_deadline_ms: u64,
 }
@@ -46,6 +50,11 @@ impl Service {
     pub fn dependencies(&self) -> impl Iterator<Item = &str> {
         let providers = self.imports.iter().map(|import| &import.from);
         providers.chain(&self.after).map(String::as_str)
+    }
+
+    /// Whether it is asked whether it is well; else it is to say so by itself.
+    pub fn is_asked(&self) -> bool {
+        !self.provides.is_empty()
     }
 
     /// Whether it was granted this restricted interface of the host.
@@ -108,6 +117,8 @@ pub struct Limits {
     pub cpu_percent: Option<u32>,
     /// Bytes of output in all; who writes more is ended.
     pub output_bytes: Option<u64>,
+    /// What is kept for it while it does not run, in bytes.
+    pub escrow_bytes: u64,
 }
 
 impl Default for Limits {
@@ -118,6 +129,7 @@ impl Default for Limits {
             processes: 1,
             cpu_percent: None,
             output_bytes: None,
+            escrow_bytes: 0,
         }
     }
 }
@@ -158,6 +170,15 @@ pub enum RestartPolicy {
     OnFailure,
     /// Not.
     Never,
+}
+
+/// How a service shows that it is well. One that provides something is asked; another says so by itself, at least as often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// How long after one sign of life the next is due, in milliseconds.
+    pub every_ms: u64,
+    /// How late it may be, in milliseconds.
+    pub deadline_ms: u64,
 }
 
 /// When a service counts as ready.

@@ -1,7 +1,7 @@
 //! What a manifest may say, and what is said to one that is wrong.
 
 use lib_service_manifest::{
-    FolderRights, Limits, Manifest, Ready, Restart, RestartPolicy, WhileDown,
+    FolderRights, Health, Limits, Manifest, Ready, Restart, RestartPolicy, WhileDown,
 };
 
 const WHOLE: &str = r#"
@@ -19,10 +19,12 @@ environment = { TZ = "UTC", LANG = "C" }
 imports = { "kpio:log/sink" = "log", "kpio:log/reader@0.1.0" = { from = "log", while-down = "fail" } }
 grants = ["kpio:process/processes"]
 folders = [{ path = "/share", at = "/data", rights = "read" }, { path = "/tmp", rights = "read-write" }]
-limits = { memory = "16M", handles = 64, cpu-percent = 50, processes = 4, output = "1M" }
+limits = { memory = "16M", handles = 64, cpu-percent = 50, processes = 4, output = "1M", escrow = "8K" }
 restart = { policy = "always", backoff-ms = 20, backoff-max-ms = 500, limit = 3, window-s = 10 }
 after = ["log"]
+start-deadline-ms = 300
 stop-deadline-ms = 100
+health = { every-ms = 50, deadline-ms = 20 }
 "#;
 
 #[test]
@@ -34,7 +36,16 @@ fn all_keys_are_read() {
         (&log.limits, &log.restart),
         (&Limits::default(), &Restart::default())
     );
+    assert_eq!((log.start_deadline_ms, log.health), (30_000, None));
     let web = manifest.get("web").expect("there");
+    assert_eq!(web.start_deadline_ms, 300);
+    let health = Health {
+        every_ms: 50,
+        deadline_ms: 20,
+    };
+    assert_eq!(web.health, Some(health));
+    assert!(log.is_asked() && !web.is_asked());
+    assert_eq!(web.limits.escrow_bytes, 8 << 10);
     assert_eq!(web.arguments, ["--port", "80"]);
     assert_eq!(web.environment[1], ("TZ".into(), "UTC".into()));
     assert_eq!(web.imports[0].while_down, WhileDown::Fail);
@@ -69,6 +80,26 @@ const WRONG: &[(&str, &[&str])] = &[
     (
         "[[service]]\nname = 'a b'\nprogram = 'p'",
         &["'name'", "'a b'", "letters"],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nhealth = { deadline-ms = 5 }",
+        &["'health.every-ms'", "missing"],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nhealth = { every-ms = 0 }",
+        &["'health.every-ms'", "1"],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nready = 'finished'\nhealth = { every-ms = 5 }",
+        &["'health'", "leave"],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nlimits = { escrow = '2G' }",
+        &["'limits.escrow'", "1G"],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nstart-deadline-ms = 'soon'",
+        &["'start-deadline-ms'", "number"],
     ),
     (
         "[[service]]\nname = '-a'\nprogram = 'p'",

@@ -10,8 +10,9 @@ use lib_service_manifest::{Ready, RestartPolicy, Service};
 
 use crate::START_ATTEMPTS_MAX;
 use crate::policy::{Action, Ending, RunId};
+use crate::pulse::{Beat, Pulse};
 
-const NS_PER_MS: u64 = 1_000_000;
+pub(crate) const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_S: u64 = 1_000_000_000;
 
 /// Where a service stands.
@@ -55,6 +56,13 @@ impl Leaving {
     }
 }
 
+/// A run that has to serve until a certain time.
+#[derive(Debug)]
+struct Starting {
+    run: RunId,
+    kill_at_ns: u64,
+}
+
 /// The run that is to take the place of the present one.
 #[derive(Debug)]
 pub(crate) struct Successor {
@@ -77,6 +85,10 @@ pub(crate) struct Entry {
     pub successor: Option<Successor>,
     /// Runs that were replaced and have not ended yet.
     replaced: Vec<Leaving>,
+    /// Runs that do not serve yet, and are killed if that lasts; at most the present one and its successor.
+    starting: Vec<Starting>,
+    /// What its present run owes, if that is ready and its manifest says so.
+    pulse: Option<Pulse>,
     /// When it was restarted, in the present window; at most so many as its limit.
     restarts_ns: VecDeque<u64>,
     /// Whether its next start is a restart.
@@ -96,6 +108,8 @@ impl Entry {
             state: State::Waiting,
             successor: None,
             replaced: Vec::new(),
+            starting: Vec::new(),
+            pulse: None,
             restarts_ns: VecDeque::new(),
             is_restart: false,
             has_been_ready: false,
@@ -164,6 +178,9 @@ impl Entry {
             text: format!("has failed: {why}"),
             is_grave: true,
         });
+        actions.push(Action::EmptyEscrow {
+            service: self.spec.name.clone(),
+        });
         self.state = State::Failed(why);
     }
 
@@ -184,10 +201,43 @@ impl Entry {
             run,
             is_ready: false,
         };
+        self.expect(run, &Arc::clone(&self.spec), now_ns);
         actions.push(Action::Start {
             service: Arc::clone(&self.spec),
             run,
         });
+    }
+
+    /// A run begins that is to take the present one's place.
+    pub fn start_successor(
+        &mut self,
+        run: RunId,
+        spec: &Arc<Service>,
+        now_ns: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        self.expect(run, spec, now_ns);
+        self.successor = Some(Successor {
+            run,
+            spec: Arc::clone(spec),
+        });
+        actions.push(Action::Start {
+            service: Arc::clone(spec),
+            run,
+        });
+    }
+
+    /// A new run is to serve in time, if it is to serve at all.
+    fn expect(&mut self, run: RunId, spec: &Service, now_ns: u64) {
+        if spec.ready == Ready::Serving {
+            let deadline_ns = spec.start_deadline_ms.saturating_mul(NS_PER_MS);
+            let kill_at_ns = now_ns.saturating_add(deadline_ns);
+            self.starting.push(Starting { run, kill_at_ns });
+        }
+    }
+
+    fn expect_no_more(&mut self, run: RunId) {
+        self.starting.retain(|starting| starting.run != run);
     }
 
     /// Its present run is asked to end, and one that was to take its place too.
@@ -198,6 +248,7 @@ impl Entry {
         if is_ready {
             self.unbind(actions);
         }
+        self.pulse = None;
         self.drop_successor(now_ns, actions);
         self.state = State::Stopping(self.ask_to_end(run, now_ns, actions));
     }
@@ -210,7 +261,8 @@ impl Entry {
         }
     }
 
-    fn ask_to_end(&self, run: RunId, now_ns: u64, actions: &mut Vec<Action>) -> Leaving {
+    fn ask_to_end(&mut self, run: RunId, now_ns: u64, actions: &mut Vec<Action>) -> Leaving {
+        self.expect_no_more(run);
         actions.push(Action::AskToEnd { run });
         let deadline_ns = self.spec.stop_deadline_ms.saturating_mul(NS_PER_MS);
         Leaving {
@@ -244,6 +296,8 @@ impl Entry {
                 _,
             ) if *main == run && !*is_ready && self.spec.ready == reached => {
                 *is_ready = true;
+                self.expect_no_more(run);
+                self.pulse = Pulse::begin(&self.spec, now_ns);
                 self.has_been_ready = true;
                 self.broken_starts = 0;
                 self.bind(run, actions);
@@ -264,10 +318,12 @@ impl Entry {
             return;
         };
         let old = *old;
+        self.expect_no_more(successor.run);
         self.bind(successor.run, actions);
         let leaving = self.ask_to_end(old, now_ns, actions);
         self.replaced.push(leaving);
         self.spec = successor.spec;
+        self.pulse = Pulse::begin(&self.spec, now_ns);
         self.state = State::Running {
             run: successor.run,
             is_ready: true,
@@ -278,6 +334,7 @@ impl Entry {
     /// A run of it has ended.
     pub fn ended(&mut self, run: RunId, ending: Ending, now_ns: u64, actions: &mut Vec<Action>) {
         self.replaced.retain(|leaving| leaving.run != run);
+        self.expect_no_more(run);
         if self.successor.as_ref().is_some_and(|next| next.run == run) {
             self.successor = None;
             self.note(
@@ -291,6 +348,7 @@ impl Entry {
                 run: main,
                 is_ready,
             } if main == run => {
+                self.pulse = None;
                 // A successor may be bound already, as far as its clients see.
                 if is_ready && self.successor.is_none() {
                     self.unbind(actions);
@@ -389,6 +447,8 @@ impl Entry {
         for leaving in &mut self.replaced {
             leaving.tick(now_ns, actions);
         }
+        self.end_late_starts(now_ns, actions);
+        self.feel_pulse(now_ns, actions);
         match &mut self.state {
             State::Stopping(leaving) => leaving.tick(now_ns, actions),
             State::BackingOff { until_ns } if *until_ns <= now_ns => {
@@ -399,6 +459,66 @@ impl Entry {
         }
     }
 
+    fn end_late_starts(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
+        let is_late = |starting: &Starting| starting.kill_at_ns <= now_ns;
+        let late: Vec<RunId> = self
+            .starting
+            .extract_if(.., |one| is_late(one))
+            .map(|one| one.run)
+            .collect();
+        for run in late {
+            self.note("did not serve in time", actions);
+            actions.push(Action::Kill { run });
+        }
+    }
+
+    fn feel_pulse(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
+        let State::Running { run, .. } = self.state else {
+            return;
+        };
+        match self.pulse.as_mut().map(|pulse| pulse.tick(now_ns)) {
+            Some(Beat::Ask) => actions.push(Action::Check { run }),
+            Some(Beat::Missed(patience_ms)) => {
+                let why = format!("gave no sign of life within {patience_ms} ms");
+                self.end_unwell(run, why, actions);
+            }
+            None | Some(Beat::Quiet) => {}
+        }
+    }
+
+    fn end_unwell(&mut self, run: RunId, why: String, actions: &mut Vec<Action>) {
+        self.pulse = None;
+        self.note(why, actions);
+        actions.push(Action::Kill { run });
+    }
+
+    /// A run of it was well at that time.
+    pub fn alive(&mut self, run: RunId, at_ns: u64) {
+        if let Some(pulse) = self.pulse_of(run) {
+            pulse.hear(at_ns);
+        }
+    }
+
+    /// A run of it has said how it is: well, or why it is not.
+    pub fn felt(
+        &mut self,
+        run: RunId,
+        health: Result<(), String>,
+        now_ns: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        match (self.pulse_of(run), health) {
+            (Some(pulse), Ok(())) => pulse.hear(now_ns),
+            (Some(_), Err(why)) => self.end_unwell(run, format!("is not well: {why}"), actions),
+            (None, _) => {}
+        }
+    }
+
+    fn pulse_of(&mut self, run: RunId) -> Option<&mut Pulse> {
+        let is_main = matches!(self.state, State::Running { run: main, .. } if main == run);
+        self.pulse.as_mut().filter(|_| is_main)
+    }
+
     /// When something is due, if time alone makes it so.
     pub fn next_deadline_ns(&self) -> Option<u64> {
         let main = match &self.state {
@@ -407,7 +527,10 @@ impl Entry {
             _ => None,
         };
         let replaced = self.replaced.iter().filter_map(Leaving::deadline_ns);
-        replaced.chain(main).min()
+        let starting = self.starting.iter().map(|starting| starting.kill_at_ns);
+        let pulse = self.pulse.as_ref().map(Pulse::due_ns);
+        let runs = replaced.chain(starting).chain(pulse);
+        runs.chain(main).min()
     }
 
     /// The manifest says this of it now. A run that began as something else is asked to end.
@@ -452,7 +575,9 @@ impl Entry {
     }
 
     /// Kills whatever runs; there is nothing to kill if the answer is empty.
-    pub fn kill_all(&self) -> Vec<Action> {
+    pub fn kill_all(&mut self) -> Vec<Action> {
+        self.pulse = None;
+        self.starting.clear();
         self.runs().map(|run| Action::Kill { run }).collect()
     }
 }

@@ -13,6 +13,9 @@
 //! - Who imports from a service that has failed, was stopped, or has left the manifest is stopped, before that one is, and
 //!   waits; it comes back with it. Who imports from one that will be started again runs on.
 //! - Every stop ends: a run is asked to end, and killed at its deadline.
+//! - A run that is to serve and does not in time is killed, and so is one that is ready and does not show in time that it is
+//!   well, where its manifest wants that. What follows is as when they end by themselves.
+//! - What is kept for a service over its restarts goes when it has failed and when it leaves the manifest.
 //! - What is said about unknown runs and services changes nothing.
 //!
 //! What lost: stopping all clients whenever a provider dies. A client that can wait for an answer has no need to die too,
@@ -23,6 +26,7 @@ extern crate alloc;
 
 mod entry;
 mod policy;
+mod pulse;
 mod status;
 
 pub use policy::{Action, Command, CommandError, Ending, Policy, RunId};

@@ -58,6 +58,16 @@ pub enum Action {
         /// The run.
         run: RunId,
     },
+    /// Ask a run whether it is well. What it says is told by [`Policy::felt`].
+    Check {
+        /// The run.
+        run: RunId,
+    },
+    /// Drop what is kept for the service while it does not run: it is given up, or has left the manifest.
+    EmptyEscrow {
+        /// Whose.
+        service: String,
+    },
     /// Write this into the service's log: the rest of a sentence that begins with its name.
     Note {
         /// Whose log.
@@ -163,6 +173,21 @@ impl Policy {
         self.reached(now_ns, run, Ready::Serving)
     }
 
+    /// A run has said by itself, then, that it is well. Nothing follows from that but when the next sign is due.
+    pub fn alive(&mut self, run: RunId, at_ns: u64) {
+        let mut entries = self.entries.values_mut();
+        if let Some(entry) = entries.find(|entry| entry.runs().any(|own| own == run)) {
+            entry.alive(run, at_ns);
+        }
+    }
+
+    /// A run that was asked says how it is: well, or why it is not, as the end of a sentence.
+    pub fn felt(&mut self, now_ns: u64, run: RunId, health: Result<(), String>) -> Vec<Action> {
+        self.of_run(now_ns, run, |entry, actions| {
+            entry.felt(run, health, now_ns, actions);
+        })
+    }
+
     fn reached(&mut self, now_ns: u64, run: RunId, reached: Ready) -> Vec<Action> {
         self.of_run(now_ns, run, |entry, actions| {
             entry.reached(run, reached, now_ns, actions);
@@ -214,12 +239,17 @@ impl Policy {
                 return Err(CommandError::NotRunning(name.to_owned()));
             }
             Command::Kill => actions = entry.kill_all(),
-            Command::Replace { program } => actions = self.replace(name, program)?,
+            Command::Replace { program } => actions = self.replace(now_ns, name, program)?,
         }
         Ok(self.settled(now_ns, actions))
     }
 
-    fn replace(&mut self, name: &str, program: String) -> Result<Vec<Action>, CommandError> {
+    fn replace(
+        &mut self,
+        now_ns: u64,
+        name: &str,
+        program: String,
+    ) -> Result<Vec<Action>, CommandError> {
         let run = self.next_run();
         let entry = self.entries.get_mut(name);
         let entry = entry.ok_or_else(|| CommandError::Unknown(name.to_owned()))?;
@@ -234,12 +264,9 @@ impl Policy {
         if !entry.is_ready() || entry.is_being_replaced() {
             return Err(CommandError::Busy(name.to_owned()));
         }
-        entry.successor = Some(Successor {
-            run,
-            spec: Arc::clone(&spec),
-        });
-        let service = spec;
-        Ok(Vec::from([Action::Start { service, run }]))
+        let mut actions = Vec::new();
+        entry.start_successor(run, &spec, now_ns, &mut actions);
+        Ok(actions)
     }
 
     /// The manifest is another one from now on: who has left it stops, who is new starts, who has changed restarts, and the
@@ -363,6 +390,9 @@ impl Policy {
             let is_gone = entry.is_removed && !entry.is_alive();
             if is_gone {
                 entry.note("has left the manifest", actions);
+                actions.push(Action::EmptyEscrow {
+                    service: entry.name().to_owned(),
+                });
             }
             !is_gone
         });

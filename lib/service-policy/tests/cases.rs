@@ -17,6 +17,8 @@ fn brief(actions: &[Action]) -> Vec<String> {
         Action::Unbind { service } => Some(format!("unbind {service}")),
         Action::AskToEnd { run } => Some(format!("ask {}", run.0)),
         Action::Kill { run } => Some(format!("kill {}", run.0)),
+        Action::Check { run } => Some(format!("check {}", run.0)),
+        Action::EmptyEscrow { service } => Some(format!("empty {service}")),
         Action::Note { .. } => None,
     };
     actions.iter().filter_map(word).collect()
@@ -103,7 +105,10 @@ fn a_service_that_dies_is_restarted_later_and_later_and_then_fails_with_its_clie
         );
     }
     let fails = policy.ended(300 * MS, RunId(6), Ending::Failed);
-    assert_eq!(brief(&fails), ["unbind log", "unbind web", "ask 2"]);
+    assert_eq!(
+        brief(&fails),
+        ["unbind log", "empty log", "unbind web", "ask 2"]
+    );
     let (kind, why) = state(&policy, "log");
     assert!(
         kind == StateKind::Failed && why.contains("3 restarts within 1 s"),
@@ -293,7 +298,10 @@ fn a_changed_manifest_touches_only_what_has_changed() {
         StateKind::Waiting,
         "web is not ready"
     );
-    assert!(brief(&policy.ended(0, RunId(3), Ending::Clean)).is_empty());
+    assert_eq!(
+        brief(&policy.ended(0, RunId(3), Ending::Clean)),
+        ["empty last"]
+    );
     assert!(policy.statuses().iter().all(|status| status.name != "last"));
     assert_eq!(
         brief(&policy.ended(0, RunId(2), Ending::Clean)),
@@ -316,4 +324,142 @@ fn what_is_unknown_changes_nothing() {
     policy.ended(0, RunId(3), Ending::Clean);
     let kill = policy.command(0, "last", Command::Kill);
     assert_eq!(kill, Err(CommandError::NotRunning("last".to_owned())));
+}
+
+/// One that is asked, one that speaks by itself, and one that owes nothing.
+const WATCHED: &str = r#"
+[[service]]
+name = "asked"
+program = "a"
+provides = ["kpio:log/sink"]
+ready = "serving"
+start-deadline-ms = 40
+health = { every-ms = 100, deadline-ms = 30 }
+restart = { policy = "always", backoff-ms = 10, limit = 3, window-s = 1 }
+
+[[service]]
+name = "speaks"
+program = "b"
+health = { every-ms = 100, deadline-ms = 30 }
+"#;
+
+#[test]
+fn who_is_asked_answers_in_time_or_is_ended() {
+    let mut policy = policy(WATCHED);
+    assert_eq!(brief(&policy.tick(0)), ["start asked 1", "start speaks 2"]);
+    assert_eq!(brief(&policy.serves(0, RunId(1))), ["bind asked 1"]);
+    assert_eq!(policy.next_deadline_ns(), Some(100 * MS));
+    assert_eq!(brief(&policy.tick(100 * MS)), ["check 1"]);
+    assert_eq!(brief(&policy.felt(120 * MS, RunId(1), Ok(()))), [""; 0]);
+    assert_eq!(policy.next_deadline_ns(), Some(220 * MS));
+    assert_eq!(brief(&policy.tick(221 * MS)), ["check 1"]);
+    assert_eq!(brief(&policy.tick(250 * MS)), [""; 0]);
+    let ended = policy.tick(251 * MS);
+    assert_eq!(brief(&ended), ["kill 1"]);
+    assert!(matches!(&ended[0], Action::Note { text, .. } if text.contains("within 30 ms")));
+    // Who is ended owes nothing more.
+    assert_eq!(
+        brief(&policy.felt(252 * MS, RunId(1), Err("late".into()))),
+        [""; 0]
+    );
+    assert_eq!(policy.next_deadline_ns(), None);
+    assert_eq!(
+        brief(&policy.ended(252 * MS, RunId(1), Ending::Failed)),
+        ["unbind asked"]
+    );
+    assert_eq!(state(&policy, "asked").0, StateKind::BackingOff);
+}
+
+#[test]
+fn who_says_that_it_is_not_well_is_ended_with_its_sentence() {
+    let mut policy = policy(WATCHED);
+    policy.tick(0);
+    policy.serves(0, RunId(1));
+    assert_eq!(brief(&policy.tick(100 * MS)), ["check 1"]);
+    let ended = policy.felt(101 * MS, RunId(1), Err("the disk is gone".into()));
+    assert_eq!(brief(&ended), ["kill 1"]);
+    assert!(
+        matches!(&ended[0], Action::Note { text, .. } if text == "is not well: the disk is gone")
+    );
+}
+
+#[test]
+fn who_speaks_by_itself_is_ended_when_it_is_silent() {
+    let mut policy = policy(WATCHED);
+    policy.tick(0);
+    policy.serves(0, RunId(1));
+    policy.started(0, RunId(2));
+    policy.alive(RunId(2), 90 * MS);
+    policy.felt(90 * MS, RunId(1), Ok(()));
+    assert_eq!(brief(&policy.tick(190 * MS)), ["check 1"]);
+    policy.felt(190 * MS, RunId(1), Ok(()));
+    assert_eq!(brief(&policy.tick(219 * MS)), [""; 0]);
+    assert_eq!(brief(&policy.tick(220 * MS)), ["kill 2"]);
+}
+
+#[test]
+fn who_is_asked_to_stop_owes_nothing_more() {
+    let mut policy = policy(WATCHED);
+    policy.tick(0);
+    policy.serves(0, RunId(1));
+    policy.started(0, RunId(2));
+    for name in ["asked", "speaks"] {
+        policy.command(50 * MS, name, Command::Stop).expect("known");
+    }
+    assert_eq!(policy.next_deadline_ns(), Some(2050 * MS));
+}
+
+#[test]
+fn who_does_not_serve_in_time_has_not_started_and_its_escrow_goes_with_it() {
+    let mut policy = policy(WATCHED);
+    policy.tick(0);
+    let mut now_ns = 0;
+    for run in [1, 3, 4] {
+        assert_eq!(brief(&policy.tick(now_ns + 39 * MS)), [""; 0]);
+        now_ns += 40 * MS;
+        assert_eq!(brief(&policy.tick(now_ns)), [format!("kill {run}")]);
+        let ended = brief(&policy.ended(now_ns, RunId(run), Ending::Failed));
+        if run == 4 {
+            assert_eq!(ended, ["empty asked"]);
+            continue;
+        }
+        assert_eq!(ended, [""; 0]);
+        now_ns = policy.next_deadline_ns().expect("a restart is due");
+        assert_eq!(
+            brief(&policy.tick(now_ns)),
+            [format!("start asked {}", run.max(2) + 1)]
+        );
+    }
+    assert_eq!(state(&policy, "asked").0, StateKind::Failed);
+}
+
+#[test]
+fn who_is_to_take_over_and_does_not_serve_in_time_does_not() {
+    let mut policy = policy(WATCHED);
+    policy.tick(0);
+    policy.serves(0, RunId(1));
+    let replace = Command::Replace {
+        program: "other".into(),
+    };
+    let actions = policy.command(0, "asked", replace).expect("known");
+    assert_eq!(brief(&actions), ["start asked 3"]);
+    assert_eq!(brief(&policy.tick(40 * MS)), ["kill 3"]);
+    assert_eq!(
+        brief(&policy.ended(40 * MS, RunId(3), Ending::Failed)),
+        [""; 0]
+    );
+    assert_eq!(state(&policy, "asked").0, StateKind::Ready);
+}
+
+#[test]
+fn what_was_kept_goes_with_who_leaves_the_manifest() {
+    let mut policy = policy(WATCHED);
+    policy.tick(0);
+    policy.started(0, RunId(2));
+    let actions = policy.reload(0, &Manifest::default());
+    assert_eq!(brief(&actions), ["ask 1", "unbind speaks", "ask 2"]);
+    assert_eq!(
+        brief(&policy.ended(0, RunId(2), Ending::Clean)),
+        ["empty speaks"]
+    );
 }

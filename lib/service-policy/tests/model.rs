@@ -29,9 +29,29 @@ struct Run {
     is_ready: bool,
     asked_ns: Option<u64>,
     is_killed: bool,
+    begun_ns: u64,
+    /// When it last had to show that it is well, or has.
+    sign_ns: u64,
+    is_asked: bool,
 }
 
 impl Run {
+    /// Until when it may be left alone, if it may not for ever.
+    fn patience_ns(&self) -> Option<u64> {
+        let service = &self.service;
+        if !self.is_ready {
+            let deadline_ns = self.begun_ns + service.start_deadline_ms * MS;
+            return (service.ready == Ready::Serving).then_some(deadline_ns);
+        }
+        let health = service.health?;
+        let sign_ns = self.sign_ns + health.deadline_ms * MS;
+        match (service.is_asked(), self.is_asked) {
+            (true, true) => Some(sign_ns),
+            (true, false) => Some(self.sign_ns + health.every_ms * MS),
+            (false, _) => Some(sign_ns + health.every_ms * MS),
+        }
+    }
+
     fn serves(&self) -> bool {
         self.is_ready && self.asked_ns.is_none()
     }
@@ -103,6 +123,18 @@ impl World {
                     let run = self.runs.get_mut(&run).expect("a living run");
                     run.is_killed = true;
                 }
+                Action::Check { run } => {
+                    let run = self.runs.get_mut(&run).expect("a living run");
+                    assert!(run.serves() && run.service.is_asked());
+                    assert!(!run.is_asked, "asked again before it answered");
+                    run.is_asked = true;
+                    run.sign_ns = self.now_ns;
+                }
+                Action::EmptyEscrow { service } => {
+                    // One that was replaced may still be on its way out.
+                    let goes_on = |run: &Run| run.service.name == service && run.asked_ns.is_none();
+                    assert!(!self.runs.values().any(goes_on), "{service} runs");
+                }
                 Action::Unbind { service } | Action::Note { service, .. } => {
                     assert!(!service.is_empty());
                 }
@@ -146,6 +178,9 @@ impl World {
             is_ready: false,
             asked_ns: None,
             is_killed: false,
+            begun_ns: self.now_ns,
+            sign_ns: self.now_ns,
+            is_asked: false,
         };
         self.runs.insert(run, new);
     }
@@ -172,7 +207,10 @@ impl World {
 
     fn reach(&mut self, id: RunId, reached: Ready) {
         let run = self.runs.get_mut(&id).expect("a living run");
-        run.is_ready |= run.service.ready == reached;
+        if !run.is_ready && run.service.ready == reached {
+            run.is_ready = true;
+            run.sign_ns = self.now_ns;
+        }
         let actions = match reached {
             Ready::Started => self.policy.started(self.now_ns, id),
             Ready::Serving => self.policy.serves(self.now_ns, id),
@@ -209,11 +247,42 @@ impl World {
                 .map(|asked_ns| asked_ns + run.service.stop_deadline_ms * MS);
             let is_over = deadline_ns.is_some_and(|deadline_ns| deadline_ns <= self.now_ns);
             assert!(run.is_killed || !is_over, "a stop does not end");
+            let patience_ns = run.patience_ns().filter(|_| run.asked_ns.is_none());
+            let is_over = patience_ns.is_some_and(|until_ns| until_ns <= self.now_ns);
+            assert!(
+                run.is_killed || !is_over,
+                "{} is left alone",
+                run.service.name
+            );
         }
         assert!(
             self.policy
                 .next_deadline_ns()
                 .is_none_or(|due_ns| due_ns > self.now_ns)
+        );
+    }
+
+    /// A run says how it is, whether it was asked or not.
+    fn feel(&mut self, id: RunId, is_well: bool) {
+        let run = self.runs.get_mut(&id).expect("a living run");
+        let owes = run.serves() && run.service.health.is_some() && !run.is_killed;
+        if is_well {
+            run.is_asked = false;
+            run.sign_ns = self.now_ns;
+        }
+        let health = if is_well {
+            Ok(())
+        } else {
+            Err("it is ill".to_owned())
+        };
+        if is_well && !self.runs[&id].service.is_asked() {
+            return self.policy.alive(id, self.now_ns);
+        }
+        let actions = self.policy.felt(self.now_ns, id, health);
+        self.obey(actions, false);
+        assert!(
+            is_well || !owes || self.runs[&id].is_killed,
+            "who is ill goes on"
         );
     }
 
@@ -256,6 +325,19 @@ impl World {
         random.choice(ids)
     }
 
+    /// Nothing is due but signs of life.
+    fn is_at_rest(&self) -> bool {
+        let statuses = self.policy.statuses();
+        let goes_on = [
+            StateKind::Starting,
+            StateKind::Stopping,
+            StateKind::BackingOff,
+        ];
+        !statuses
+            .iter()
+            .any(|status| goes_on.contains(&status.state))
+    }
+
     /// Every run does what it should until nothing changes any more.
     fn calm_down(&mut self) {
         for _ in 0..10_000 {
@@ -271,11 +353,13 @@ impl World {
                     Ready::Finished => self.end(id, Ending::Clean),
                     ready => self.reach(id, ready),
                 }
+            } else if self.is_at_rest() {
+                return;
             } else if let Some(due_ns) = self.policy.next_deadline_ns() {
                 self.now_ns = self.now_ns.max(due_ns);
+                let runs: Vec<RunId> = self.runs.keys().copied().collect();
+                runs.into_iter().for_each(|run| self.feel(run, true));
                 self.tick();
-            } else {
-                return;
             }
         }
         panic!("it does not come to rest");
@@ -318,18 +402,32 @@ fn service(random: &mut fastrand::Rng, order: &[usize], finishing: &mut Vec<usiz
     };
     let backoff_ms = random.u32(1..500);
     let (limit, window_s) = (random.u32(..4), random.u32(1..4));
+    let health = match (ready, random.bool()) {
+        ("finished", _) | (_, false) => String::new(),
+        _ => {
+            let (every_ms, late_ms) = (random.u32(1..800), random.u32(1..400));
+            format!("health = {{ every-ms = {every_ms}, deadline-ms = {late_ms} }}\n")
+        }
+    };
+    let start_ms = random.u32(1..1000);
     let (program, deadline_ms) = (random.u8(..2), random.u32(1..2000));
     format!(
         "[[service]]\nname = 's{own}'\nprogram = 'p{program}'\nprovides = [{provides}]\nready = '{ready}'\n\
          imports = {{ {imports} }}\nafter = [{after}]\nstop-deadline-ms = {deadline_ms}\n\
-         restart = {{ policy = '{policy}', backoff-ms = {backoff_ms}, limit = {limit}, window-s = {window_s} }}\n",
+         restart = {{ policy = '{policy}', backoff-ms = {backoff_ms}, limit = {limit}, window-s = {window_s} }}\n\
+         start-deadline-ms = {start_ms}\n{health}",
     )
 }
 
 fn step(world: &mut World, random: &mut fastrand::Rng) {
     let name = format!("s{}", random.usize(..SERVICES + 1));
     match random.u8(..20) {
-        0..=5 => {
+        0..=1 => {
+            if let Some(run) = world.some_run(random) {
+                world.feel(run, random.u8(..4) > 0);
+            }
+        }
+        2..=5 => {
             if let Some(run) = world.some_run(random) {
                 world.reach(run, [Ready::Started, Ready::Serving][random.usize(..2)]);
             }

@@ -23,6 +23,7 @@ mod clock_hardware;
 mod console;
 mod ending;
 mod entropy;
+mod escrow;
 mod file_stream;
 mod file_tree;
 mod lending;
@@ -47,6 +48,9 @@ pub use console::{
 };
 pub use ending::ProcessExit;
 pub use entropy::{Entropy, EntropyError, SystemEntropy};
+pub use escrow::{
+    ESCROW_ENTRIES_MAX, ESCROW_KEY_BYTES_MAX, ESCROW_VALUE_BYTES_MAX, Escrow, EscrowFull, Seat,
+};
 pub use file_stream::{FilePlace, FileSink, FileSource};
 pub use file_tree::{BudgetCharge, FileTree, PinnedNode, file_time};
 pub use lending::{Urgencies, set_urgencies};

@@ -10,6 +10,7 @@ use crate::bindings::kpio::process;
 use crate::bindings::kpio::process::terminal::TerminalError;
 use crate::bindings::service::kpio::service;
 use crate::devices::Devices;
+use crate::service::ServiceSide;
 use crate::system::ProcessSystem;
 use crate::{console, log, time};
 
@@ -20,6 +21,8 @@ pub struct KpioContext {
     /// Where it may have claims, which go with it.
     terminal: Option<TerminalDevice>,
     devices: Devices,
+    /// What it has as a service, if it is one.
+    service: Option<Arc<dyn ServiceSide>>,
 }
 
 impl KpioContext {
@@ -35,7 +38,14 @@ impl KpioContext {
             system,
             terminal,
             devices,
+            service: None,
         }
+    }
+
+    /// The same for a process that is a service's own.
+    pub fn with_service(mut self, service: Option<Arc<dyn ServiceSide>>) -> KpioContext {
+        self.service = service;
+        self
     }
 }
 
@@ -77,6 +87,10 @@ impl Caller<'_> {
         &self.kpio.devices
     }
 
+    pub(crate) fn service(&self) -> Option<&dyn ServiceSide> {
+        self.kpio.service.as_deref()
+    }
+
     pub(crate) fn terminal(&self) -> Result<&TerminalDevice, TerminalError> {
         let terminal = self.kpio.terminal.as_ref();
         terminal.ok_or(TerminalError::NoTerminal)
@@ -98,7 +112,9 @@ pub fn add_to_linker<T: KpioView + 'static>(linker: &mut Linker<T>) -> wasmtime:
     service::reactor::add_to_linker::<T, HasCaller>(linker, caller)?;
     console::add_to_linker::<T, HasCaller>(linker, caller)?;
     time::add_to_linker::<T, HasCaller>(linker, caller)?;
-    log::add_to_linker::<T, HasCaller>(linker, caller)
+    log::add_to_linker::<T, HasCaller>(linker, caller)?;
+    service::escrow::add_to_linker::<T, HasCaller>(linker, caller)?;
+    service::watchdog::add_to_linker::<T, HasCaller>(linker, caller)
 }
 
 fn caller<T: KpioView>(state: &mut T) -> Caller<'_> {

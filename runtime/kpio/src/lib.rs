@@ -14,18 +14,22 @@ mod bindings;
 mod console;
 mod context;
 mod devices;
+mod escrow;
 mod foreground;
 mod log;
 mod pipes;
 mod processes;
 mod reactor;
+mod service;
 mod system;
 mod terminal;
 mod time;
+mod watchdog;
 
 pub use context::{KpioContext, KpioView, add_to_linker};
 pub use devices::{Devices, RESTRICTED_DEVICES};
 pub use processes::ChildHandle;
+pub use service::ServiceSide;
 pub use system::{
     Child, ChildLimits, Ending, ProcessError, ProcessSystem, Program, SpawnRequest, Status,
 };

@@ -25,6 +25,7 @@ use crate::decode::{Cursor, DecodeError, Receiver, decode};
 use crate::encode::{Bytes, EncodeError, Sender, encode};
 use crate::failure::LinkFailure;
 use crate::objects::Objects;
+use crate::probe::{HealthExport, Probe, Probed};
 use crate::reactions::{ReactionExports, Reactions};
 use crate::resources::for_each_resource;
 use crate::returns::{RemoteObject, Returns};
@@ -42,6 +43,7 @@ pub struct Service {
     routes: Vec<Route>,
     limits: channel::Limits,
     on_ready: Arc<dyn Fn() + Send + Sync>,
+    probe: Option<Probe>,
 }
 
 impl Service {
@@ -55,7 +57,14 @@ impl Service {
             routes,
             limits,
             on_ready: Arc::new(on_ready),
+            probe: None,
         }
+    }
+
+    /// The same, which can be asked whether it is well.
+    pub fn with_probe(mut self, probe: Probe) -> Service {
+        self.probe = Some(probe);
+        self
     }
 
     /// The interfaces that it provides, by name.
@@ -70,6 +79,7 @@ pub struct Served {
     /// The functions of all interfaces, one interface after another.
     functions: Vec<ServedFunction>,
     reactions: Option<ReactionExports>,
+    health: Option<HealthExport>,
 }
 
 struct ServedFunction {
@@ -80,17 +90,17 @@ struct ServedFunction {
 }
 
 impl Served {
-    /// What a program provides of `interfaces`, by name: all of them, or an error.
-    pub fn new<'a>(
-        component: &Component,
-        interfaces: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Served, SignatureError> {
+    /// What a program provides of a service: all of it, or an error.
+    pub fn new(component: &Component, service: &Service) -> Result<Served, SignatureError> {
+        let health = service.probe.is_some();
+        let health = health.then(|| HealthExport::of(component)).transpose()?;
         let mut served = Served {
             interfaces: Vec::new(),
             functions: Vec::new(),
             reactions: ReactionExports::of(component)?,
+            health,
         };
-        for name in interfaces {
+        for name in service.interfaces() {
             served.add(component, name)?;
         }
         Ok(served)
@@ -139,9 +149,12 @@ pub fn serve<T: LinkView + 'static>(
     }
     let reactions = served.reactions.as_ref();
     let reactions = reactions.map(|exports| Reactions::new(&mut *store, instance, exports));
+    let probe = served.health.as_ref().zip(service.probe.as_ref());
+    let probed = probe.map(|(export, probe)| Probed::new(&mut *store, instance, export, probe));
     let (server, client) = channel::channel(service.limits, &budget)?;
     let mut provider = Provider {
         reactions: reactions.transpose()?,
+        probed: probed.transpose()?,
         store: store.as_context_mut(),
         served,
         functions,
@@ -196,6 +209,7 @@ struct Provider<'a, T: 'static> {
     served: &'a Served,
     functions: Vec<Func>,
     reactions: Option<Reactions>,
+    probed: Option<Probed>,
     server: ServerEnd,
     objects: Objects,
     returns: Arc<Returns>,
@@ -203,6 +217,7 @@ struct Provider<'a, T: 'static> {
 
 /// What there is to do next.
 enum Next {
+    Check,
     Call(Request),
     Returned(Vec<u32>),
     Stop,
@@ -229,10 +244,16 @@ impl<T: LinkView + 'static> Provider<'_, T> {
                     first = Turn::Watched;
                     self.handle(request)?;
                 }
+                Woken::Answer(Next::Check) => self.answer_probe()?,
                 Woken::Answer(Next::Returned(numbers)) => self.drop_objects(numbers)?,
                 Woken::Answer(Next::Stop) => return Ok(()),
             }
         }
+    }
+
+    fn answer_probe(&mut self) -> wasmtime::Result<()> {
+        let probed = self.probed.as_ref();
+        probed.map_or(Ok(()), |probed| probed.answer(&mut self.store))
     }
 
     fn react(&mut self, token: u64) -> wasmtime::Result<()> {
@@ -250,9 +271,13 @@ impl<T: LinkView + 'static> Provider<'_, T> {
 
     fn wait(&mut self, first: Turn) -> wasmtime::Result<Woken<Next>> {
         let (server, returns) = (&self.server, &self.returns);
+        let probe = self.probed.as_ref().map(Probed::probe);
         let wasi = self.store.data_mut().wasi();
         let stdin = Arc::clone(wasi.stdin());
         let attempt = || {
+            if probe.is_some_and(Probe::take) {
+                return Some(Next::Check);
+            }
             let returned = returns.take();
             if !returned.is_empty() {
                 return Some(Next::Returned(returned));
@@ -266,6 +291,7 @@ impl<T: LinkView + 'static> Provider<'_, T> {
             server.subscribe(notifier);
             returns.subscribe(notifier);
             stdin.subscribe(notifier);
+            probe.inspect(|probe| probe.subscribe(notifier));
         };
         wasi.wait_watching(first, subscribe, attempt)
     }

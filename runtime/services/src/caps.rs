@@ -7,7 +7,7 @@ use lib_service_manifest::{FolderRights, Service, WhileDown};
 use crate::ServiceRow;
 
 /// Interfaces of the host that every process links to, with what they give without a grant.
-const EVERYBODY: [(&str, &str); 7] = [
+const EVERYBODY: [(&str, &str); 8] = [
     (
         "wasi:cli, wasi:io",
         "its own arguments, environment and streams",
@@ -26,6 +26,10 @@ const EVERYBODY: [(&str, &str); 7] = [
     (
         "kpio:service/reactor",
         "to be told when what it can wait for is ready",
+    ),
+    (
+        "kpio:service/escrow, watchdog",
+        "what is kept for the service itself, and its sign of life",
     ),
 ];
 
@@ -115,6 +119,7 @@ fn limits(service: &Service) -> String {
             optional(limits.cpu_percent.map(u64::from)),
         ),
         ("output, in bytes", optional(limits.output_bytes)),
+        ("escrow", format!("{} KiB", limits.escrow_bytes >> 10)),
     ]
     .iter()
     .map(|(what, limit)| row(what, limit))

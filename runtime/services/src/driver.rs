@@ -7,19 +7,23 @@ use std::time::Duration;
 
 use lib_service_manifest::{CONSOLE, Service};
 use lib_service_policy::{Action, Ending, Policy, RunId, Status};
-use runtime_host::Budget;
+use runtime_host::{Budget, Escrow};
+use runtime_link::Probe;
 
-use crate::launcher::{Launcher, ServiceProcess, ServiceRun, Serving};
+use crate::launcher::{Launcher, OwnSide, ServiceProcess, ServiceRun, Serving};
 use crate::log_ring::{Level, ServiceLog};
 use crate::said::Said;
 use crate::services::{Published, Request, ServicesOptions, Shared, Wanted};
 use crate::stop_input::StopInput;
+use crate::vitals::Vitals;
 
 /// A run whose process exists.
 struct Live {
     process: Arc<dyn ServiceProcess>,
     stdin: Arc<StopInput>,
     serving: Serving,
+    vitals: Vitals,
+    probe: Option<Probe>,
     log: Arc<ServiceLog>,
 }
 
@@ -27,6 +31,8 @@ pub(crate) struct Driver {
     policy: Policy,
     live: BTreeMap<RunId, Live>,
     logs: BTreeMap<String, Arc<ServiceLog>>,
+    /// What is kept for each service over its runs.
+    escrows: BTreeMap<String, Escrow>,
     launcher: Box<dyn Launcher>,
     budget: Budget,
     said: Said,
@@ -42,6 +48,7 @@ impl Driver {
             policy: Policy::new(&options.manifest, &options.left_out),
             live: BTreeMap::new(),
             logs: BTreeMap::new(),
+            escrows: BTreeMap::new(),
             launcher: options.launcher,
             budget: options.budget,
             said: options.said,
@@ -108,8 +115,16 @@ impl Driver {
             return;
         };
         let ending = live.process.ending();
+        let (is_alive_ns, answer) = (live.vitals.take_alive_ns(), live.vitals.take_answer());
         if live.serving.take() {
             let actions = self.policy.serves(self.now(), id);
+            self.obey(actions);
+        }
+        if let Some(at_ns) = is_alive_ns {
+            self.policy.alive(id, at_ns);
+        }
+        if let Some(health) = answer {
+            let actions = self.policy.felt(self.now(), id, health);
             self.obey(actions);
         }
         if let Some((ending, text)) = ending {
@@ -173,6 +188,10 @@ impl Driver {
                     live.log.push(Level::Notice, "is killed");
                     live.process.kill();
                 }),
+                Action::Check { run } => self.with(run, |live| {
+                    live.probe.iter().for_each(Probe::ask);
+                }),
+                Action::EmptyEscrow { service } => drop(self.escrows.remove(&service)),
                 Action::Note {
                     service,
                     text,
@@ -207,12 +226,22 @@ impl Driver {
         let log = log.ok_or("there is no memory for its log")?;
         let stdin = Arc::new(StopInput::default());
         let serving = Serving::new(self.shared.driver.clone());
+        let vitals = Vitals::new(self.shared.driver.clone(), self.now_ns);
+        let probe = service.health.map(|_| vitals.probe());
+        let own = OwnSide {
+            seat: self.escrow(service).seat(),
+            ready: service.ready,
+            serving: serving.clone(),
+            vitals: vitals.clone(),
+        };
         let run = ServiceRun {
             id,
             service: Arc::clone(service),
             stdin: Arc::clone(&stdin) as _,
             stdout: log.sink(Level::Info),
             stderr: log.sink(Level::Warning),
+            own: Arc::new(own),
+            probe: probe.clone(),
             serving: serving.clone(),
         };
         let process = self.launcher.launch(&run)?;
@@ -227,8 +256,20 @@ impl Driver {
             process,
             stdin,
             serving,
+            vitals,
+            probe,
             log,
         })
+    }
+
+    /// What is kept for the service; made when it is first started, and anew after it had failed.
+    fn escrow(&mut self, service: &Service) -> &Escrow {
+        let limit_bytes = service.limits.escrow_bytes;
+        let budget = &self.budget;
+        let escrow = self.escrows.entry(service.name.clone());
+        let escrow = escrow.or_insert_with(|| Escrow::new(limit_bytes, budget));
+        escrow.set_limit(limit_bytes);
+        escrow
     }
 
     /// The service's log; made when it is first needed.

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lib_service_manifest::Service;
+use lib_service_manifest::{Ready, Service};
 use lib_service_policy::{Ending, RunId};
-use runtime_host::{ByteSink, ByteSource, Notifier};
+use runtime_host::{ByteSink, ByteSource, Notifier, Seat};
+use runtime_link::Probe;
+use runtime_supervisor::ServiceSide;
+
+use crate::vitals::Vitals;
 
 /// Starts processes for services.
 pub trait Launcher: Send + Sync {
@@ -33,6 +37,10 @@ pub struct ServiceRun {
     pub stdout: Arc<dyn ByteSink>,
     /// Where its messages go.
     pub stderr: Arc<dyn ByteSink>,
+    /// What its process has as that of a service. Who keeps it longer than the process lasts keeps the next one waiting.
+    pub own: Arc<dyn ServiceSide>,
+    /// How it is asked whether it is well, where its manifest says that it is.
+    pub probe: Option<Probe>,
     pub(crate) serving: Serving,
 }
 
@@ -44,29 +52,62 @@ impl ServiceRun {
     }
 }
 
+/// What a run's process has as that of a service.
+pub(crate) struct OwnSide {
+    pub seat: Seat,
+    pub ready: Ready,
+    pub serving: Serving,
+    pub vitals: Vitals,
+}
+
+impl ServiceSide for OwnSide {
+    fn escrow(&self) -> &Seat {
+        &self.seat
+    }
+
+    fn takes_over(&self) -> bool {
+        self.ready != Ready::Serving || self.serving.has_begun()
+    }
+
+    fn alive(&self) {
+        self.vitals.alive();
+    }
+}
+
 /// Whether a run serves what it provides.
 #[derive(Clone)]
 pub(crate) struct Serving {
-    is_told: Arc<AtomicBool>,
+    told: Arc<Told>,
     driver: Notifier,
+}
+
+#[derive(Default)]
+struct Told {
+    is_news: AtomicBool,
+    has_begun: AtomicBool,
 }
 
 impl Serving {
     pub fn new(driver: Notifier) -> Self {
         Self {
-            is_told: Arc::default(),
+            told: Arc::default(),
             driver,
         }
     }
 
     fn tell(&self) {
-        self.is_told.store(true, Ordering::Release);
+        self.told.has_begun.store(true, Ordering::Release);
+        self.told.is_news.store(true, Ordering::Release);
         self.driver.notify();
     }
 
     /// Whether it was told since this was last asked.
     pub fn take(&self) -> bool {
-        self.is_told.swap(false, Ordering::Acquire)
+        self.told.is_news.swap(false, Ordering::Acquire)
+    }
+
+    fn has_begun(&self) -> bool {
+        self.told.has_begun.load(Ordering::Acquire)
     }
 }
 

@@ -26,6 +26,7 @@ mod said;
 mod services;
 mod stop_input;
 mod supervisor;
+mod vitals;
 
 pub use bindings::Bindings;
 pub use caps::host_interfaces;

@@ -56,7 +56,11 @@ impl Bindings for LinkBindings {
             let routes = provided.into_iter();
             let routes = routes.map(|interface| state.route(&service.name, interface));
             let routes = routes.collect();
-            launch.links.service = Some(runtime_link::Service::new(routes, LIMITS, run.serves()));
+            let mut provider = runtime_link::Service::new(routes, LIMITS, run.serves());
+            if let Some(probe) = &run.probe {
+                provider = provider.with_probe(probe.clone());
+            }
+            launch.links.service = Some(provider);
         }
         let imports = service.imports.iter();
         let grants: Vec<Grant> = imports.map(|import| state.grant(import)).collect();

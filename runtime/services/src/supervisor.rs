@@ -49,7 +49,10 @@ impl Launcher for SupervisorLauncher {
             files: files(service, &self.root)?,
             limits: limits(&service.limits),
             may_spawn: service.is_granted(SPAWN),
-            links: Links::default(),
+            links: Links {
+                own: Some(Arc::clone(&run.own)),
+                ..Links::default()
+            },
             code: CodeSource::Precompiled,
             call: None,
         };

@@ -3,7 +3,7 @@
 use crate::{ChildLimits, ProcessLimits};
 use runtime_engine::{ClaimedImage, Tier};
 use runtime_host::{ByteSink, ByteSource, OverBudget, Terminal};
-use runtime_kpio::Devices;
+use runtime_kpio::{Devices, ServiceSide};
 use runtime_link::{Grant, Service};
 use runtime_wasi::Files;
 use std::fmt;
@@ -113,6 +113,8 @@ pub struct Links {
     pub service: Option<Service>,
     /// What of the machine it was given.
     pub devices: Devices,
+    /// What it has as a service's own process.
+    pub own: Option<Arc<dyn ServiceSide>>,
 }
 
 /// Where a program's code comes from.

@@ -216,7 +216,7 @@ fn load(job: &mut Job) -> Result<Program, Exit> {
 /// The process's store, ready to be interrupted and limited.
 fn new_store(
     engine: &Engine,
-    launch: Launch,
+    mut launch: Launch,
     links: LinkContext,
     reserved: Reservation,
     shared: &Arc<Shared>,
@@ -228,7 +228,8 @@ fn new_store(
         .as_ref()
         .and_then(|terminal| terminal.device());
     let devices = launch.links.devices.clone();
-    let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal, devices);
+    let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal, devices)
+        .with_service(launch.links.own.take());
     let wasi = wasi_context(launch, shared)?;
     let mut store = Store::new(engine, ProcessState::new(wasi, kpio, links, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
@@ -275,7 +276,7 @@ struct ServedBy {
 
 impl ServedBy {
     fn new(component: &Component, service: Service, name: &str) -> Result<ServedBy, Exit> {
-        let served = Served::new(component, service.interfaces());
+        let served = Served::new(component, &service);
         let served = served
             .map_err(|error| unusable(name, format!("cannot provide what it should: {error}")))?;
         Ok(ServedBy { service, served })
