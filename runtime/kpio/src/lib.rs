@@ -11,8 +11,10 @@
 extern crate runtime_wasi as tracing;
 
 mod bindings;
+mod buffers;
 mod context;
 mod foreground;
+mod moving;
 mod pipes;
 mod processes;
 mod system;

@@ -31,7 +31,7 @@ pub(crate) const HOST_CALL_BYTES: u64 = 2 << 20;
 const LINKED_CALL_BYTES: u64 = (runtime_link::VALUES_MAX * size_of::<Val>()) as u64;
 
 /// Packages whose interfaces the host provides, or nobody.
-const HOST_PACKAGES: [&str; 2] = ["wasi:", "kpio:process/"];
+const HOST_PACKAGES: [&str; 3] = ["wasi:", "kpio:process/", "kpio:bulk/"];
 
 /// The type of `run`.
 type Run = TypedFunc<(), (Result<(), ()>,)>;
