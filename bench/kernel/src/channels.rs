@@ -171,6 +171,10 @@ impl ByteSource for Binding {
         Ok(Read::End)
     }
 
+    fn is_readable(&self) -> bool {
+        true
+    }
+
     fn subscribe(&self, _notifier: &Notifier) {
         // There is always the end.
     }

@@ -283,3 +283,50 @@ impl fmt::Display for BufferError {
 }
 
 impl std::error::Error for BufferError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(len_bytes: usize) -> Buffer {
+        Buffer::new(len_bytes, &Budget::new(1 << 20)).expect("it can be paid for")
+    }
+
+    #[test]
+    fn all_of_it_is_read_without_a_copy_and_does_not_change_for_whoever_reads() {
+        let buffer = buffer(3);
+        let (Ok(Part::All(first)), Ok(Part::All(second))) =
+            (buffer.read_part(0, 3), buffer.read_part(0, 3))
+        else {
+            panic!("all of it was asked for");
+        };
+        assert!(Arc::ptr_eq(&first, &second));
+        buffer.write(1, &[9]).expect("it is here");
+        assert_eq!(*first, [0, 0, 0]);
+        assert!(matches!(buffer.read_part(0, 3), Ok(Part::All(now)) if *now == [0, 9, 0]));
+        assert!(matches!(buffer.read_part(1, 1), Ok(Part::Some(part)) if part == [9]));
+    }
+
+    #[test]
+    fn parts_that_lie_outside_are_refused() {
+        let loan = buffer(3).hand_over(Access::Read).expect("it is here");
+        for (offset, len_bytes) in [(0, 4), (3, 1), (4, 0), (usize::MAX, 1), (1, usize::MAX)] {
+            let refused = loan.read_part(offset, len_bytes);
+            let expected = BufferError::OutOfBounds { len_bytes: 3 };
+            assert_eq!(refused.map(|_| ()), Err(expected), "{offset} {len_bytes}");
+        }
+    }
+
+    #[test]
+    fn a_loan_leaves_its_holder_once_no_call_uses_it() {
+        let buffer = buffer(3);
+        let held = HeldLoan::new(buffer.hand_over(Access::Write).expect("it is here"));
+        let used = held.clone();
+        assert!(held.into_loan().is_none());
+        assert_eq!(buffer.read(0, &mut [0]), Err(BufferError::HandedOver));
+        used.with(|loan| loan.write(0, &[5])).expect("it may");
+        drop(used.into_loan().expect("nobody else uses it"));
+        assert!(matches!(buffer.read_part(0, 1), Ok(Part::Some(part)) if part == [5]));
+        assert_eq!(buffer.change(|bytes| bytes.len()), Ok(3));
+    }
+}

@@ -71,7 +71,7 @@ impl Program {
 impl Contents {
     /// Our own programs, for these suites.
     pub fn own(paths: &Paths, suites: &[&str]) -> Result<Self> {
-        let folder = build_own(paths, SOURCES)?;
+        let folder = build_own(paths)?;
         let own = |(name, _)| Program::precompiled(name, wasm_in(&folder, name));
         let mut contents = Self {
             modules: Vec::new(),
@@ -110,7 +110,7 @@ impl Contents {
                 .programs
                 .push(Program::precompiled(name, component));
         }
-        contents.add_ours(paths, &build_own(paths, SOURCES)?, suites)?;
+        contents.add_ours(paths, &build_own(paths)?, suites)?;
         Ok(contents)
     }
 
@@ -121,7 +121,7 @@ impl Contents {
             }
         }
         if suites.contains(&"channels") {
-            self.add(&build_own(paths, CHANNELS_SOURCES)?, &CHANNELS);
+            self.add(&build_channels(paths)?, &CHANNELS);
         }
         if suites.contains(&"processes") {
             self.programs
@@ -189,16 +189,24 @@ fn wasm_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+fn build_own(paths: &Paths) -> Result<PathBuf> {
+    build_in(paths, SOURCES, &paths.out().join("bench-guest"))
+}
+
+/// Where the host's tests build them too.
+fn build_channels(paths: &Paths) -> Result<PathBuf> {
+    build_in(paths, CHANNELS_SOURCES, &paths.target.join("tmp/guests"))
+}
+
 /// Builds a workspace of programs; the answer is where they are then.
-fn build_own(paths: &Paths, sources: &str) -> Result<PathBuf> {
+fn build_in(paths: &Paths, sources: &str, folder: &Path) -> Result<PathBuf> {
     progress::step("Building the programs that are measured", || {
         let target = targets::ensure(paths, targets::WASM)?;
-        let folder = paths.out().join("bench-guest");
         let mut cargo = Command::new("cargo");
         cargo
             .current_dir(paths.source(sources))
             .args(["build", "--quiet", "--release", "--locked"])
-            .env("CARGO_TARGET_DIR", &folder);
+            .env("CARGO_TARGET_DIR", folder);
         target.apply(&mut cargo);
         command::run(&mut cargo)?;
         Ok(folder.join(targets::WASM).join("release"))
