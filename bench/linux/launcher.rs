@@ -6,6 +6,8 @@
 //!   launcher compile PROGRAM.wasm OUTPUT     on the development machine, for any processor of KPIO's images
 //!   launcher run PROGRAM [ARGUMENT]…         /tmp is its /data; a `.cwasm` is loaded, anything else is compiled
 //!   launcher measure PROGRAMS FILTER         the suite `processes`; PROGRAMS is a folder
+//!   launcher channels PROGRAMS FILTER        the suite `channels`: pipes between two such processes, and Unix sockets between two
+//!                                            native ones, of which `launcher unix-echo` is the other
 
 #[path = "../sampling/src/lib.rs"]
 #[expect(dead_code, reason = "most of it measures inside programs")]
@@ -13,6 +15,8 @@ mod sampling;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -38,6 +42,15 @@ const PROCESSOR: [&str; 6] = [
 const IDLE_PROCESSES: usize = 8;
 const IDLE_SAMPLES: usize = 3;
 
+/// Messages between native programs, by figures, and the length of an answer, in bytes.
+const UNIX_MESSAGES: [(&str, usize); 4] = [
+    ("unix_0", 1),
+    ("unix_64", 64),
+    ("unix_4k", 4 << 10),
+    ("unix_64k", 64 << 10),
+];
+const UNIX_ANSWER_BYTES: usize = 64;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -45,8 +58,10 @@ fn main() -> ExitCode {
         ["compile", program, output] => compile(program, output),
         ["run", ..] => run(&arguments[1..]),
         ["measure", programs, filter] => measure(programs, filter),
+        ["channels", programs, filter] => channels(programs, filter),
+        ["unix-echo"] => unix_echo(),
         _ => Err(wasmtime::Error::msg(
-            "usage: launcher compile|run|measure …",
+            "usage: launcher compile|run|measure|channels …",
         )),
     };
     match result {
@@ -133,7 +148,12 @@ fn measure(programs: &str, filter: &str) -> Result<()> {
     let mut meter = Meter::new("processes", filter, Plan::Time, clock, &mut output);
     let hello = format!("{programs}/hello.cwasm");
     meter.long("start_precompiled_hello", || succeed(started(&hello, &[])));
-    pipes(&format!("{programs}/pipes.cwasm"), filter)?;
+    if ["pipe_rtt_64", "pipe_bw_64k"]
+        .iter()
+        .any(|name| name.contains(filter))
+    {
+        pipes(&format!("{programs}/pipes.cwasm"), "measure", filter)?;
+    }
     idle(&mut meter, &format!("{programs}/pipes.cwasm"))?;
     first_start(&mut meter, &format!("{programs}/diffutils.wasm"))?;
     search(&mut meter, programs)
@@ -156,23 +176,53 @@ fn succeed(mut command: Command) -> Result<()> {
 }
 
 /// Two processes, each with the other's output as its input.
-fn pipes(program: &str, filter: &str) -> Result<()> {
-    if !["pipe_rtt_64", "pipe_bw_64k"]
-        .iter()
-        .any(|name| name.contains(filter))
-    {
-        return Ok(());
-    }
+fn pipes(program: &str, what: &str, filter: &str) -> Result<()> {
     let (there_reader, there) = std::io::pipe()?;
     let (back_reader, back) = std::io::pipe()?;
     let mut echo = started(program, &["echo"])
         .stdin(there_reader)
         .stdout(back)
         .spawn()?;
-    let mut measuring = started(program, &["measure", filter, "time"]);
+    let mut measuring = started(program, &[what, filter, "time"]);
     measuring.stdin(back_reader).stdout(there);
     succeed(measuring)?;
     echo.wait()?;
+    Ok(())
+}
+
+/// What calls between components are held against.
+fn channels(programs: &str, filter: &str) -> Result<()> {
+    pipes(&format!("{programs}/pipes.cwasm"), "calls", filter)?;
+    let mut output = |line: &str| println!("{line}");
+    let mut meter = Meter::new("channels", filter, Plan::Time, clock, &mut output);
+    let (mut here, there) = UnixStream::pair()?;
+    let mut echo = Command::new("/proc/self/exe")
+        .arg("unix-echo")
+        .stdin(OwnedFd::from(there))
+        .spawn()?;
+    for (name, len_bytes) in UNIX_MESSAGES {
+        let mut message = vec![0; len_bytes];
+        meter.try_each(name, || {
+            here.write_all(&(len_bytes as u32).to_le_bytes())?;
+            here.write_all(&message)?;
+            here.read_exact(&mut message[..len_bytes.min(UNIX_ANSWER_BYTES)])
+        });
+    }
+    drop(here);
+    echo.wait()?;
+    Ok(())
+}
+
+/// Answers messages on its standard input, which is a socket: each begins with its length.
+fn unix_echo() -> Result<()> {
+    let mut socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    let mut len_bytes = [0; 4];
+    let mut message = Vec::new();
+    while socket.read_exact(&mut len_bytes).is_ok() {
+        message.resize(u32::from_le_bytes(len_bytes) as usize, 0);
+        socket.read_exact(&mut message)?;
+        socket.write_all(&message[..message.len().min(UNIX_ANSWER_BYTES)])?;
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 mod bench;
 mod build;
+mod c_programs;
 mod check;
 mod command;
 mod digest;

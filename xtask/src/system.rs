@@ -29,6 +29,9 @@ pub struct System {
     /// Programs that were written here.
     #[serde(default, rename = "own-program")]
     pub own_programs: Vec<OwnProgram>,
+    /// Programs that were written here, in C.
+    #[serde(default, rename = "c-program")]
+    pub c_programs: Vec<CProgram>,
     /// Files and folders of the repository.
     #[serde(default)]
     pub copy: Vec<Copy>,
@@ -57,6 +60,23 @@ pub struct OwnProgram {
     /// The most that it may use, with all that it starts.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// A program that was written here in C, in one file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CProgram {
+    /// The file, from the repository's root.
+    pub source: String,
+    /// What it is called: `/bin/BINARY.wasm`.
+    pub binary: String,
+    /// The world that it is written for, as in `kpio:demo/provider`.
+    pub world: String,
+    /// The folders of `contract/wit` that describe it, each after those that it needs.
+    pub wit: Vec<String>,
+    /// Whether it has no `main` and is only called.
+    #[serde(default)]
+    pub is_library: bool,
 }
 
 /// The most that a program may use, whoever starts it; what is not said is as much as whoever starts it may use.
@@ -245,7 +265,10 @@ impl System {
             program.binary == name || program.names.iter().any(|other| other == name)
         };
         let is_own = |program: &OwnProgram| program.binary == name;
-        self.programs.iter().any(is_called) || self.own_programs.iter().any(is_own)
+        let mut in_c = self.c_programs.iter();
+        self.programs.iter().any(is_called)
+            || self.own_programs.iter().any(is_own)
+            || in_c.any(|program| program.binary == name)
     }
 
     /// Adds services; one of a name that is there already takes its place.
@@ -268,6 +291,7 @@ impl System {
         self.kernel = other.kernel.or(self.kernel);
         self.programs.extend(other.programs);
         self.own_programs.extend(other.own_programs);
+        self.c_programs.extend(other.c_programs);
         self.copy.extend(other.copy);
         self.text.extend(other.text);
         self.directory.extend(other.directory);

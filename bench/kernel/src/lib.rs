@@ -13,6 +13,7 @@
 //! the figures.
 
 mod bundle;
+mod channels;
 mod native;
 mod options;
 mod placement;
@@ -57,12 +58,13 @@ fn main(hand_over: HandOver) -> ! {
 /// One suite: its name, and what runs it.
 type Suite = (&'static str, fn(&mut Meter<'_>, &Files));
 
-const SUITES: [Suite; 5] = [
+const SUITES: [Suite; 6] = [
     ("native", |meter, _| native::run(meter)),
     ("wasm", wasm::run),
     ("wasi", wasi::run),
     ("calls", wasi::run_calls),
     ("processes", processes::run),
+    ("channels", channels::run),
 ];
 
 /// Runs the suites that are asked for; returns how many results there were.

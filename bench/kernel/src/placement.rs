@@ -40,6 +40,15 @@ impl Placement {
     }
 }
 
+/// Binds the calling thread to the CPU of the one that measures.
+///
+/// # Panics
+/// If the machine lost a CPU.
+pub fn bind_first() {
+    let bound = bind(1 << FIRST);
+    assert!(bound.is_ok(), "{bound:?}");
+}
+
 /// The CPU of the thread that measures.
 const FIRST: u32 = 0;
 

@@ -21,7 +21,7 @@ use runtime_supervisor::{
 
 use crate::bundle::Files;
 
-/// Processes at a time, at most.
+/// Processes at a time, at most, where nobody says how many.
 const PROCESSES_MAX: usize = 16;
 const PAGE_BYTES: u64 = 4096;
 /// Compiled programs are kept as the product keeps them: an engine that keeps nothing does not use the baseline compiler.
@@ -43,6 +43,14 @@ impl Programs {
     /// # Errors
     /// A sentence.
     pub fn new(files: &Files) -> Result<Self, String> {
+        Self::with_processes(files, PROCESSES_MAX)
+    }
+
+    /// The same with so many processes at a time, at most.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn with_processes(files: &Files, processes_max: usize) -> Result<Self, String> {
         let free_bytes = frames::statistics().free * PAGE_BYTES;
         let budget = Budget::new(free_bytes / 4 * 3);
         let engine = Engine::new(EngineOptions {
@@ -56,12 +64,12 @@ impl Programs {
             cache_bytes: CACHE_BYTES.min(free_bytes / 8),
             compile_threads: NonZeroUsize::new(kernel_core::cpu::online_count()),
             compile_thread_start: Some(|| thread::set_class(Class::Batch)),
-            pooled_processes: PROCESSES_MAX as u32,
+            pooled_processes: processes_max as u32,
         })
         .map_err(|error| error.to_string())?;
         let options = SupervisorOptions {
             budget: budget.clone(),
-            processes_max: PROCESSES_MAX,
+            processes_max,
             interfaces: Vec::new(),
             meter: None,
             programs: None,
@@ -116,12 +124,22 @@ impl Programs {
         arguments: &[&str],
         streams: Streams,
     ) -> Result<Process, String> {
-        self.spawn(
-            self.image(name)?,
-            arguments,
-            streams,
-            CodeSource::Precompiled,
-        )
+        self.start_linked(name, arguments, streams, Links::default())
+    }
+
+    /// Starts one that calls others, or is called.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn start_linked(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        streams: Streams,
+        links: Links,
+    ) -> Result<Process, String> {
+        let code = CodeSource::Precompiled;
+        self.spawn(self.image(name)?, arguments, streams, links, code)
     }
 
     /// Runs a program of these bytes, which is compiled here as one that a user brought.
@@ -140,7 +158,8 @@ impl Programs {
             stdout: quiet(),
             stderr: quiet(),
         };
-        succeeded(&self.spawn(image, arguments, streams, CodeSource::Compiled)?)
+        let links = Links::default();
+        succeeded(&self.spawn(image, arguments, streams, links, CodeSource::Compiled)?)
     }
 
     fn spawn(
@@ -148,6 +167,7 @@ impl Programs {
         program: ProgramImage,
         arguments: &[&str],
         streams: Streams,
+        links: Links,
         code: CodeSource,
     ) -> Result<Process, String> {
         let launch = Launch {
@@ -160,7 +180,7 @@ impl Programs {
             terminal: None,
             files: runtime_supervisor::Files::whole(self.root.clone(), Rights::ReadWrite),
             may_spawn: false,
-            links: Links::default(),
+            links,
             limits: ProcessLimits::with_memory(self.budget.limit_bytes()),
             code,
             call: None,

@@ -3,11 +3,15 @@
 //! At any time a [`Buffer`]'s bytes are in one place: with its owner, or with the holder of the [`Loan`] that the owner handed out.
 //! So neither ever sees the other change them. They are charged to the owner's budget until both are dropped. A loan that is dropped,
 //! by a holder that dies too, is back with the owner.
+//!
+//! All of a buffer can also be looked at without a copy ([`Buffer::read_part`] with all of it): whoever does so while the bytes are
+//! changed keeps what was there, in a copy that is nobody's to pay for. So only the host does that, between two steps of one
+//! process.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Awaited, Budget, Notifier, OverBudget, Reservation, Subscribers};
+use crate::{Awaited, Budget, Notifier, OverBudget, Reservation, Subscribers, check_free_memory};
 
 /// A buffer, as its owner has it.
 pub struct Buffer(Arc<Home>);
@@ -15,8 +19,23 @@ pub struct Buffer(Arc<Home>);
 /// A buffer that was handed over. Dropping it gives it back.
 pub struct Loan {
     home: Arc<Home>,
-    bytes: Box<[u8]>,
+    bytes: Bytes,
     access: Access,
+}
+
+/// All bytes of a buffer. Shared only while the host passes them on to the process that reads them.
+type Bytes = Arc<Vec<u8>>;
+
+/// A loan in its holder's table of handles. Clones are the same loan, for the time of a call.
+#[derive(Clone)]
+pub struct HeldLoan(Arc<Mutex<Loan>>);
+
+/// Bytes that were read: without a copy, if they are all that there are.
+pub enum Part {
+    /// All of them.
+    All(Arc<Vec<u8>>),
+    /// Some.
+    Some(Vec<u8>),
 }
 
 /// What a holder may do with a buffer.
@@ -51,7 +70,7 @@ pub enum BufferError {
 
 struct Home {
     /// Nothing while it is handed over.
-    bytes: Mutex<Option<Box<[u8]>>>,
+    bytes: Mutex<Option<Bytes>>,
     returned: Subscribers,
     len_bytes: usize,
     /// Pays for the bytes, wherever they are.
@@ -64,13 +83,15 @@ impl Buffer {
         let held = budget
             .reserve(len_bytes as u64)
             .map_err(BufferError::OverBudget)?;
+        // Zeroes are written now.
+        check_free_memory(len_bytes as u64).map_err(BufferError::OverBudget)?;
         let mut bytes = Vec::new();
         bytes
             .try_reserve_exact(len_bytes)
             .map_err(|_| BufferError::OutOfMemory { len_bytes })?;
         bytes.resize(len_bytes, 0);
         Ok(Self(Arc::new(Home {
-            bytes: Mutex::new(Some(bytes.into_boxed_slice())),
+            bytes: Mutex::new(Some(Arc::new(bytes))),
             returned: Subscribers::new(),
             len_bytes,
             _held: held,
@@ -86,7 +107,24 @@ impl Buffer {
     pub fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), BufferError> {
         let mut here = self.0.lock();
         let here = here.as_mut().ok_or(BufferError::HandedOver)?;
-        write_at(here, offset, bytes)
+        write_at(own(here), offset, bytes)
+    }
+
+    /// Has all of it changed where it lies.
+    pub fn change<R>(&self, change: impl FnOnce(&mut [u8]) -> R) -> Result<R, BufferError> {
+        let mut here = self.0.lock();
+        let here = here.as_mut().ok_or(BufferError::HandedOver)?;
+        Ok(change(own(here)))
+    }
+
+    /// What is at `offset`, of that length.
+    pub fn read_part(&self, offset: usize, len_bytes: usize) -> Result<Part, BufferError> {
+        let here = self.0.lock();
+        part_of(
+            here.as_ref().ok_or(BufferError::HandedOver)?,
+            offset,
+            len_bytes,
+        )
     }
 
     /// Copies what is at `offset` to all of `bytes`.
@@ -128,9 +166,14 @@ impl Loan {
     /// All of it, to be filled.
     pub fn bytes_mut(&mut self) -> Result<&mut [u8], BufferError> {
         match self.access {
-            Access::Write => Ok(&mut self.bytes),
+            Access::Write => Ok(own(&mut self.bytes)),
             Access::Read => Err(BufferError::ReadOnly),
         }
+    }
+
+    /// What is at `offset`, of that length.
+    pub fn read_part(&self, offset: usize, len_bytes: usize) -> Result<Part, BufferError> {
+        part_of(&self.bytes, offset, len_bytes)
     }
 
     /// What its holder may do with it.
@@ -149,6 +192,24 @@ impl Loan {
     }
 }
 
+impl HeldLoan {
+    /// The loan as it is held.
+    pub fn new(loan: Loan) -> Self {
+        Self(Arc::new(Mutex::new(loan)))
+    }
+
+    /// Has the loan used.
+    pub fn with<R>(&self, operation: impl FnOnce(&mut Loan) -> R) -> R {
+        operation(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The loan itself, to be passed on; none while a call uses it.
+    pub fn into_loan(self) -> Option<Loan> {
+        let loan = Arc::into_inner(self.0)?;
+        Some(loan.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Drop for Loan {
     fn drop(&mut self) {
         *self.home.lock() = Some(std::mem::take(&mut self.bytes));
@@ -157,9 +218,25 @@ impl Drop for Loan {
 }
 
 impl Home {
-    fn lock(&self) -> MutexGuard<'_, Option<Box<[u8]>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The bytes to be changed: what somebody still looks at stays theirs.
+fn own(bytes: &mut Bytes) -> &mut [u8] {
+    Arc::make_mut(bytes).as_mut_slice()
+}
+
+fn part_of(all: &Bytes, offset: usize, len_bytes: usize) -> Result<Part, BufferError> {
+    if offset == 0 && len_bytes == all.len() {
+        return Ok(Part::All(Arc::clone(all)));
+    }
+    let part = all.get(offset..).and_then(|rest| rest.get(..len_bytes));
+    let part = part.ok_or(BufferError::OutOfBounds {
+        len_bytes: all.len(),
+    })?;
+    Ok(Part::Some(part.to_vec()))
 }
 
 fn write_at(all: &mut [u8], offset: usize, bytes: &[u8]) -> Result<(), BufferError> {
@@ -206,3 +283,50 @@ impl fmt::Display for BufferError {
 }
 
 impl std::error::Error for BufferError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(len_bytes: usize) -> Buffer {
+        Buffer::new(len_bytes, &Budget::new(1 << 20)).expect("it can be paid for")
+    }
+
+    #[test]
+    fn all_of_it_is_read_without_a_copy_and_does_not_change_for_whoever_reads() {
+        let buffer = buffer(3);
+        let (Ok(Part::All(first)), Ok(Part::All(second))) =
+            (buffer.read_part(0, 3), buffer.read_part(0, 3))
+        else {
+            panic!("all of it was asked for");
+        };
+        assert!(Arc::ptr_eq(&first, &second));
+        buffer.write(1, &[9]).expect("it is here");
+        assert_eq!(*first, [0, 0, 0]);
+        assert!(matches!(buffer.read_part(0, 3), Ok(Part::All(now)) if *now == [0, 9, 0]));
+        assert!(matches!(buffer.read_part(1, 1), Ok(Part::Some(part)) if part == [9]));
+    }
+
+    #[test]
+    fn parts_that_lie_outside_are_refused() {
+        let loan = buffer(3).hand_over(Access::Read).expect("it is here");
+        for (offset, len_bytes) in [(0, 4), (3, 1), (4, 0), (usize::MAX, 1), (1, usize::MAX)] {
+            let refused = loan.read_part(offset, len_bytes);
+            let expected = BufferError::OutOfBounds { len_bytes: 3 };
+            assert_eq!(refused.map(|_| ()), Err(expected), "{offset} {len_bytes}");
+        }
+    }
+
+    #[test]
+    fn a_loan_leaves_its_holder_once_no_call_uses_it() {
+        let buffer = buffer(3);
+        let held = HeldLoan::new(buffer.hand_over(Access::Write).expect("it is here"));
+        let used = held.clone();
+        assert!(held.into_loan().is_none());
+        assert_eq!(buffer.read(0, &mut [0]), Err(BufferError::HandedOver));
+        used.with(|loan| loan.write(0, &[5])).expect("it may");
+        drop(used.into_loan().expect("nobody else uses it"));
+        assert!(matches!(buffer.read_part(0, 1), Ok(Part::Some(part)) if part == [5]));
+        assert_eq!(buffer.change(|bytes| bytes.len()), Ok(3));
+    }
+}

@@ -39,7 +39,7 @@ mod virtual_terminal;
 mod wait;
 
 pub use budget::{Budget, OutsideUse, OverBudget, Reservation, check_free_memory, set_free_memory};
-pub use buffer::{Access, Buffer, BufferError, Loan};
+pub use buffer::{Access, Buffer, BufferError, HeldLoan, Loan, Part};
 pub use cancellation::{Cancellation, Cancelled};
 pub use clock::{Clock, SystemClock};
 pub use clock_hardware::{ClockHardware, ClockHardwareError};

@@ -105,6 +105,7 @@ impl HasData for HasCaller {
 
 /// Adds all interfaces to a linker.
 pub fn add_to_linker<T: KpioView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    crate::buffers::add_to_linker(linker)?;
     process::pipes::add_to_linker::<T, HasCaller>(linker, caller)?;
     process::processes::add_to_linker::<T, HasCaller>(linker, caller)?;
     process::terminal::add_to_linker::<T, HasCaller>(linker, caller)?;

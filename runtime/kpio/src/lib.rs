@@ -11,12 +11,14 @@
 extern crate runtime_wasi as tracing;
 
 mod bindings;
+mod buffers;
 mod console;
 mod context;
 mod devices;
 mod escrow;
 mod foreground;
 mod log;
+mod moving;
 mod pipes;
 mod processes;
 mod reactor;

@@ -416,7 +416,7 @@ impl<T: LinkView + 'static> Sender for Giver<'_, '_, T> {
         resource: ResourceAny,
         bytes: &mut Bytes,
     ) -> Result<(), EncodeError> {
-        if streams::is_stream(name) {
+        if streams::changes_hands(name) {
             let stream = streams::take(self.store, name, resource);
             self.passed.push(stream.map_err(EncodeError::Resource)?);
             return Ok(());
@@ -448,7 +448,7 @@ fn release<T: LinkView + 'static>(store: &mut StoreContextMut<'_, T>, resource: 
         }
         return;
     }
-    let _is_stream = streams::release(store, resource);
+    let _is_known = streams::release(store, resource);
 }
 
 fn refused(error: impl Into<wasmtime::Error>) -> EncodeError {
@@ -471,7 +471,7 @@ impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
         _bytes: &mut Cursor<'_>,
     ) -> Result<ResourceAny, DecodeError> {
         let passed = self.passed.next().ok_or(DecodeError::Malformed)?;
-        if streams::is_stream(name) {
+        if streams::changes_hands(name) {
             let stream = streams::give(self.store, passed);
             let stream = stream.map_err(DecodeError::Resource)?;
             self.taken.push(stream);

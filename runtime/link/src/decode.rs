@@ -171,6 +171,11 @@ impl Decoder<'_> {
         if len > self.values_left {
             return Err(DecodeError::TooMany);
         }
+        if *shape == Shape::U8 {
+            self.values_left -= len;
+            let bytes = self.bytes.take(len)?;
+            return Ok(bytes.iter().map(|byte| Val::U8(*byte)).collect());
+        }
         let mut items = Vec::with_capacity(len);
         for _ in 0..len {
             items.push(self.value(shape)?);

@@ -72,6 +72,21 @@ impl Bytes {
         Ok(())
     }
 
+    /// The bytes of a `list<u8>`, for which there is room or not before any is put.
+    fn put_all(&mut self, items: &[Val]) -> Result<(), EncodeError> {
+        if self.0.len() + items.len() > MESSAGE_BYTES_MAX {
+            return Err(EncodeError::TooLarge);
+        }
+        self.0.reserve(items.len());
+        for item in items {
+            let Val::U8(byte) = item else {
+                return Err(EncodeError::Misshapen);
+            };
+            self.0.push(*byte);
+        }
+        Ok(())
+    }
+
     pub fn put_u32(&mut self, number: usize) -> Result<(), EncodeError> {
         let number = u32::try_from(number).map_err(|_| EncodeError::TooLarge)?;
         self.put(&number.to_le_bytes())
@@ -163,6 +178,9 @@ impl Encoder<'_> {
 
     fn list(&mut self, items: &[Val], shape: &Shape) -> Result<(), EncodeError> {
         self.bytes.put_u32(items.len())?;
+        if *shape == Shape::U8 {
+            return self.bytes.put_all(items);
+        }
         for item in items {
             self.value(item, shape)?;
         }

@@ -5,7 +5,7 @@
 //! function that its component exports. Neither knows where the other runs, or whether it was started again meanwhile.
 //!
 //! - Authority: a program links only with a [`Grant`] for each such interface, and a grant can be revoked at any moment.
-//! - Streams of WASI change hands in a call; objects of the provider (resources that its interface defines) are handles
+//! - Streams of WASI and loans of buffers change hands in a call; objects of the provider (resources that its interface defines) are handles
 //!   at the client, and go back when they are dropped or their client ends. Other resources, and those that a client
 //!   would lend or define, are refused when the interface is looked at.
 //! - Whatever fails on the way is a [`LinkFailure`] for the client: an error where its function has a place for one, the

@@ -345,7 +345,7 @@ impl<T: LinkView + 'static> Provider<'_, T> {
         }
     }
 
-    /// Drops resources that nobody got: streams out of the table of handles, objects by their own destructors.
+    /// Drops resources that nobody got: streams and loans out of the table of handles, objects by their own destructors.
     fn drop_all(&mut self, resources: Vec<ResourceAny>) -> wasmtime::Result<()> {
         for resource in resources {
             if !streams::release(&mut self.store, resource) {
@@ -440,7 +440,7 @@ impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
             return object.ok_or(DecodeError::Malformed);
         }
         let passed = self.passed.next().ok_or(DecodeError::Malformed)?;
-        let resource = if streams::is_stream(name) {
+        let resource = if streams::changes_hands(name) {
             streams::give(self.store, passed).map_err(DecodeError::Resource)?
         } else {
             let object = RemoteObject::take_from(passed);
@@ -469,7 +469,7 @@ impl<T: LinkView + 'static> Sender for Giver<'_, '_, T> {
         resource: ResourceAny,
         _bytes: &mut Bytes,
     ) -> Result<(), EncodeError> {
-        if streams::is_stream(name) {
+        if streams::changes_hands(name) {
             let stream = streams::take(self.store, name, resource);
             self.passed.push(stream.map_err(EncodeError::Resource)?);
             return Ok(());

@@ -18,7 +18,8 @@ use crate::shape::{
 /// How much of a name is shown in a sentence about it, in characters.
 const SHOWN_NAME_CHARS: usize = 64;
 /// Interfaces whose resources can change hands, because the host keeps what is behind them.
-const PASSABLE: [(&str, &str); 2] = [
+const PASSABLE: [(&str, &str); 3] = [
+    ("kpio:bulk/buffers", "loan"),
     ("wasi:io/streams", "input-stream"),
     ("wasi:io/streams", "output-stream"),
 ];

@@ -1,8 +1,9 @@
-//! Streams of WASI that change hands.
+//! What the host keeps for a process and can change hands: streams of WASI, and loans of buffers.
 //!
-//! Law: a stream that is given away leaves its process's table of handles at once and is what it was in the other's: a
-//! place in a file, an end of a pipe.
+//! Law: what is given away leaves its process's table of handles at once and is what it was in the other's: a place in a
+//! file, an end of a pipe, the bytes that somebody has lent.
 
+use runtime_host::HeldLoan;
 use runtime_host::channel::Passed;
 use runtime_wasi::io::{InputStream, OutputStream};
 use wasmtime::StoreContextMut;
@@ -14,18 +15,30 @@ use crate::shape::ResourceName;
 const INTERFACE: &str = "wasi:io/streams";
 const INPUT: &str = "input-stream";
 const OUTPUT: &str = "output-stream";
+const BUFFERS: &str = "kpio:bulk/buffers";
+const LOAN: &str = "loan";
 
-/// Whether the resource is a stream.
-pub(crate) fn is_stream(name: &ResourceName) -> bool {
-    name.interface == INTERFACE && (name.name == INPUT || name.name == OUTPUT)
+/// Whether the resource is one of them.
+pub(crate) fn changes_hands(name: &ResourceName) -> bool {
+    is_loan(name) || name.interface == INTERFACE && (name.name == INPUT || name.name == OUTPUT)
 }
 
-/// Takes a stream out of a process's table.
+fn is_loan(name: &ResourceName) -> bool {
+    name.interface == BUFFERS && name.name == LOAN
+}
+
+/// Takes it out of a process's table.
 pub(crate) fn take<T: LinkView + 'static>(
     store: &mut StoreContextMut<'_, T>,
     name: &ResourceName,
     resource: ResourceAny,
 ) -> wasmtime::Result<Passed> {
+    if is_loan(name) {
+        let handle = resource.try_into_resource::<HeldLoan>(&mut *store)?;
+        let loan = store.data_mut().wasi().delete(handle)?.into_loan();
+        let loan = loan.ok_or_else(|| wasmtime::format_err!("a loan is in use"))?;
+        return Ok(Passed::Buffer(loan));
+    }
     if name.name == INPUT {
         let handle = resource.try_into_resource::<InputStream>(&mut *store)?;
         let mut stream = store.data_mut().wasi().delete(handle)?;
@@ -36,7 +49,7 @@ pub(crate) fn take<T: LinkView + 'static>(
     Ok(Passed::Sink(stream.share()?))
 }
 
-/// Puts a stream into a process's table.
+/// Puts it into a process's table.
 pub(crate) fn give<T: LinkView + 'static>(
     store: &mut StoreContextMut<'_, T>,
     passed: Passed,
@@ -54,11 +67,15 @@ pub(crate) fn give<T: LinkView + 'static>(
                 store.data_mut().wasi().push(OutputStream::to_sink(sink))?;
             handle.try_into_resource_any(store)
         }
-        _ => wasmtime::bail!("what was passed is no stream"),
+        Passed::Buffer(loan) => {
+            let handle = store.data_mut().wasi().push(HeldLoan::new(loan))?;
+            handle.try_into_resource_any(store)
+        }
+        _ => wasmtime::bail!("what was passed is neither a stream nor a loan"),
     }
 }
 
-/// Drops a stream out of a process's table, if it is one; the answer says whether.
+/// Drops it out of a process's table, if it is one of them; the answer says whether.
 pub(crate) fn release<T: LinkView + 'static>(
     store: &mut StoreContextMut<'_, T>,
     resource: ResourceAny,
@@ -67,6 +84,8 @@ pub(crate) fn release<T: LinkView + 'static>(
         let _stream = store.data_mut().wasi().delete(handle);
     } else if let Ok(handle) = resource.try_into_resource::<OutputStream>(&mut *store) {
         let _stream = store.data_mut().wasi().delete(handle);
+    } else if let Ok(handle) = resource.try_into_resource::<HeldLoan>(&mut *store) {
+        let _loan = store.data_mut().wasi().delete(handle);
     } else {
         return false;
     }

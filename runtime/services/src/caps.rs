@@ -7,7 +7,7 @@ use lib_service_manifest::{FolderRights, Service, WhileDown};
 use crate::ServiceRow;
 
 /// Interfaces of the host that every process links to, with what they give without a grant.
-const EVERYBODY: [(&str, &str); 8] = [
+const EVERYBODY: [(&str, &str); 9] = [
     (
         "wasi:cli, wasi:io",
         "its own arguments, environment and streams",
@@ -19,6 +19,10 @@ const EVERYBODY: [(&str, &str); 8] = [
         "nothing: they answer access-denied",
     ),
     ("kpio:process/pipes", "pipes of its own"),
+    (
+        "kpio:bulk/buffers",
+        "buffers of its own, which it can hand over in calls",
+    ),
     (
         "kpio:process/terminal",
         "the terminal behind its streams, if there is one",

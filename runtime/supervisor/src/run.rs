@@ -31,8 +31,9 @@ pub(crate) const HOST_CALL_BYTES: u64 = 2 << 20;
 const LINKED_CALL_BYTES: u64 = (runtime_link::VALUES_MAX * size_of::<Val>()) as u64;
 
 /// Packages whose interfaces the host provides, or nobody.
-const HOST_PACKAGES: [&str; 6] = [
+const HOST_PACKAGES: [&str; 7] = [
     "wasi:",
+    "kpio:bulk/",
     "kpio:console/",
     "kpio:log/source",
     "kpio:process/",

@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const COUNTERS: &str = "kpio:link-probe/counters";
 const SHAPES: &str = "kpio:link-probe/shapes";
 const WATCHING: &str = "kpio:link-probe/watching";
+const BULK: &str = "kpio:link-probe/bulk";
 const LIMITS: Limits = Limits {
     clients: 64,
     messages: 64,
@@ -84,7 +85,7 @@ fn too_large() -> String {
 struct System {
     supervisor: Supervisor,
     budget: Budget,
-    routes: [Route; 3],
+    routes: [Route; 4],
 }
 
 struct Provider {
@@ -114,7 +115,8 @@ impl System {
         System {
             supervisor: Supervisor::new(engine, options).expect("a supervisor"),
             budget,
-            routes: [COUNTERS, SHAPES, WATCHING].map(|interface| Route::new(interface, "probe")),
+            routes: [COUNTERS, SHAPES, WATCHING, BULK]
+                .map(|interface| Route::new(interface, "probe")),
         }
     }
 
@@ -573,4 +575,81 @@ fn whoever_is_killed_nothing_stays_behind() {
         drop((clients, provider));
         system.wait_until_used(before_bytes, state);
     }
+}
+
+/// Blocks of a file come in the file's order; extents that lie nowhere move nothing.
+#[test]
+fn a_file_is_read_by_its_extents() {
+    let system = System::new();
+    let _provider = system.provide();
+    let beyond = "Err(Error::Bulk(BulkError { code: 2, name: \"out-of-bounds\", message: \"Bytes, an extent or a rectangle that do not lie in the buffer. Nothing was moved.\" }))";
+    assert_eq!(
+        system.ask(&["bulk-file"]),
+        format!("Ok(20480)\n[0, 2, 4, 6, 8, 10]\n{beyond}\n{beyond}\ntrue\n")
+    );
+}
+
+#[test]
+fn packets_travel_in_batches() {
+    let system = System::new();
+    let _provider = system.provide();
+    let output = system.ask(&["bulk-packets", "64"]);
+    let lines: Vec<&str> = output.lines().collect();
+    // Each packet's bytes are its number.
+    assert_eq!(lines[..2], ["64", "Ok(2016)"]);
+    assert!(lines[2].contains("out-of-bounds"), "{output}");
+}
+
+/// On the screen is what was damaged, and nothing of what was not a part of the window.
+#[test]
+fn a_window_is_shown_where_it_is_damaged() {
+    let system = System::new();
+    let _provider = system.provide();
+    let output = system.ask(&["bulk-window"]);
+    let lines: Vec<&str> = output.lines().collect();
+    let whole = 320 * 200 * 4;
+    assert_eq!(lines[0], format!("Ok(()) Ok({})", 30 * 40 * 4));
+    assert_eq!(lines[1], format!("Ok(()) Ok({whole})"));
+    for line in &lines[2..] {
+        assert!(line.contains("out-of-bounds"), "{output}");
+        assert!(line.ends_with(&format!("Ok({whole})")), "{output}");
+    }
+    assert_eq!(lines.len(), 5);
+}
+
+#[test]
+fn a_buffer_is_in_one_place_at_a_time() {
+    let system = System::new();
+    let _provider = system.provide();
+    let output = system.ask(&["bulk-rules"]);
+    let errors: Vec<Vec<&str>> = output
+        .lines()
+        .map(|line| {
+            let names = line.split("name: ").skip(1);
+            names.filter_map(|rest| rest.split('"').nth(1)).collect()
+        })
+        .collect();
+    let expected: [&[&str]; 7] = [
+        &["out-of-bounds"],
+        &["handed-over", "handed-over"],
+        &["handed-over"],
+        &["read-only", "out-of-bounds"],
+        &[],
+        &["handed-over"],
+        &["quota"],
+    ];
+    assert_eq!(errors, expected, "{output}");
+}
+
+/// What the provider held is with its owner again when it has died, and what anybody paid is given back.
+#[test]
+fn a_holder_that_dies_gives_back_what_it_was_lent() {
+    let system = System::new();
+    let provider = system.provide();
+    let output = system.ask(&["bulk-holder-dies"]);
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines[..2], ["Ok(())", "true"]);
+    assert!(lines[2].contains("lost"), "{output}");
+    assert_eq!(lines[3], "Ok([7])");
+    assert!(matches!(provider.process.wait(), Exit::Trap { .. }));
 }

@@ -46,6 +46,28 @@ pub const AIMS: &[(&str, &str, Limit)] = &[
     ("wasi.", "≤ 0.5 of Linux's", Limit::Ratio(0.5)),
     ("calls.tmpfs.", "≤ Linux's", Limit::Ratio(1.0)),
     ("calls.", "≤ 0.5 of Linux's", Limit::Ratio(0.5)),
+    (
+        "channels.call_0",
+        "≤ 0.1 of Linux's pipes",
+        Limit::Ratio(0.1),
+    ),
+    (
+        "channels.call_64",
+        "≤ 0.1 of Linux's pipes",
+        Limit::Ratio(0.1),
+    ),
+    (
+        "channels.call_4k",
+        "≤ 0.1 of Linux's pipes",
+        Limit::Ratio(0.1),
+    ),
+    (
+        "channels.call_64k",
+        "≤ 0.1 of Linux's pipes",
+        Limit::Ratio(0.1),
+    ),
+    ("channels.kill_to_answer", "≤ 5 ms", Limit::Value(5.0)),
+    ("channels.idle_service", "≤ 512 KiB", Limit::Value(512.0)),
     ("processes.pipe_rtt_64", "≤ Linux's", Limit::Ratio(1.0)),
     ("processes.pipe_bw_64k", "≤ Linux's", Limit::Ratio(1.0)),
     // 0.98 of the peer's speed.
@@ -87,6 +109,10 @@ pub const ABSENT: &[(&str, &str)] = &[
     ),
     ("boot.init", "there is no init between kernel and prompt"),
     ("boot.ready", "the same"),
+    (
+        "channels.unix_",
+        "native programs over Unix sockets, for comparison: a service of KPIO's is WebAssembly",
+    ),
     (
         "memory.",
         "Linux's own parts of `memory.guest_used`, which is the sum on both sides",

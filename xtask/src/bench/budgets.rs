@@ -34,6 +34,8 @@ const HEAD: &str = "\
 const FIGURES: &[&str] = &[
     "boot.loader",
     "boot.kernel_to_ready",
+    "channels.call_0_same_cpu",
+    "channels.call_4k_same_cpu",
     "native.clock.gettime_user",
     "native.heap.malloc_free_64",
     "native.ipc.pipe_rtt_64_same_cpu",
@@ -183,9 +185,13 @@ pub struct Counts {
 
 /// Builds all that is counted, and counts it.
 pub fn count(paths: &Paths) -> Result<Counts> {
-    let kpio = Kpio::build(paths, &Contents::own(paths, &[])?, Accelerator::Tcg)?;
+    let kpio = Kpio::build(
+        paths,
+        &Contents::own(paths, &["channels"])?,
+        Accelerator::Tcg,
+    )?;
     let mut counts = Counts::default();
-    let machine = kpio.counting_machine("native,wasm,wasi", &filter())?;
+    let machine = kpio.counting_machine("native,wasm,wasi,channels", &filter())?;
     guest::follow(&machine, &paths.out().join("logs/budgets.log"), |record| {
         let name = format!("{}.{}", record.suite, record.name);
         let value = best(&record.samples, false).map(|value| value.round() as u64);

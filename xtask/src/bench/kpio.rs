@@ -22,7 +22,7 @@ const KERNEL: &str = "bench-kernel";
 /// What results call this side.
 pub const GUEST: &str = "kpio";
 /// Suites that the kernel runs by itself.
-const INSIDE: [&str; 5] = ["native", "wasm", "wasi", "calls", "processes"];
+const INSIDE: [&str; 6] = ["native", "wasm", "wasi", "calls", "processes", "channels"];
 /// What firmware says when it starts the loader, and what the kernel's first line has.
 const LOADER: &str = "BdsDxe: starting";
 const KERNEL_LINE: &str = "cpu: ";

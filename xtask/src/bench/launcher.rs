@@ -64,6 +64,7 @@ fn line(suite: &str, filter: &str) -> Option<String> {
             "/mnt/launcher run /mnt/calls.cwasm /data '{filter}' time"
         )),
         "processes" => Some(format!("/mnt/launcher measure /mnt '{filter}'")),
+        "channels" => Some(format!("/mnt/launcher channels /mnt '{filter}'")),
         _ => None,
     }
 }
@@ -126,6 +127,7 @@ mod tests {
             ("wasi", false),
             ("calls", true),
             ("processes", true),
+            ("channels", true),
         ] {
             assert_eq!(Launcher::has(suite), ours, "{suite}");
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::failure::{Failure, Result};
 
 /// All suites, in the order in which they run.
-pub const SUITES: [&str; 7] = [
+pub const SUITES: [&str; 8] = [
     "boot",
     "memory",
     "native",
@@ -13,6 +13,7 @@ pub const SUITES: [&str; 7] = [
     "wasi",
     "calls",
     "processes",
+    "channels",
 ];
 
 /// What a person asked for.

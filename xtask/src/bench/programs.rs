@@ -24,7 +24,15 @@ const SOURCES: &str = "bench/guest";
 /// Names of the programs here, and at the peer.
 const PROGRAMS: [(&str, &str); 2] = [("hello", "hello"), ("wasi", "wasiguest")];
 /// Programs of ours that both sides run, by suite.
-const OURS: [(&str, &[&str]); 2] = [("calls", &["calls"]), ("processes", &["pipes", "tree"])];
+const OURS: [(&str, &[&str]); 3] = [
+    ("calls", &["calls"]),
+    ("processes", &["pipes", "tree"]),
+    // What Linux has in place of calls.
+    ("channels", &["pipes"]),
+];
+/// Who calls and who is called in the suite `channels`, and where they are written.
+const CHANNELS: [&str; 2] = ["link_provider", "link-client"];
+const CHANNELS_SOURCES: &str = "test/guest/link";
 /// Programs of the registry for the suite `processes`: one that is run precompiled, and one of a megabyte that is not. They are those of
 /// the system [`REGISTRY`].
 const SEARCH: &str = "rg";
@@ -109,10 +117,11 @@ impl Contents {
     fn add_ours(&mut self, paths: &Paths, folder: &Path, suites: &[&str]) -> Result<()> {
         for (suite, names) in OURS {
             if suites.contains(&suite) {
-                let ours = names.iter().copied();
-                self.programs
-                    .extend(ours.map(|name| Program::precompiled(name, wasm_in(folder, name))));
+                self.add(folder, names);
             }
+        }
+        if suites.contains(&"channels") {
+            self.add(&build_channels(paths)?, &CHANNELS);
         }
         if suites.contains(&"processes") {
             self.programs
@@ -124,6 +133,16 @@ impl Contents {
             });
         }
         Ok(())
+    }
+
+    /// Adds programs of that folder, once each.
+    fn add(&mut self, folder: &Path, names: &[&'static str]) {
+        for &name in names {
+            if self.programs.iter().all(|program| program.name != name) {
+                let program = Program::precompiled(name, wasm_in(folder, name));
+                self.programs.push(program);
+            }
+        }
     }
 
     /// Names and files of all components.
@@ -171,14 +190,23 @@ fn wasm_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn build_own(paths: &Paths) -> Result<PathBuf> {
+    build_in(paths, SOURCES, &paths.out().join("bench-guest"))
+}
+
+/// Where the host's tests build them too.
+fn build_channels(paths: &Paths) -> Result<PathBuf> {
+    build_in(paths, CHANNELS_SOURCES, &paths.target.join("tmp/guests"))
+}
+
+/// Builds a workspace of programs; the answer is where they are then.
+fn build_in(paths: &Paths, sources: &str, folder: &Path) -> Result<PathBuf> {
     progress::step("Building the programs that are measured", || {
         let target = targets::ensure(paths, targets::WASM)?;
-        let folder = paths.out().join("bench-guest");
         let mut cargo = Command::new("cargo");
         cargo
-            .current_dir(paths.source(SOURCES))
+            .current_dir(paths.source(sources))
             .args(["build", "--quiet", "--release", "--locked"])
-            .env("CARGO_TARGET_DIR", &folder);
+            .env("CARGO_TARGET_DIR", folder);
         target.apply(&mut cargo);
         command::run(&mut cargo)?;
         Ok(folder.join(targets::WASM).join("release"))

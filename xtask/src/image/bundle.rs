@@ -12,6 +12,7 @@ use std::process::Command;
 use lib_bundle::grants::GRANTS_PATH;
 use lib_bundle::{BuildError, BundleBuilder};
 
+use crate::c_programs;
 use crate::command;
 use crate::failure::{Failure, Result};
 use crate::paths::{self, Paths};
@@ -35,6 +36,10 @@ pub fn system_bundle(paths: &Paths, system: &System) -> Result<Vec<u8>> {
     }
     for program in &system.own_programs {
         let wasm = programs::build_own(paths, program)?;
+        contents.component(paths, &program.binary, &wasm)?;
+    }
+    for program in &system.c_programs {
+        let wasm = c_programs::build(paths, program)?;
         contents.component(paths, &program.binary, &wasm)?;
     }
     for Copy { from, to } in &system.copy {

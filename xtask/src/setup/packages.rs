@@ -36,6 +36,7 @@ impl Need {
             Self::Program("qemu-system-x86_64") => "qemu-system-x86",
             Self::Program("qemu-img") => "qemu-utils",
             Self::Program("dpkg-deb") => "dpkg",
+            Self::Program("wasm-ld") => "lld",
             Self::Program(name) | Self::File(name, _) => name,
             Self::Firmware => "ovmf",
         }

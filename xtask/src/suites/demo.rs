@@ -1,5 +1,5 @@
 //! The documentation's example (`docs/demo.md`) in the guest: two services that call a third, which is killed, replaced,
-//! and taken away from one of them.
+//! and taken away from one of them, also by a program in C.
 //!
 //! Law: nothing is measured. Who waits for something to be said looks at the log again and again, a bounded number of
 //! times. The planted defect is a manifest that does not grant what a service imports.
@@ -7,6 +7,7 @@
 use super::report::unmet;
 use super::{Report, console};
 use crate::build;
+use crate::c_programs;
 use crate::failure::Result;
 use crate::image;
 use crate::paths::{Paths, Variant};
@@ -33,20 +34,40 @@ const TESTS: &[(&str, Test)] = &[
     ("killed", killed),
     ("replaced-without-a-loss", replaced),
     ("revoked", revoked),
+    (PROVIDER_IN_C, provider_in_c),
+    (CLIENT_IN_C, client_in_c),
     ("defect-no-grant", no_grant),
 ];
 
-/// Boots the image of the example.
+/// Tests that need a compiler for C, and what the programs in C are called.
+const PROVIDER_IN_C: &str = "replaced-by-a-provider-in-c";
+const CLIENT_IN_C: &str = "client-in-c";
+const COUNTER_IN_C: &str = "counter-c";
+const TELLER_IN_C: &str = "tally";
+/// From here on the provider in C counts.
+const FIRST_IN_C: u64 = 1_000_000;
+/// So often the client in C calls.
+const CALLS_IN_C: usize = 3;
+
+/// Boots the image of the example, with the programs in C where they can be built.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
     build::build_all(paths)?;
     let accelerator = accelerator::choose(paths)?;
-    let image = image::system_image(paths, "test-demo", Variant::Plain)?;
+    let lacking = c_programs::ensure().err().map(|why| why.to_string());
+    let system = match lacking {
+        None => "test-demo-c",
+        Some(_) => "test-demo",
+    };
+    let image = image::system_image(paths, system, Variant::Plain)?;
     let machine = Machine::new(accelerator, image);
     let mut guest = Guest::boot(&machine, &report.log_file("demo"))?;
     console::prompt(&mut guest)?;
     for (name, test) in TESTS {
-        report.test(name, || test(&mut guest));
+        match &lacking {
+            Some(why) if [PROVIDER_IN_C, CLIENT_IN_C].contains(name) => report.skipped(name, why),
+            _ => report.test(name, || test(&mut guest)),
+        }
     }
     report.test("stopped-at-power-off", || console::power_off(guest));
     Ok(())
@@ -195,6 +216,28 @@ fn revoked(guest: &mut Guest) -> Result<()> {
     counts(guest, "patient")?;
     says(guest, "svc restart hasty", "")?;
     counts(guest, "hasty")
+}
+
+/// The same interface, written in another language: the clients go on, and see that another one counts.
+fn provider_in_c(guest: &mut Guest) -> Result<()> {
+    let first = process(guest, "counter")?;
+    says(guest, &format!("svc replace counter {COUNTER_IN_C}"), "")?;
+    wait_for_successor(guest, "counter", &first)?;
+    for name in ["patient", "hasty"] {
+        wait_for(guest, name, |sayings| {
+            let last = sayings.last().and_then(|last| number(last));
+            last > Some(FIRST_IN_C)
+        })?;
+    }
+    Ok(())
+}
+
+fn client_in_c(guest: &mut Guest) -> Result<()> {
+    let sayings = wait_for(guest, TELLER_IN_C, |sayings| sayings.len() >= CALLS_IN_C)?;
+    match sayings.iter().all(|saying| number(saying).is_some()) {
+        true => Ok(()),
+        false => Err(unmet(format!("a call from C failed: {sayings:?}"))),
+    }
 }
 
 /// By this manifest the service does not link.

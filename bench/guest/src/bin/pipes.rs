@@ -1,7 +1,7 @@
 //! Two processes at the two ends of two pipes, which are their standard input and output.
 //!
-//! `pipes measure FILTER time|count` takes the figures, which go to standard error; `pipes echo` is who it talks to. The first byte of a
-//! message says how long it is, and whether it is answered.
+//! `pipes measure FILTER time|count` takes the figures, which go to standard error, `pipes calls …` those of messages that stand for calls;
+//! `pipes echo` is who it talks to. The first byte of a message says how long it is, and whether it is answered.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -11,12 +11,18 @@ use wasip2::clocks::monotonic_clock;
 
 /// A message that is sent back.
 const SHORT_BYTES: usize = 64;
+/// One with nothing in it, and its answer.
+const EMPTY_BYTES: usize = 1;
+/// One between the two.
+const MIDDLE_BYTES: usize = 4 << 10;
 /// One that is part of a stream of them.
 const LONG_BYTES: usize = 64 << 10;
 /// Long messages of one sample: 16 MiB.
 const LONG_MESSAGES: u64 = 256;
 /// What the first byte of a message says: sent back, or one of [`LONG_MESSAGES`] of which the last is answered.
 const SHORT: u8 = b's';
+const EMPTY: u8 = b'0';
+const MIDDLE: u8 = b'm';
 const LONG: u8 = b'l';
 const LAST: u8 = b'e';
 
@@ -25,9 +31,10 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words[..] {
         ["measure", filter, plan] => measure(filter, plan_of(plan)),
+        ["calls", filter, plan] => calls(filter, plan_of(plan)),
         ["echo"] => echo(),
         _ => Err(io::Error::other(
-            "usage: pipes measure FILTER time|count, or pipes echo",
+            "usage: pipes measure|calls FILTER time|count, or pipes echo",
         )),
     };
     match result {
@@ -57,6 +64,38 @@ fn measure(filter: &str, plan: Plan) -> io::Result<()> {
         one_way(count).map_err(|error| error.to_string())
     });
     Ok(())
+}
+
+/// What a call is where there are pipes only: so many bytes there, and a few back.
+fn calls(filter: &str, plan: Plan) -> io::Result<()> {
+    round_trip()?;
+    let mut output = |line: &str| eprintln!("{line}");
+    let mut meter = Meter::new("channels", filter, plan, monotonic_clock::now, &mut output);
+    for (name, kind, answer_bytes) in [
+        ("call_0", EMPTY, EMPTY_BYTES),
+        ("call_64", SHORT, SHORT_BYTES),
+        ("call_4k", MIDDLE, SHORT_BYTES),
+        ("call_64k", LAST, SHORT_BYTES),
+    ] {
+        let mut message = vec![kind; len_bytes(kind)];
+        meter.try_each(name, || {
+            message[0] = kind;
+            send(&message)?;
+            io::stdin()
+                .lock()
+                .read_exact(&mut message[..answer_bytes])
+        });
+    }
+    Ok(())
+}
+
+fn len_bytes(kind: u8) -> usize {
+    match kind {
+        EMPTY => EMPTY_BYTES,
+        SHORT => SHORT_BYTES,
+        MIDDLE => MIDDLE_BYTES,
+        _ => LONG_BYTES,
+    }
 }
 
 /// A short message there and back.
@@ -90,13 +129,10 @@ fn echo() -> io::Result<()> {
     let mut input = io::stdin().lock();
     let mut message = vec![0; LONG_BYTES];
     while input.read(&mut message[..1])? == 1 {
-        let len_bytes = match message[0] {
-            SHORT => SHORT_BYTES,
-            _ => LONG_BYTES,
-        };
+        let len_bytes = len_bytes(message[0]);
         input.read_exact(&mut message[1..len_bytes])?;
         if message[0] != LONG {
-            send(&message[..SHORT_BYTES])?;
+            send(&message[..len_bytes.min(SHORT_BYTES)])?;
         }
     }
     Ok(())

@@ -1,5 +1,8 @@
 //! Calls the provider, for tests. The first argument names the case; what comes of it is printed.
 
+mod bulk;
+mod measure;
+
 include!(concat!(env!("OUT_DIR"), "/wit.rs"));
 
 generate! {
@@ -24,6 +27,12 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
+        ["bulk-file"] => bulk::file(),
+        ["bulk-holder-dies"] => bulk::holder_dies(),
+        ["bulk-packets", count] => bulk::packets(number(count) as u32),
+        ["bulk-rules"] => bulk::rules(),
+        ["bulk-window"] => bulk::window(),
+        ["burst", count] => measure::burst(number(count)),
         ["count"] => count(),
         ["echo"] => echo(),
         ["produce", len] => {
@@ -45,6 +54,8 @@ fn main() {
         ["in-vain", count] => in_vain(number(count)),
         ["leave"] => leave(),
         ["live"] => println!("{}", counters::live()),
+        ["measure", suffix, filter, plan] => measure::figures(suffix, filter, plan),
+        ["on-demand"] => measure::on_demand(),
         ["many", count] => many(number(count)),
         ["repeat", count] => repeat(number(count)),
         ["spin", rounds] => println!("{:?}", shapes::spin(number(rounds))),

@@ -1,4 +1,6 @@
-//! Serves counters and echoes, for tests.
+//! Serves counters, echoes and much data, for tests.
+
+mod bulk;
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
