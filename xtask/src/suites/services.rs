@@ -35,6 +35,7 @@ const TESTS: &[(&str, Test)] = &[
     ("stopped-when-asked", stopped_when_asked),
     ("killed-at-its-deadline", killed_at_deadline),
     ("replaced", replaced),
+    ("who-shows-no-sign-of-life-is-ended", mute),
     ("reach-is-shown", reach_is_shown),
     ("reloaded", reloaded),
     ("defect-not-restarted", defect),
@@ -221,6 +222,20 @@ fn replaced(guest: &mut Guest) -> Result<()> {
         row.state == "ready" && row.process != before.process
     })?;
     says(guest, "svc log main", "was replaced").map(drop)
+}
+
+/// Who shows that it is well runs on; who does not is ended, started again, and given up.
+fn mute(guest: &mut Guest) -> Result<()> {
+    let row = wait(guest, "mute", "failed")?;
+    let log = says(guest, "svc log mute", "gave no sign of life within 100 ms")?;
+    if row.restarts != "1" || log.matches("gave no sign of life").count() != 2 {
+        return Err(unmet(format!("one restart was allowed: {row:?}\n{log}")));
+    }
+    let pulse = wait(guest, "pulse", "ready")?;
+    match pulse.restarts.as_str() {
+        "0" => Ok(()),
+        _ => Err(unmet(format!("who is well was ended: {pulse:?}"))),
+    }
 }
 
 fn reach_is_shown(guest: &mut Guest) -> Result<()> {
