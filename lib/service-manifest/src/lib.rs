@@ -40,4 +40,4 @@ pub const NAME_LEN_BYTES_MAX: usize = 48;
 pub const WORD_LEN_BYTES_MAX: usize = 1024;
 
 /// The restricted interfaces of the host that a service can be granted.
-pub const GRANTS: [&str; 1] = ["kpio:process/processes"];
+pub const GRANTS: [&str; 2] = ["kpio:process/processes", "kpio:service/control"];

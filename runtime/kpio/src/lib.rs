@@ -12,6 +12,7 @@ extern crate runtime_wasi as tracing;
 
 mod bindings;
 mod context;
+mod control;
 mod escrow;
 mod foreground;
 mod pipes;
@@ -23,11 +24,25 @@ mod terminal;
 mod watchdog;
 
 pub use context::{KpioContext, KpioView, add_to_linker};
+pub use control::SystemControl;
 pub use processes::ChildHandle;
 pub use service::ServiceSide;
 pub use system::{
     Child, ChildLimits, Ending, ProcessError, ProcessSystem, Program, SpawnRequest, Status,
 };
 
-/// Interfaces that a program links against only if it was granted to start processes: by the start of their names.
-pub const RESTRICTED_INTERFACES: [&str; 2] = ["kpio:process/processes", "kpio:process/foreground"];
+/// What a program has to be granted before it links against a restricted interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// To start processes.
+    Spawn,
+    /// To control the services and the machine.
+    Control,
+}
+
+/// Restricted interfaces by the start of their names, with what it takes.
+pub const RESTRICTED_INTERFACES: [(&str, Authority); 3] = [
+    ("kpio:process/processes", Authority::Spawn),
+    ("kpio:process/foreground", Authority::Spawn),
+    ("kpio:service/control", Authority::Control),
+];

@@ -14,6 +14,8 @@ use runtime_supervisor::{
 use crate::Bindings;
 use crate::launcher::{Launcher, ServiceProcess, ServiceRun, Usage};
 
+/// The grant that lets a program control services.
+const CONTROL: &str = "kpio:service/control";
 /// The grant that lets a program start processes.
 const SPAWN: &str = "kpio:process/processes";
 
@@ -48,6 +50,7 @@ impl Launcher for SupervisorLauncher {
             may_spawn: service.is_granted(SPAWN),
             links: Links {
                 own: Some(Arc::clone(&run.own)),
+                may_control: service.is_granted(CONTROL),
                 ..Links::default()
             },
             code: CodeSource::Precompiled,

@@ -9,7 +9,7 @@ use runtime_engine::interrupt::Running;
 use runtime_engine::{Code, Program};
 use runtime_host::Reservation;
 use runtime_host::observe::{self, ProgramCode};
-use runtime_kpio::{KpioContext, RESTRICTED_INTERFACES};
+use runtime_kpio::{Authority, KpioContext, RESTRICTED_INTERFACES};
 use runtime_link::{Interface, LinkContext, Served, Service};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -105,7 +105,7 @@ fn run_component(program: &Program, component: &Component, mut job: Job) -> Resu
     let was_module = job.launch.program.is_module();
     let linkers = job.supervisor.linkers();
     let linked = program.derived(|| Linked::new(linkers, component, &name))?;
-    linked.check_grants(job.launch.may_spawn, &name)?;
+    linked.check_grants(&job.launch, &name)?;
     let links = linked.links(&job.launch.links, &name)?;
     let service = job.launch.links.service.take();
     let served = service.map(|service| ServedBy::new(component, service, &name));
@@ -220,8 +220,11 @@ fn new_store(
         .terminal
         .as_ref()
         .and_then(|terminal| terminal.device());
+    let may_control = launch.links.may_control;
+    let control = may_control.then(|| supervisor.control()).flatten();
     let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal)
-        .with_service(launch.links.own.take());
+        .with_service(launch.links.own.take())
+        .with_control(control);
     let wasi = wasi_context(launch, shared)?;
     let mut store = Store::new(engine, ProcessState::new(wasi, kpio, links, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
@@ -252,8 +255,8 @@ fn wasi_context(launch: Launch, shared: &Arc<Shared>) -> Result<WasiContext, Exi
 struct Linked {
     component: InstancePre<ProcessState>,
     run: Option<ComponentExportIndex>,
-    /// The first import for which it has to be granted to start processes.
-    restricted_import: Option<String>,
+    /// Imports for which it has to be granted something.
+    restricted_imports: Vec<(String, Authority)>,
     /// Interfaces that it imports from other processes.
     remote: Vec<Interface>,
 }
@@ -284,7 +287,7 @@ impl Linked {
         Ok(Linked {
             component: linked,
             run: find_run(component),
-            restricted_import: restricted_import(component),
+            restricted_imports: restricted_imports(component),
             remote,
         })
     }
@@ -301,14 +304,23 @@ impl Linked {
     }
 
     /// Whether the process may have what the program imports.
-    fn check_grants(&self, may_spawn: bool, name: &str) -> Result<(), Exit> {
-        match &self.restricted_import {
-            Some(import) if !may_spawn => {
-                let why = "and it was not granted to start processes";
-                Err(unusable(name, format!("imports `{import}`, {why}")))
+    fn check_grants(&self, launch: &Launch, name: &str) -> Result<(), Exit> {
+        let mut imports = self.restricted_imports.iter();
+        let refused = imports.find(|(_, authority)| match authority {
+            Authority::Spawn => !launch.may_spawn,
+            Authority::Control => !launch.links.may_control,
+        });
+        let Some((import, authority)) = refused else {
+            return Ok(());
+        };
+        let why = match authority {
+            Authority::Spawn => "and it was not granted to start processes",
+            Authority::Control => {
+                "and it was not granted to control services: the image says `may-control` of a program, \
+                 and whoever starts it has to have it too; a service has it among its `grants`"
             }
-            _ => Ok(()),
-        }
+        };
+        Err(unusable(name, format!("imports `{import}`, {why}")))
     }
 
     fn run(
@@ -417,15 +429,17 @@ fn find_run(component: &Component) -> Option<ComponentExportIndex> {
     component.get_export_index(Some(&interface), "run")
 }
 
-fn restricted_import(component: &Component) -> Option<String> {
+fn restricted_imports(component: &Component) -> Vec<(String, Authority)> {
     let imports = component.component_type();
-    let mut names = imports
+    let names = imports
         .imports(component.engine())
         .map(|(name, _)| name.to_owned());
-    names.find(|name| {
-        let mut restricted = RESTRICTED_INTERFACES.iter();
-        restricted.any(|interface| name.starts_with(interface))
-    })
+    let restricted = names.filter_map(|name| {
+        let mut known = RESTRICTED_INTERFACES.iter();
+        let (_, authority) = known.find(|(start, _)| name.starts_with(start))?;
+        Some((name, *authority))
+    });
+    restricted.collect()
 }
 
 /// Which import nobody provides. Wasmtime's error names it in backquotes.

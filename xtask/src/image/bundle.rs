@@ -36,6 +36,8 @@ pub fn system_bundle(paths: &Paths, system: &System) -> Result<Vec<u8>> {
     for program in &system.own_programs {
         let wasm = programs::build_own(paths, program)?;
         contents.component(paths, &program.binary, &wasm)?;
+        let mut names = program.names.iter();
+        names.try_for_each(|name| contents.names(name, &program.binary))?;
     }
     for Copy { from, to } in &system.copy {
         contents.tree(&paths.source(from), to)?;
