@@ -54,9 +54,15 @@ pub struct OwnProgram {
     pub path: String,
     /// The binary it builds, without ending: `/bin/BINARY.wasm`.
     pub binary: String,
+    /// Further names under which it is found, as those of [`Program`].
+    #[serde(default)]
+    pub names: Vec<String>,
     /// Whether it may start programs. Least authority: only where it is said.
     #[serde(default)]
     pub may_spawn: bool,
+    /// Whether it may control services, where whoever starts it may; and pass that on to programs that may too.
+    #[serde(default)]
+    pub may_control: bool,
     /// The most that it may use, with all that it starts.
     #[serde(default)]
     pub limits: Limits,
@@ -103,6 +109,7 @@ impl Limits {
     fn grants(&self, may_spawn: bool) -> Grants {
         Grants {
             may_spawn,
+            may_control: false,
             memory_bytes: self.memory,
             cpu_percent: self.cpu_percent,
             cpu_time_s: self.cpu_time_s,
@@ -232,8 +239,14 @@ impl System {
                 .try_for_each(|name| list(&mut table, name, grants))?;
         }
         for program in &self.own_programs {
-            let grants = program.limits.grants(program.may_spawn);
-            list(&mut table, &program.binary, grants)?;
+            let grants = Grants {
+                may_control: program.may_control,
+                ..program.limits.grants(program.may_spawn)
+            };
+            let names = program.names.iter().chain([&program.binary]);
+            names
+                .into_iter()
+                .try_for_each(|name| list(&mut table, name, grants))?;
         }
         Ok(table)
     }
@@ -264,7 +277,9 @@ impl System {
         let is_called = |program: &Program| {
             program.binary == name || program.names.iter().any(|other| other == name)
         };
-        let is_own = |program: &OwnProgram| program.binary == name;
+        let is_own = |program: &OwnProgram| {
+            program.binary == name || program.names.iter().any(|other| other == name)
+        };
         let mut in_c = self.c_programs.iter();
         self.programs.iter().any(is_called)
             || self.own_programs.iter().any(is_own)

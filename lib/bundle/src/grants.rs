@@ -1,10 +1,10 @@
 //! What the programs of an image may do and use, whoever starts them: the file [`GRANTS_PATH`] of the system's bundle.
 //!
 //! Law: text, one line per program, each ended by a line feed: `NAME WORD…`, separated by single spaces. NAME is that by which
-//! the program is found. A word is `may-spawn`, or `KEY=NUMBER` with the keys of [`Grants`] and a decimal number without
+//! the program is found. A word is `may-spawn`, `may-control`, or `KEY=NUMBER` with the keys of [`Grants`] and a decimal number without
 //! sign or leading zeros; no word comes twice, no program comes twice, and every line has a word. Nothing else: no comments, no empty lines.
 //!
-//! A program that is not listed may start no others, and use what whoever starts it may use. A bundle without the file
+//! A program that is not listed may start no others, control no services, and use what whoever starts it may use. A bundle without the file
 //! lists none. The file is verified like every other of the bundle, by whoever reads it; what it says is read as
 //! hostile bytes nevertheless.
 //!
@@ -22,12 +22,15 @@ pub const GRANTS_LEN_MAX_BYTES: usize = 1 << 20;
 pub const PROGRAM_NAME_LEN_MAX_BYTES: usize = 255;
 
 const MAY_SPAWN: &str = "may-spawn";
+const MAY_CONTROL: &str = "may-control";
 
 /// What one program may do and use at most, with all that it starts; none means what whoever starts it may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Whether it may start programs.
     pub may_spawn: bool,
+    /// Whether it may control the system's services, where whoever starts it may.
+    pub may_control: bool,
     /// `memory`: memory, in bytes.
     pub memory_bytes: Option<u64>,
     /// `cpu-percent`: CPU time in any second, in hundredths of one CPU.
@@ -249,6 +252,9 @@ impl fmt::Display for Words {
         if grants.may_spawn {
             write!(f, " {MAY_SPAWN}")?;
         }
+        if grants.may_control {
+            write!(f, " {MAY_CONTROL}")?;
+        }
         NUMBERS
             .iter()
             .filter_map(|number| (number.field)(&mut grants).map(|value| (number.key, value)))
@@ -265,9 +271,16 @@ fn parse_line(line: &str) -> Result<(&str, Grants), ProgramError> {
 }
 
 fn set(grants: &mut Grants, word: &str) -> Result<(), ProgramError> {
-    if word == MAY_SPAWN && !grants.may_spawn {
-        grants.may_spawn = true;
-        return Ok(());
+    let flag = match word {
+        MAY_SPAWN => Some(&mut grants.may_spawn),
+        MAY_CONTROL => Some(&mut grants.may_control),
+        _ => None,
+    };
+    if let Some(flag) = flag {
+        return match core::mem::replace(flag, true) {
+            false => Ok(()),
+            true => Err(ProgramError::WrongWord),
+        };
     }
     let (key, value) = word.split_once('=').ok_or(ProgramError::WrongWord)?;
     let number = Number::of(key).ok_or(ProgramError::WrongWord)?;

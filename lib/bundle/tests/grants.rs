@@ -7,8 +7,10 @@ fn any_grants() -> impl Strategy<Value = Grants> {
     let small = || proptest::option::of(1..=u64::from(u32::MAX));
     let large = || proptest::option::of(1..=u64::MAX);
     let numbers = (large(), small(), small(), small(), large(), small());
-    (any::<bool>(), numbers).prop_map(|(may_spawn, numbers)| Grants {
+    let flags = (any::<bool>(), any::<bool>());
+    (flags, numbers).prop_map(|((may_spawn, may_control), numbers)| Grants {
         may_spawn,
+        may_control,
         memory_bytes: numbers.0,
         cpu_percent: numbers.1,
         cpu_time_s: numbers.2,
@@ -41,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn any_words_end_in_a_value(line in "(a|may-spawn|memory=|cpu-percent=|[0-9]{1,22}|=| |\n){0,12}") {
+    fn any_words_end_in_a_value(line in "(a|may-spawn|may-control|memory=|cpu-percent=|[0-9]{1,22}|=| |\n){0,12}") {
         if let Ok(table) = GrantTable::parse(line.as_bytes()) {
             prop_assert_eq!(GrantTable::parse(table.to_string().as_bytes()), Ok(table));
         }
@@ -70,6 +72,10 @@ fn what_is_wrong_is_named() {
         ("a\n", line(1, ProgramError::Nothing)),
         ("a  may-spawn\n", line(1, ProgramError::WrongWord)),
         ("a may-spawn may-spawn\n", line(1, ProgramError::WrongWord)),
+        (
+            "a may-control may-control\n",
+            line(1, ProgramError::WrongWord),
+        ),
         ("a memory=1 memory=1\n", line(1, ProgramError::WrongWord)),
         ("a memory=01\n", line(1, ProgramError::WrongWord)),
         ("a memory=-1\n", line(1, ProgramError::WrongWord)),

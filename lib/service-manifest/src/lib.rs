@@ -40,8 +40,9 @@ pub const NAME_LEN_BYTES_MAX: usize = 48;
 pub const WORD_LEN_BYTES_MAX: usize = 1024;
 
 /// The restricted interfaces of the host that a service can be granted.
-pub const GRANTS: [&str; 4] = [
+pub const GRANTS: [&str; 5] = [
     "kpio:process/processes",
+    "kpio:service/control",
     CONSOLE,
     "kpio:log/source",
     "kpio:time/hardware",

@@ -6,16 +6,19 @@
 //! on a terminal.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use kernel_core::time;
+use kernel_core::{power, time};
 use lib_service_manifest::{CONSOLE, Manifest, Service};
 use runtime_host::tmpfs::{Follow, NodeId};
-use runtime_host::{Console, FileTree};
+use runtime_host::{Awaited, Console, FileTree};
 use runtime_services::{
     LinkBindings, Said, Services, ServicesOptions, SupervisorLauncher, Surroundings,
     host_interfaces,
 };
-use runtime_supervisor::{Devices, Process, ProcessId, ProgramFinder, Rights, Supervisor};
+use runtime_supervisor::{
+    Devices, Process, ProcessId, ProgramFinder, Rights, Supervisor, SystemControl,
+};
 
 use crate::clocks::KernelClocks;
 use crate::system::RunningSystem;
@@ -124,6 +127,10 @@ impl SystemServices {
         let [what] = words else {
             return Err("Say of whom: caps NAME|ID".to_owned());
         };
+        self.reach_of(what)
+    }
+
+    fn reach_of(&self, what: &str) -> Result<String, String> {
         let services = self.services.as_ref().ok();
         if let Some(text) = services.and_then(|services| services.caps(what, &self.around)) {
             return Ok(text);
@@ -153,6 +160,47 @@ impl SystemServices {
         if let Ok(services) = &self.services {
             services.shut_down();
         }
+    }
+}
+
+/// The services and the machine, for programs that may control them.
+pub struct Control(pub Arc<SystemServices>);
+
+impl SystemControl for Control {
+    fn command(&self, words: &[&str]) -> Result<String, String> {
+        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        self.0.svc(&words)
+    }
+
+    fn log(&self, service: &str, level: &str, place: u64) -> Result<(String, u64), String> {
+        let services = self.0.services.as_ref().map_err(String::clone)?;
+        let part = services.log_part(service, level, place)?;
+        Ok((part.text.to_string(), part.next))
+    }
+
+    fn more_log(&self, service: &str, place: u64) -> Result<Arc<dyn Awaited>, String> {
+        let services = self.0.services.as_ref().map_err(String::clone)?;
+        services.more_log(service, place)
+    }
+
+    fn capabilities(&self, whose: &str) -> Result<String, String> {
+        self.0.reach_of(whose)
+    }
+
+    fn switch_off(&self, is_reboot: bool) -> Result<(), String> {
+        let services = Arc::clone(&self.0);
+        // Whoever asks may be a service itself, which is to end first.
+        let stopping = thread::Builder::new()
+            .name("switch-off".to_owned())
+            .spawn(move || {
+                services.shut_down();
+                match is_reboot {
+                    true => power::reboot(),
+                    false => power::power_off(),
+                }
+            });
+        let started = stopping.map(drop);
+        started.map_err(|error| format!("There is no thread for this: {error}."))
     }
 }
 
@@ -226,10 +274,11 @@ fn process_capabilities(process: &Process) -> String {
         format!("    {path:28} {rights}\n")
     });
     format!(
-        "process {}: {}\n  may start processes: {}\n  has a terminal: {}\n  folders:\n{}  as every process:\n{}",
+        "process {}: {}\n  may start processes: {}\n  may control services: {}\n  has a terminal: {}\n  folders:\n{}  as every process:\n{}",
         process.id(),
         process.name().escape_debug(),
         yes_or_no(reach.may_spawn),
+        yes_or_no(reach.may_control),
         yes_or_no(reach.has_terminal),
         folders.collect::<String>(),
         host_interfaces()

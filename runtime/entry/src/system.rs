@@ -216,7 +216,10 @@ impl PromptSystem {
             files: Files::whole(self.system.root.clone(), Rights::ReadWrite),
             limits: self.system.limits().lowered(&child_limits(limits)),
             may_spawn: true,
-            links: Links::default(),
+            links: Links {
+                may_control: true,
+                ..Links::default()
+            },
             code: CodeSource::Precompiled,
             call,
         };

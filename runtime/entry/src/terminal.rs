@@ -9,7 +9,7 @@ use runtime_prompt::{Parting, Prompt, TerminalOutput};
 
 use crate::Options;
 use crate::console;
-use crate::services::SystemServices;
+use crate::services::{Control, SystemServices};
 use crate::system::{PromptSystem, RunningSystem};
 
 /// The program that a person meets first.
@@ -25,6 +25,8 @@ pub fn serve(system: RunningSystem, options: &Options) -> ! {
     kernel_log::quiet_terminal();
     let terminal = TerminalDevice::new(TerminalSize::USUAL);
     let services = Arc::new(SystemServices::start(&system, &options.services, &devices));
+    let control = Control(Arc::clone(&services));
+    system.supervisor().set_control(Arc::new(control));
     let prompt_system = PromptSystem::new(
         system,
         output.clone(),

@@ -130,6 +130,7 @@ fn process_grants(grants: &lib_bundle::grants::Grants) -> Grants {
             processes: small(grants.processes),
         },
         may_spawn: grants.may_spawn,
+        may_control: grants.may_control,
     }
 }
 

@@ -9,6 +9,7 @@ use wasmtime::component::{HasData, Linker};
 use crate::bindings::kpio::process;
 use crate::bindings::kpio::process::terminal::TerminalError;
 use crate::bindings::service::kpio::service;
+use crate::control::SystemControl;
 use crate::devices::Devices;
 use crate::service::ServiceSide;
 use crate::system::ProcessSystem;
@@ -23,6 +24,8 @@ pub struct KpioContext {
     devices: Devices,
     /// What it has as a service, if it is one.
     service: Option<Arc<dyn ServiceSide>>,
+    /// Whom it asks to control the system, if it may.
+    control: Option<Arc<dyn SystemControl>>,
 }
 
 impl KpioContext {
@@ -39,12 +42,19 @@ impl KpioContext {
             terminal,
             devices,
             service: None,
+            control: None,
         }
     }
 
     /// The same for a process that is a service's own.
     pub fn with_service(mut self, service: Option<Arc<dyn ServiceSide>>) -> KpioContext {
         self.service = service;
+        self
+    }
+
+    /// The same for a process that may control the system.
+    pub fn with_control(mut self, control: Option<Arc<dyn SystemControl>>) -> KpioContext {
+        self.control = control;
         self
     }
 }
@@ -91,6 +101,12 @@ impl Caller<'_> {
         self.kpio.service.as_deref()
     }
 
+    /// An error is a sentence.
+    pub(crate) fn control(&self) -> Result<&dyn SystemControl, String> {
+        let control = self.kpio.control.as_deref();
+        control.ok_or_else(|| "There are no services here that could be controlled.".to_owned())
+    }
+
     pub(crate) fn terminal(&self) -> Result<&TerminalDevice, TerminalError> {
         let terminal = self.kpio.terminal.as_ref();
         terminal.ok_or(TerminalError::NoTerminal)
@@ -115,7 +131,8 @@ pub fn add_to_linker<T: KpioView + 'static>(linker: &mut Linker<T>) -> wasmtime:
     time::add_to_linker::<T, HasCaller>(linker, caller)?;
     log::add_to_linker::<T, HasCaller>(linker, caller)?;
     service::escrow::add_to_linker::<T, HasCaller>(linker, caller)?;
-    service::watchdog::add_to_linker::<T, HasCaller>(linker, caller)
+    service::watchdog::add_to_linker::<T, HasCaller>(linker, caller)?;
+    service::control::add_to_linker::<T, HasCaller>(linker, caller)
 }
 
 fn caller<T: KpioView>(state: &mut T) -> Caller<'_> {

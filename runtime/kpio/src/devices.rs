@@ -18,24 +18,45 @@ pub struct Devices {
     pub log: Option<Arc<dyn LogSource>>,
 }
 
-/// An interface, and whether a process has what it is for.
-pub type RestrictedDevice = (&'static str, fn(&Devices) -> bool);
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// [`Devices::console`].
+    Console,
+    /// [`Devices::clocks`].
+    Clocks,
+    /// [`Devices::log`].
+    Log,
+}
 
-/// Interfaces that a program links against only if it was given the device: by the start of their names.
-pub const RESTRICTED_DEVICES: [RestrictedDevice; 3] = [
-    ("kpio:console/devices", |devices| devices.console.is_some()),
-    ("kpio:time/hardware", |devices| devices.clocks.is_some()),
-    ("kpio:log/source", |devices| devices.log.is_some()),
-];
+impl Device {
+    /// The interface to it, without a version.
+    pub const fn interface(self) -> &'static str {
+        match self {
+            Device::Console => "kpio:console/devices",
+            Device::Clocks => "kpio:time/hardware",
+            Device::Log => "kpio:log/source",
+        }
+    }
+}
 
 impl Devices {
-    /// Those of `self` whose interfaces are among `granted`.
-    pub fn granted(&self, granted: impl Fn(&str) -> bool) -> Devices {
-        let [console, clocks, log] = RESTRICTED_DEVICES.map(|(interface, _)| granted(interface));
+    /// Whether this one is among them.
+    pub fn has(&self, device: Device) -> bool {
+        match device {
+            Device::Console => self.console.is_some(),
+            Device::Clocks => self.clocks.is_some(),
+            Device::Log => self.log.is_some(),
+        }
+    }
+
+    /// Those of them whose interfaces are granted.
+    pub fn granted(&self, is_granted: impl Fn(&str) -> bool) -> Devices {
+        let is_granted = |device: Device| is_granted(device.interface());
         Devices {
-            console: self.console.clone().filter(|_| console),
-            clocks: self.clocks.clone().filter(|_| clocks),
-            log: self.log.clone().filter(|_| log),
+            console: self.console.clone().filter(|_| is_granted(Device::Console)),
+            clocks: self.clocks.clone().filter(|_| is_granted(Device::Clocks)),
+            log: self.log.clone().filter(|_| is_granted(Device::Log)),
         }
     }
 }

@@ -14,6 +14,7 @@ mod bindings;
 mod buffers;
 mod console;
 mod context;
+mod control;
 mod devices;
 mod escrow;
 mod foreground;
@@ -29,12 +30,35 @@ mod time;
 mod watchdog;
 
 pub use context::{KpioContext, KpioView, add_to_linker};
-pub use devices::{Devices, RESTRICTED_DEVICES};
+pub use control::SystemControl;
+pub use devices::{Device, Devices};
 pub use processes::ChildHandle;
 pub use service::ServiceSide;
 pub use system::{
     Child, ChildLimits, Ending, ProcessError, ProcessSystem, Program, SpawnRequest, Status,
 };
 
-/// Interfaces that a program links against only if it was granted to start processes: by the start of their names.
-pub const RESTRICTED_INTERFACES: [&str; 2] = ["kpio:process/processes", "kpio:process/foreground"];
+/// What a program has to be granted before it links against a restricted interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// To start processes.
+    Spawn,
+    /// To control the services and the machine.
+    Control,
+    /// To have been given this device.
+    Device(Device),
+}
+
+/// Restricted interfaces by the start of their names, with what it takes.
+pub const RESTRICTED_INTERFACES: [(&str, Authority); 6] = [
+    ("kpio:process/processes", Authority::Spawn),
+    ("kpio:process/foreground", Authority::Spawn),
+    ("kpio:service/control", Authority::Control),
+    device(Device::Console),
+    device(Device::Clocks),
+    device(Device::Log),
+];
+
+const fn device(device: Device) -> (&'static str, Authority) {
+    (device.interface(), Authority::Device(device))
+}

@@ -39,7 +39,7 @@ impl Services {
             ["replace", name, program] => self.replace(name, program, around),
             ["revoke", name, interface] => self.revoke(name, interface).map(|()| String::new()),
             ["log", name] => self.log_text(name, Level::Info),
-            ["log", name, level] => self.log_text(name, self::level(level)?),
+            ["log", name, level] => self.log_text(name, Level::of_word(level)?),
             ["reload"] => self.reload_from(MANIFEST, around),
             ["reload", path] => self.reload_from(path, around),
             _ => Err(format!("Say it so: {USAGE}")),
@@ -65,9 +65,7 @@ impl Services {
     }
 
     fn log_text(&self, name: &str, up_to: Level) -> Result<String, String> {
-        let text = self.log(name, up_to);
-        let unknown = || format!("There is no log of a service '{}'.", name.escape_debug());
-        text.map(|text| text.to_string()).ok_or_else(unknown)
+        self.find_log(name).map(|log| log.text(up_to).to_string())
     }
 
     fn reload_from(&self, path: &str, around: &dyn Surroundings) -> Result<String, String> {
@@ -99,19 +97,6 @@ impl Services {
                 "Process {id} was started by this service, and has at most what it has.\n{text}"
             ),
         })
-    }
-}
-
-fn level(word: &str) -> Result<Level, String> {
-    match word {
-        "error" => Ok(Level::Error),
-        "warning" => Ok(Level::Warning),
-        "notice" => Ok(Level::Notice),
-        "info" => Ok(Level::Info),
-        _ => Err(format!(
-            "'{}' is no level: write error, warning, notice or info.",
-            word.escape_debug()
-        )),
     }
 }
 

@@ -33,7 +33,7 @@ pub use caps::host_interfaces;
 pub use commands::Surroundings;
 pub use launcher::{Launcher, ServiceProcess, ServiceRun, Usage};
 pub use links::LinkBindings;
-pub use log_ring::{Level, LogLine, LogText, ServiceLog};
+pub use log_ring::{Level, LogLine, LogPart, LogText, ServiceLog};
 pub use said::{SAID_BYTES_MAX, Said};
 pub use services::{ServiceRow, Services, ServicesOptions};
 pub use supervisor::SupervisorLauncher;

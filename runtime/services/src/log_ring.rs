@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runtime_host::{Budget, ByteSink, Notifier, OverBudget, Reservation, StreamFailure};
+use runtime_host::{
+    Awaited, Budget, ByteSink, Notifier, OverBudget, Reservation, StreamFailure, Subscribers,
+};
 
 use crate::LOG_BYTES_MAX;
 use crate::said::Said;
@@ -31,6 +33,22 @@ pub enum Level {
     Notice,
     /// The service's standard output.
     Info,
+}
+
+impl Level {
+    /// The level of this name. An error is a sentence.
+    pub fn of_word(word: &str) -> Result<Self, String> {
+        match word {
+            "error" => Ok(Self::Error),
+            "warning" => Ok(Self::Warning),
+            "notice" => Ok(Self::Notice),
+            "info" => Ok(Self::Info),
+            _ => Err(format!(
+                "'{}' is no level: write error, warning, notice or info.",
+                word.escape_debug()
+            )),
+        }
+    }
 }
 
 impl fmt::Display for Level {
@@ -75,6 +93,7 @@ pub struct ServiceLog {
     lines: Mutex<Lines>,
     /// Where all services' lines go.
     said: Said,
+    grown: Subscribers,
     _memory: Reservation,
 }
 
@@ -99,6 +118,7 @@ impl ServiceLog {
             now_ns,
             said: said.clone(),
             lines: Mutex::default(),
+            grown: Subscribers::new(),
             _memory: memory,
         }))
     }
@@ -116,6 +136,23 @@ impl ServiceLog {
         };
         self.said.push(&self.name, &line);
         self.lock().push(line);
+        self.grown.notify_all();
+    }
+
+    /// The lines that are left from a place on, of these levels. A place is how many lines there were before.
+    pub fn part(&self, up_to: Level, place: u64) -> LogPart {
+        let lines = self.lock();
+        let known = place.saturating_sub(lines.dropped);
+        let skipped = usize::try_from(known).unwrap_or(usize::MAX);
+        let wanted = lines.kept.iter().skip(skipped);
+        let wanted = wanted.filter(|line| line.level <= up_to);
+        LogPart {
+            text: LogText {
+                dropped: lines.dropped.saturating_sub(place),
+                lines: wanted.cloned().collect(),
+            },
+            next: lines.end(),
+        }
     }
 
     /// The lines that are left, of these levels, and how many are not.
@@ -139,6 +176,11 @@ impl ServiceLog {
 }
 
 impl Lines {
+    /// How many lines there were in all.
+    fn end(&self) -> u64 {
+        self.dropped + self.kept.len() as u64
+    }
+
     fn push(&mut self, line: LogLine) {
         self.len_bytes += bytes_of(&line);
         self.kept.push_back(line);
@@ -171,6 +213,31 @@ impl fmt::Display for LogText {
             writeln!(f, "({} older lines are gone)", self.dropped)?;
         }
         self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// A part of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogPart {
+    /// Its lines.
+    pub text: LogText,
+    /// Where the next part begins.
+    pub next: u64,
+}
+
+/// What comes into a log from a place on: ready when there is something.
+pub(crate) struct MoreLog {
+    pub log: Arc<ServiceLog>,
+    pub place: u64,
+}
+
+impl Awaited for MoreLog {
+    fn is_ready(&self) -> bool {
+        self.log.lock().end() > self.place
+    }
+
+    fn subscribe(&self, notifier: &Notifier) {
+        self.log.grown.add(notifier);
     }
 }
 
@@ -271,6 +338,35 @@ mod tests {
             "[    1.234] info    one\n[    1.234] warning \\u{1b}[31mred\u{fffd}\n[    1.234] info    two\n"
         );
         assert_eq!(log.text(Level::Warning).lines.len(), 1);
+    }
+
+    #[test]
+    fn parts_follow_one_another_and_say_what_is_gone() {
+        let log = log();
+        let more = MoreLog {
+            log: Arc::clone(&log),
+            place: 1,
+        };
+        log.push(Level::Info, "one");
+        let first = log.part(Level::Info, 0);
+        assert_eq!((first.text.lines.len(), first.next), (1, 1));
+        assert!(!more.is_ready());
+        let notifier = Notifier::new();
+        more.subscribe(&notifier);
+        log.push(Level::Warning, "two");
+        assert!(notifier.wait(None) && more.is_ready());
+        let second = log.part(Level::Info, first.next);
+        assert_eq!((second.text.lines.len(), second.next), (1, 2));
+        assert_eq!(second.text.lines[0].text, "two");
+        assert_eq!(log.part(Level::Error, 0).text.lines.len(), 0);
+        assert_eq!(log.part(Level::Info, u64::MAX).text, LogText::default());
+        for _ in 0..1000 {
+            log.push(Level::Info, "flood");
+        }
+        let rest = log.part(Level::Info, second.next);
+        assert_eq!(rest.next, 1002);
+        assert!(rest.text.dropped > 0);
+        assert_eq!(rest.text.dropped + rest.text.lines.len() as u64, 1000);
     }
 
     #[test]

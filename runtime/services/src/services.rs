@@ -8,12 +8,12 @@ use std::thread;
 
 use lib_service_manifest::{Manifest, Service};
 use lib_service_policy::{Command, Status};
-use runtime_host::{Budget, Notifier, Subscribers};
+use runtime_host::{Awaited, Budget, Notifier, Subscribers};
 
 use crate::REQUESTS_MAX;
 use crate::driver::Driver;
 use crate::launcher::{Launcher, ServiceProcess, Usage};
-use crate::log_ring::{Level, LogText, ServiceLog};
+use crate::log_ring::{Level, LogPart, LogText, MoreLog, ServiceLog};
 use crate::said::Said;
 
 /// Stack of the thread that decides, in bytes.
@@ -159,8 +159,24 @@ impl Services {
 
     /// What is left of a service's log, as far as its lines matter so much.
     pub fn log(&self, name: &str, up_to: Level) -> Option<LogText> {
+        self.find_log(name).ok().map(|log| log.text(up_to))
+    }
+
+    /// What is left of a service's log from a place on; an error is a sentence.
+    pub fn log_part(&self, name: &str, level: &str, place: u64) -> Result<LogPart, String> {
+        let level = Level::of_word(level)?;
+        Ok(self.find_log(name)?.part(level, place))
+    }
+
+    /// Something that is ready when there is more in a service's log from a place on; an error is a sentence.
+    pub fn more_log(&self, name: &str, place: u64) -> Result<Arc<dyn Awaited>, String> {
+        let log = self.find_log(name)?;
+        Ok(Arc::new(MoreLog { log, place }))
+    }
+
+    pub(crate) fn find_log(&self, name: &str) -> Result<Arc<ServiceLog>, String> {
         let log = lock(&self.shared.logs).get(name).cloned();
-        log.map(|log| log.text(up_to))
+        log.ok_or_else(|| format!("There is no log of a service '{}'.", name.escape_debug()))
     }
 
     /// What a person should know, and has not been told here yet: whole sentences.

@@ -15,6 +15,8 @@ use crate::Bindings;
 use crate::launcher::{Launcher, ServiceProcess, ServiceRun, Usage};
 use crate::stop_input::TerminalOrStop;
 
+/// The grant that lets a program control services.
+const CONTROL: &str = "kpio:service/control";
 /// The grant that lets a program start processes.
 const SPAWN: &str = "kpio:process/processes";
 
@@ -51,6 +53,7 @@ impl Launcher for SupervisorLauncher {
             may_spawn: service.is_granted(SPAWN),
             links: Links {
                 own: Some(Arc::clone(&run.own)),
+                may_control: service.is_granted(CONTROL),
                 ..Links::default()
             },
             code: CodeSource::Precompiled,

@@ -15,7 +15,8 @@ impl ProcessSystem for Supervisor {
     fn spawn(&self, parent: u64, request: SpawnRequest) -> Result<Arc<dyn Child>, ProcessError> {
         let parent = ProcessId(parent);
         let ends = || ProcessError::Denied(LaunchError::ParentEnds.to_string());
-        let limits = self.family().find(parent).ok_or_else(ends)?.limits;
+        let starter = self.family().find(parent).ok_or_else(ends)?;
+        let limits = starter.limits;
         let (program, arguments) = self.resolve(request.program, request.arguments)?;
         let launch = Launch {
             program,
@@ -28,7 +29,11 @@ impl ProcessSystem for Supervisor {
             files: request.files,
             limits: limits.lowered(&request.limits),
             may_spawn: request.may_spawn,
-            links: Links::default(),
+            // What the parent does not have the child does not get, whatever the image says of its program.
+            links: Links {
+                may_control: starter.reach.may_control,
+                ..Links::default()
+            },
             code: CodeSource::Precompiled,
             call: None,
         };

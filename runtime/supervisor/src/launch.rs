@@ -32,13 +32,17 @@ pub struct Grants {
     pub limits: ChildLimits,
     /// Whether it may start processes.
     pub may_spawn: bool,
+    /// Whether it may control the system's services.
+    pub may_control: bool,
 }
 
 impl Grants {
-    /// As much as whoever starts it has: of programs that nobody listed, those that come from a file.
+    /// Of programs that nobody listed, those that come from a file: as much as whoever starts it has, but for the control of
+    /// services. That takes somebody's word about this very program.
     pub const WHATEVER_IS_GIVEN: Grants = Grants {
         limits: ChildLimits::NONE,
         may_spawn: true,
+        may_control: false,
     };
 }
 
@@ -115,6 +119,8 @@ pub struct Links {
     pub devices: Devices,
     /// What it has as a service's own process.
     pub own: Option<Arc<dyn ServiceSide>>,
+    /// Whether it may control the services.
+    pub may_control: bool,
 }
 
 /// Where a program's code comes from.

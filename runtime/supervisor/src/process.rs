@@ -76,6 +76,8 @@ pub struct Reach {
     pub folders: Vec<(String, Rights)>,
     /// Whether it may start processes.
     pub may_spawn: bool,
+    /// Whether it may control the system's services.
+    pub may_control: bool,
     /// Whether a terminal lies behind its streams.
     pub has_terminal: bool,
 }
@@ -96,6 +98,7 @@ impl Description {
                     .map(|(path, rights)| (path.to_owned(), rights))
                     .collect(),
                 may_spawn: launch.may_spawn,
+                may_control: launch.links.may_control,
                 has_terminal: launch.terminal.is_some(),
             },
         }

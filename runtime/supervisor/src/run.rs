@@ -9,7 +9,7 @@ use runtime_engine::interrupt::Running;
 use runtime_engine::{Code, Program};
 use runtime_host::Reservation;
 use runtime_host::observe::{self, ProgramCode};
-use runtime_kpio::{KpioContext, RESTRICTED_DEVICES, RESTRICTED_INTERFACES};
+use runtime_kpio::{Authority, KpioContext, RESTRICTED_INTERFACES};
 use runtime_link::{Interface, LinkContext, Served, Service};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -229,8 +229,11 @@ fn new_store(
         .as_ref()
         .and_then(|terminal| terminal.device());
     let devices = launch.links.devices.clone();
+    let may_control = launch.links.may_control;
+    let control = may_control.then(|| supervisor.control()).flatten();
     let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal, devices)
-        .with_service(launch.links.own.take());
+        .with_service(launch.links.own.take())
+        .with_control(control);
     let wasi = wasi_context(launch, shared)?;
     let mut store = Store::new(engine, ProcessState::new(wasi, kpio, links, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
@@ -261,10 +264,8 @@ fn wasi_context(launch: Launch, shared: &Arc<Shared>) -> Result<WasiContext, Exi
 struct Linked {
     component: InstancePre<ProcessState>,
     run: Option<ComponentExportIndex>,
-    /// The first import for which it has to be granted to start processes.
-    restricted_import: Option<String>,
-    /// The imports for which it has to be given a device, in the order of [`RESTRICTED_DEVICES`].
-    device_imports: [Option<String>; RESTRICTED_DEVICES.len()],
+    /// Imports for which it has to be granted something.
+    restricted_imports: Vec<(String, Authority)>,
     /// Interfaces that it imports from other processes.
     remote: Vec<Interface>,
 }
@@ -295,9 +296,7 @@ impl Linked {
         Ok(Linked {
             component: linked,
             run: find_run(component),
-            restricted_import: import_among(component, &RESTRICTED_INTERFACES),
-            device_imports: RESTRICTED_DEVICES
-                .map(|(interface, _)| import_among(component, &[interface])),
+            restricted_imports: restricted_imports(component),
             remote,
         })
     }
@@ -315,24 +314,26 @@ impl Linked {
 
     /// Whether the process may have what the program imports.
     fn check_grants(&self, launch: &Launch, name: &str) -> Result<(), Exit> {
-        let refused = |import: &str, why: &str| {
-            let text = format!("imports `{import}`, {why}");
-            Err(unusable(name, text))
+        let mut imports = self.restricted_imports.iter();
+        let refused = imports.find(|(_, authority)| match authority {
+            Authority::Spawn => !launch.may_spawn,
+            Authority::Control => !launch.links.may_control,
+            Authority::Device(device) => !launch.links.devices.has(*device),
+        });
+        let Some((import, authority)) = refused else {
+            return Ok(());
         };
-        if let Some(import) = &self.restricted_import
-            && !launch.may_spawn
-        {
-            return refused(import, "and it was not granted to start processes");
-        }
-        let devices = RESTRICTED_DEVICES.iter().zip(&self.device_imports);
-        let mut refusals = devices.filter(|((_, has), _)| !has(&launch.links.devices));
-        match refusals.find_map(|(_, import)| import.as_ref()) {
-            None => Ok(()),
-            Some(import) => refused(
-                import,
-                "and it was not granted that; a grant stands in the `grants` of a `[[service]]` in the system's manifest",
-            ),
-        }
+        let why = match authority {
+            Authority::Spawn => "and it was not granted to start processes",
+            Authority::Control => {
+                "and it was not granted to control services: the image says `may-control` of a program, \
+                 and whoever starts it has to have it too; a service has it among its `grants`"
+            }
+            Authority::Device(_) => {
+                "and it was not granted that; a grant stands in the `grants` of a `[[service]]` in the system's manifest"
+            }
+        };
+        Err(unusable(name, format!("imports `{import}`, {why}")))
     }
 
     fn run(
@@ -441,17 +442,17 @@ fn find_run(component: &Component) -> Option<ComponentExportIndex> {
     component.get_export_index(Some(&interface), "run")
 }
 
-/// The first import whose name begins as one of these interfaces.
-fn import_among(component: &Component, interfaces: &[&str]) -> Option<String> {
+fn restricted_imports(component: &Component) -> Vec<(String, Authority)> {
     let imports = component.component_type();
-    let mut names = imports
+    let names = imports
         .imports(component.engine())
         .map(|(name, _)| name.to_owned());
-    names.find(|name| {
-        interfaces
-            .iter()
-            .any(|interface| name.starts_with(interface))
-    })
+    let restricted = names.filter_map(|name| {
+        let mut known = RESTRICTED_INTERFACES.iter();
+        let (_, authority) = known.find(|(start, _)| name.starts_with(start))?;
+        Some((name, *authority))
+    });
+    restricted.collect()
 }
 
 /// Which import nobody provides. Wasmtime's error names it in backquotes.

@@ -8,14 +8,14 @@ use crate::run::{self, Job};
 use crate::warden::Warden;
 use crate::{
     Launch, LaunchError, Process, ProcessId, ProcessLimits, ProcessState, ProcessStatus,
-    ProgramImage,
+    ProgramImage, SystemControl,
 };
 use runtime_engine::interrupt::Running;
 use runtime_engine::{BASELINE_STACK_BYTES, Engine};
 use runtime_host::observe::{self, Observer};
 use runtime_host::{Budget, MeteredSink, OnExcess, OutputExceeded};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use wasmtime::component::Linker;
 
 /// Stack of a process's thread outside wasm, in bytes: loading and linking below the wasm frames,
@@ -75,6 +75,8 @@ struct Inner {
     process_count: Budget,
     meter: Option<fn() -> Box<dyn ThreadMeter>>,
     programs: Option<Arc<dyn ProgramFinder>>,
+    /// Who controls the services, once there are some.
+    control: OnceLock<Arc<dyn SystemControl>>,
     next_id: AtomicU64,
     family: Arc<Family>,
     warden: Warden,
@@ -93,11 +95,21 @@ impl Supervisor {
                 process_count: Budget::new(options.processes_max as u64),
                 meter: options.meter,
                 programs: options.programs,
+                control: OnceLock::new(),
                 next_id: AtomicU64::new(1),
                 family: Arc::new(Family::new()),
                 warden: Warden::new(),
             }),
         })
+    }
+
+    /// From now on processes that may control services ask this one. Later ones are not looked at.
+    pub fn set_control(&self, control: Arc<dyn SystemControl>) {
+        let _is_first = self.inner.control.set(control);
+    }
+
+    pub(crate) fn control(&self) -> Option<Arc<dyn SystemControl>> {
+        self.inner.control.get().cloned()
     }
 
     /// Starts a process. Its program is loaded on its own thread, so what is wrong with it comes out as
@@ -115,6 +127,7 @@ impl Supervisor {
         let grants = &launch.program.grants;
         launch.limits = launch.limits.at_most(&grants.limits);
         launch.may_spawn &= grants.may_spawn;
+        launch.links.may_control &= grants.may_control;
         let running = Running::new();
         let allowance = self.allowance(parent, &launch.limits)?;
         let reserved = allowance.memory.child(u64::MAX).reserve(PROCESS_BYTES_MIN);

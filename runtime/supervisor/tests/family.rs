@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use runtime_engine::{Engine, EngineOptions};
 use runtime_host::tmpfs::{Timestamp, Tmpfs};
 use runtime_host::{
-    AttachedTerminal, Budget, BudgetCharge, ByteSink, ByteSource, Cancellation, FileTree,
+    AttachedTerminal, Awaited, Budget, BudgetCharge, ByteSink, ByteSource, Cancellation, FileTree,
     KeyMeaning, NoInput, PipeReader, PipeWriter, TerminalDevice, TerminalSize, pipe, wait_until,
 };
 use runtime_supervisor::{
     CodeSource, Exit, Files, Grants, Launch, Links, Process, ProcessLimits, ProgramFinder,
-    ProgramImage, Rights, Supervisor, SupervisorOptions, WasmBytes,
+    ProgramImage, Rights, Supervisor, SupervisorOptions, SystemControl, WasmBytes,
 };
 use support::{Collected, guest, guests_folder};
 
@@ -38,6 +38,8 @@ const TERSE: &str = "terse-probe";
 const TERSE_BYTES: u64 = 10;
 /// May start nothing.
 const CHILDLESS: &str = "childless-probe";
+/// Asks for the services, and may.
+const STEWARD: &str = "steward-probe";
 
 impl ProgramFinder for Finder {
     fn names(&self) -> Vec<String> {
@@ -50,6 +52,7 @@ impl ProgramFinder for Finder {
             NAME => {}
             TERSE => grants.limits.output_bytes = Some(TERSE_BYTES),
             CHILDLESS => grants.may_spawn = false,
+            STEWARD => return Some(Ok(steward())),
             _ => return None,
         }
         Some(Ok(ProgramImage { grants, ..image() }))
@@ -62,6 +65,66 @@ fn image() -> ProgramImage {
         wasm: Some(WasmBytes::Shared(Arc::clone(&WASM))),
         precompiled: None,
         grants: Grants::WHATEVER_IS_GIVEN,
+    }
+}
+
+/// Ends with code 0 if it is told of the services.
+const STEWARD_TEXT: &str = r#"(component
+    (import "kpio:service/control@0.1.0" (instance $control
+        (export "services" (func (result (result string (error string)))))))
+    (alias export $control "services" (func $services))
+    (core module $memory
+        (memory (export "memory") 1)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024)))
+    (core instance $memory (instantiate $memory))
+    (core func $services (canon lower (func $services)
+        (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+    (core module $main
+        (import "" "memory" (memory 1))
+        (import "" "services" (func $services (param i32)))
+        (func (export "run") (result i32) (call $services (i32.const 0)) (i32.load8_u (i32.const 0))))
+    (core instance $main (instantiate $main (with "" (instance
+        (export "memory" (memory $memory "memory"))
+        (export "services" (func $services))))))
+    (func $run (result (result)) (canon lift (core func $main "run")))
+    (instance $run (export "run" (func $run)))
+    (export "wasi:cli/run@0.2.0" (instance $run)))"#;
+
+fn steward() -> ProgramImage {
+    let wasm = wat::parse_str(STEWARD_TEXT).expect("valid text");
+    ProgramImage {
+        name: STEWARD.to_owned(),
+        wasm: Some(WasmBytes::Shared(wasm.into())),
+        precompiled: None,
+        grants: Grants {
+            may_control: true,
+            ..Grants::WHATEVER_IS_GIVEN
+        },
+    }
+}
+
+/// Services that there are not.
+struct NoServices;
+
+impl SystemControl for NoServices {
+    fn command(&self, words: &[&str]) -> Result<String, String> {
+        Ok(words.concat())
+    }
+
+    fn log(&self, service: &str, _level: &str, _place: u64) -> Result<(String, u64), String> {
+        Err(service.to_owned())
+    }
+
+    fn more_log(&self, service: &str, _place: u64) -> Result<Arc<dyn Awaited>, String> {
+        Err(service.to_owned())
+    }
+
+    fn capabilities(&self, whose: &str) -> Result<String, String> {
+        Err(whose.to_owned())
+    }
+
+    fn switch_off(&self, _is_reboot: bool) -> Result<(), String> {
+        Err("it stays on".to_owned())
     }
 }
 
@@ -267,6 +330,44 @@ fn a_start_only_lowers_what_is_granted() {
         assert!(matches!(system.start(launch).wait(), Exit::Limit(_)));
         assert_eq!(system.output.text(), written);
     }
+}
+
+/// What the image says of a program, and what whoever starts it has, are both needed.
+#[test]
+fn who_controls_services_was_granted_that_and_has_a_parent_that_was() {
+    let system = System::new();
+    let steward_with = |image: ProgramImage, may_control: bool| {
+        let mut launch = system.launch(&[]);
+        launch.program = image;
+        launch.links.may_control = may_control;
+        system.start(launch).wait()
+    };
+    // Where nobody runs services, it is told so.
+    assert_eq!(steward_with(steward(), true), Exit::Code(1));
+    system.supervisor.set_control(Arc::new(NoServices));
+    assert_eq!(steward_with(steward(), true), Exit::Code(0));
+    let unlisted = ProgramImage {
+        grants: Grants::WHATEVER_IS_GIVEN,
+        ..steward()
+    };
+    for (image, may_control) in [(steward(), false), (unlisted, true)] {
+        let exit = steward_with(image, may_control);
+        let message = exit.message(STEWARD).unwrap_or_default();
+        assert!(
+            message.contains("not granted to control services"),
+            "{exit:?}"
+        );
+    }
+    for (parent_may, text) in [(true, "0 \n"), (false, "126 ")] {
+        let before_bytes = system.output.text().len();
+        let mut launch = system.launch(&["named", STEWARD]);
+        launch.program.grants.may_control = parent_may;
+        launch.links.may_control = true;
+        assert_eq!(system.start(launch).wait(), Exit::Code(0));
+        let all = system.output.text();
+        assert!(all[before_bytes..].starts_with(text), "{parent_may}: {all}");
+    }
+    system.expect_nothing_left();
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub fn system_bundle(paths: &Paths, system: &System) -> Result<Vec<u8>> {
     for program in &system.own_programs {
         let wasm = programs::build_own(paths, program)?;
         contents.component(paths, &program.binary, &wasm)?;
+        let mut names = program.names.iter();
+        names.try_for_each(|name| contents.names(name, &program.binary))?;
     }
     for program in &system.c_programs {
         let wasm = c_programs::build(paths, program)?;

@@ -153,7 +153,18 @@ fn reach_is_shown(guest: &mut Guest) -> Result<()> {
     says(guest, "caps counter", INTERFACE)
 }
 
-/// While nobody is there one client waits and the other is told so; both are the processes that they were, and go on.
+/// The numbers that a service was told never go back: the number is kept whoever has it.
+fn grows_only(guest: &mut Guest, name: &str) -> Result<()> {
+    let sayings = sayings(guest, name)?;
+    let numbers: Vec<u64> = sayings.iter().filter_map(|saying| number(saying)).collect();
+    match numbers.is_sorted_by(|before, after| before < after) {
+        true => Ok(()),
+        false => Err(unmet(format!("the number went back: {numbers:?}"))),
+    }
+}
+
+/// While nobody is there one client waits and the other is told so; both are the processes that they were, and go on, as
+/// the number does.
 fn killed(guest: &mut Guest) -> Result<()> {
     let clients = [process(guest, "patient")?, process(guest, "hasty")?];
     let before = process(guest, "counter")?;
@@ -165,6 +176,7 @@ fn killed(guest: &mut Guest) -> Result<()> {
     wait_for_successor(guest, "counter", &before)?;
     counts(guest, "patient")?;
     counts(guest, "hasty")?;
+    grows_only(guest, "patient")?;
     if clients != [process(guest, "patient")?, process(guest, "hasty")?] {
         return Err(unmet("a client was started again"));
     }
@@ -196,7 +208,7 @@ fn replaced(guest: &mut Guest) -> Result<()> {
             return Err(unmet(format!("a call of {name} failed: {sayings:?}")));
         }
     }
-    Ok(())
+    grows_only(guest, "patient")
 }
 
 fn revoked(guest: &mut Guest) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::command;
 use crate::failure::{Failure, Result};
 use crate::paths::{self, Paths};
 use crate::setup::targets;
-use crate::system::{Limits, OwnProgram};
+use crate::system::OwnProgram;
 
 /// Where the sources lie, from the repository's root.
 const SOURCES: &str = "test/guest/hostile";
@@ -31,7 +31,7 @@ pub fn family() -> OwnProgram {
         path: "test/guest/processes".to_owned(),
         binary: "family-probe".to_owned(),
         may_spawn: true,
-        limits: Limits::default(),
+        ..OwnProgram::default()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::failure::Result;
 use crate::image;
 use crate::paths::{Paths, Variant};
 use crate::qemu::accelerator;
-use crate::qemu::{Guest, Machine};
+use crate::qemu::{Ending, Guest, Machine};
 use crate::run::NEEDS;
 use crate::setup::ensure_packages;
 
@@ -35,7 +35,10 @@ const TESTS: &[(&str, Test)] = &[
     ("stopped-when-asked", stopped_when_asked),
     ("killed-at-its-deadline", killed_at_deadline),
     ("replaced", replaced),
+    ("who-shows-no-sign-of-life-is-ended", mute),
     ("reach-is-shown", reach_is_shown),
+    ("steered-from-the-shell", steered),
+    ("not-steered-without-a-grant", not_steered),
     ("reloaded", reloaded),
     ("defect-not-restarted", defect),
 ];
@@ -57,7 +60,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     for (name, test) in TESTS {
         report.test(name, || test(&mut guest));
     }
-    report.test("stopped-at-power-off", || console::power_off(guest));
+    report.test("stopped-at-power-off-from-the-shell", || switch_off(guest));
     for (name, test) in [("rescue", rescue as BootTest), ("without", left_out)] {
         let machine = machine(&format!("test-{name}"))?;
         let log = report.log_file(name);
@@ -223,6 +226,20 @@ fn replaced(guest: &mut Guest) -> Result<()> {
     says(guest, "svc log main", "was replaced").map(drop)
 }
 
+/// Who shows that it is well runs on; who does not is ended, started again, and given up.
+fn mute(guest: &mut Guest) -> Result<()> {
+    let row = wait(guest, "mute", "failed")?;
+    let log = says(guest, "svc log mute", "gave no sign of life within 100 ms")?;
+    if row.restarts != "1" || log.matches("gave no sign of life").count() != 2 {
+        return Err(unmet(format!("one restart was allowed: {row:?}\n{log}")));
+    }
+    let pulse = wait(guest, "pulse", "ready")?;
+    match pulse.restarts.as_str() {
+        "0" => Ok(()),
+        _ => Err(unmet(format!("who is well was ended: {pulse:?}"))),
+    }
+}
+
 fn reach_is_shown(guest: &mut Guest) -> Result<()> {
     let process = row(guest, BEAT)?.process;
     for line in ["caps beat".to_owned(), format!("caps {process}")] {
@@ -255,6 +272,39 @@ fn reloaded(guest: &mut Guest) -> Result<()> {
         }
     }
     Err(unmet("deaf has left the manifest, and is still there"))
+}
+
+/// A program that may control services shows and does what the kernel's own prompt does.
+fn steered(guest: &mut Guest) -> Result<()> {
+    let before = wait(guest, "pulse", "ready")?;
+    says(guest, "sh -c 'svc restart pulse'", "")?;
+    wait_until(guest, "pulse", |row| {
+        row.state == "ready" && row.process != before.process
+    })?;
+    let table = console::command(guest, "sh -c svc")?;
+    if !table.lines().any(|line| row_of(line, "pulse").is_some()) {
+        return Err(unmet(format!("pulse is not in:\n{table}")));
+    }
+    says(guest, "sh -c 'caps pulse'", "as every process")?;
+    // It writes more every 50 ms, so it ends when nobody reads any more.
+    let follow = "sh -c 'svc log -f pulse | { read line; echo \"first is $line\"; }'";
+    says(guest, follow, "first is [")?;
+    let refused = "sh -c 'svc start nobody'";
+    says(guest, refused, "There is no service 'nobody'").map(drop)
+}
+
+/// The same program from a file, of which nobody said that it may.
+fn not_steered(guest: &mut Guest) -> Result<()> {
+    let line = "sh -c '/bin/svc.wasm list'";
+    says(guest, line, "not granted to control services").map(drop)
+}
+
+fn switch_off(mut guest: Guest) -> Result<()> {
+    guest.send("sh -c poweroff\r")?;
+    match guest.wait()? {
+        Ending::PowerOff => Ok(()),
+        other => Err(unmet(format!("the machine goes on, or: {other:?}"))),
+    }
 }
 
 /// By this manifest the service is not restarted.

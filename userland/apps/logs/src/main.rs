@@ -103,9 +103,7 @@ fn shown(line: &Line) -> String {
     let (seconds, ms) = (line.at_ns / 1_000_000_000, line.at_ns / 1_000_000 % 1000);
     format!(
         "[{seconds:5}.{ms:03}] {:7} {}: {}\n",
-        format!("{:?}", line.level)
-            .to_lowercase()
-            .replace("level::", ""),
+        arguments::level_name(line.level),
         line.source,
         line.text
     )

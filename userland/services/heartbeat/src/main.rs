@@ -1,7 +1,8 @@
 //! A service that says now and then that it is there, until it is asked to end: `heartbeat EVERY_MS [deaf]`.
 //!
 //! It sleeps until its next line is due or its standard input is at its end, which is how a service is asked to end. With
-//! `deaf` it does not look at its input, and has to be killed.
+//! `deaf` it does not look at its input, and has to be killed. With each line it shows the system that it still goes around.
+#![expect(missing_docs, reason = "what is generated is documented in the WIT")]
 
 use std::process::ExitCode;
 
@@ -9,6 +10,12 @@ use wasip2::cli::stdin::get_stdin;
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::io::poll::poll;
 use wasip2::io::streams::{InputStream, StreamError};
+
+include!(concat!(env!("OUT_DIR"), "/wit.rs"));
+
+generate! { world: "kpio:service/watched", generate_all }
+
+use kpio::service::watchdog;
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -38,6 +45,7 @@ fn beat(every_ms: u64, is_deaf: bool) {
     let stdin = get_stdin();
     for number in 1_u64.. {
         println!("beat {number}");
+        watchdog::alive();
         let next = subscribe_duration(every_ms.saturating_mul(NS_PER_MS));
         let input = stdin.subscribe();
         if is_deaf {
