@@ -2,7 +2,7 @@
 //!
 //! Law: what is in an image is read in one file, without reading code. Unknown keys are errors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lib_bundle::grants::{GrantTable, Grants};
 use lib_service_manifest::Manifest;
@@ -63,6 +63,9 @@ pub struct OwnProgram {
     /// Whether it may control services, where whoever starts it may; and pass that on to programs that may too.
     #[serde(default)]
     pub may_control: bool,
+    /// Interfaces of services that it may call, where whoever starts it may.
+    #[serde(default)]
+    pub may_call: BTreeSet<String>,
     /// The most that it may use, with all that it starts.
     #[serde(default)]
     pub limits: Limits,
@@ -110,6 +113,7 @@ impl Limits {
         Grants {
             may_spawn,
             may_control: false,
+            may_call: Vec::new(),
             memory_bytes: self.memory,
             cpu_percent: self.cpu_percent,
             cpu_time_s: self.cpu_time_s,
@@ -236,17 +240,18 @@ impl System {
             let names = program.names.iter().chain([&program.binary]);
             names
                 .into_iter()
-                .try_for_each(|name| list(&mut table, name, grants))?;
+                .try_for_each(|name| list(&mut table, name, grants.clone()))?;
         }
         for program in &self.own_programs {
             let grants = Grants {
                 may_control: program.may_control,
+                may_call: program.may_call.iter().cloned().collect(),
                 ..program.limits.grants(program.may_spawn)
             };
             let names = program.names.iter().chain([&program.binary]);
             names
                 .into_iter()
-                .try_for_each(|name| list(&mut table, name, grants))?;
+                .try_for_each(|name| list(&mut table, name, grants.clone()))?;
         }
         Ok(table)
     }

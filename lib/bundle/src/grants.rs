@@ -1,10 +1,10 @@
 //! What the programs of an image may do and use, whoever starts them: the file [`GRANTS_PATH`] of the system's bundle.
 //!
 //! Law: text, one line per program, each ended by a line feed: `NAME WORD…`, separated by single spaces. NAME is that by which
-//! the program is found. A word is `may-spawn`, `may-control`, or `KEY=NUMBER` with the keys of [`Grants`] and a decimal number without
-//! sign or leading zeros; no word comes twice, no program comes twice, and every line has a word. Nothing else: no comments, no empty lines.
+//! the program is found. A word is `may-spawn`, `may-control`, `may-call=INTERFACE,INTERFACE…` in their order, or `KEY=NUMBER` with the keys
+//! of [`Grants`] and a decimal number without sign or leading zeros; no word comes twice, no program comes twice, and every line has a word. Nothing else: no comments, no empty lines.
 //!
-//! A program that is not listed may start no others, control no services, and use what whoever starts it may use. A bundle without the file
+//! A program that is not listed may start no others, control no services, call no others, and use what whoever starts it may use. A bundle without the file
 //! lists none. The file is verified like every other of the bundle, by whoever reads it; what it says is read as
 //! hostile bytes nevertheless.
 //!
@@ -12,6 +12,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 
 /// Where the file lies in a bundle.
@@ -20,17 +21,24 @@ pub const GRANTS_PATH: &str = "/etc/grants";
 pub const GRANTS_LEN_MAX_BYTES: usize = 1 << 20;
 /// Longest name of a program, in bytes.
 pub const PROGRAM_NAME_LEN_MAX_BYTES: usize = 255;
+/// Longest name of an interface, in bytes.
+pub const INTERFACE_LEN_MAX_BYTES: usize = 255;
 
 const MAY_SPAWN: &str = "may-spawn";
 const MAY_CONTROL: &str = "may-control";
+const MAY_CALL: &str = "may-call";
+/// Between two interfaces.
+const SEPARATOR: char = ',';
 
 /// What one program may do and use at most, with all that it starts; none means what whoever starts it may use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Whether it may start programs.
     pub may_spawn: bool,
     /// Whether it may control the system's services, where whoever starts it may.
     pub may_control: bool,
+    /// Interfaces of services that it may call, without versions and in their order, where whoever starts it may.
+    pub may_call: Vec<String>,
     /// `memory`: memory, in bytes.
     pub memory_bytes: Option<u64>,
     /// `cpu-percent`: CPU time in any second, in hundredths of one CPU.
@@ -106,6 +114,8 @@ pub enum ProgramError {
     Nothing,
     /// A word is none of those above, or comes a second time.
     WrongWord,
+    /// What it may call is no list of interfaces, or not in their order.
+    WrongInterface,
     /// A number is smaller or larger than it can be.
     OutOfRange {
         /// Its key.
@@ -126,6 +136,9 @@ impl fmt::Display for ProgramError {
             Self::WrongWord => {
                 f.write_str("a word is no grant, no limit with a number, or comes a second time")
             }
+            Self::WrongInterface => f.write_str(
+                "what it may call is no list of interfaces like `package:name/interface`, each once and in their order",
+            ),
             Self::OutOfRange { key, min, max } => {
                 write!(f, "`{key}` must be a number from {min} to {max}")
             }
@@ -208,14 +221,17 @@ impl GrantTable {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn push(&mut self, name: &str, grants: Grants) -> Result<(), ProgramError> {
+    pub fn push(&mut self, name: &str, mut grants: Grants) -> Result<(), ProgramError> {
         if !is_name(name) {
             return Err(ProgramError::WrongName);
         }
         if grants == Grants::default() {
             return Err(ProgramError::Nothing);
         }
-        check_ranges(grants)?;
+        check_ranges(&mut grants)?;
+        if !are_interfaces(&grants.may_call) {
+            return Err(ProgramError::WrongInterface);
+        }
         match self.programs.insert(name.to_string(), grants) {
             None => Ok(()),
             Some(_) => Err(ProgramError::Duplicate),
@@ -224,7 +240,7 @@ impl GrantTable {
 
     /// What the program of this name may do and use; nothing of its own where it is not listed.
     pub fn of(&self, name: &str) -> Grants {
-        self.programs.get(name).copied().unwrap_or_default()
+        self.programs.get(name).cloned().unwrap_or_default()
     }
 
     /// Whether no program is listed.
@@ -237,23 +253,29 @@ impl GrantTable {
 impl fmt::Display for GrantTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, grants) in &self.programs {
-            writeln!(f, "{name}{}", Words(*grants))?;
+            writeln!(f, "{name}{}", Words(grants))?;
         }
         Ok(())
     }
 }
 
 /// The words of one line, each with a space before it.
-struct Words(Grants);
+struct Words<'a>(&'a Grants);
 
-impl fmt::Display for Words {
+impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut grants = self.0;
+        let mut grants = self.0.clone();
         if grants.may_spawn {
             write!(f, " {MAY_SPAWN}")?;
         }
         if grants.may_control {
             write!(f, " {MAY_CONTROL}")?;
+        }
+        for (index, interface) in grants.may_call.iter().enumerate() {
+            match index {
+                0 => write!(f, " {MAY_CALL}={interface}")?,
+                _ => write!(f, "{SEPARATOR}{interface}")?,
+            }
         }
         NUMBERS
             .iter()
@@ -283,6 +305,10 @@ fn set(grants: &mut Grants, word: &str) -> Result<(), ProgramError> {
         };
     }
     let (key, value) = word.split_once('=').ok_or(ProgramError::WrongWord)?;
+    if key == MAY_CALL && grants.may_call.is_empty() {
+        grants.may_call = value.split(SEPARATOR).map(str::to_string).collect();
+        return Ok(());
+    }
     let number = Number::of(key).ok_or(ProgramError::WrongWord)?;
     let value = parse_number(value).ok_or(ProgramError::WrongWord)?;
     match (number.field)(grants).replace(value) {
@@ -291,9 +317,22 @@ fn set(grants: &mut Grants, word: &str) -> Result<(), ProgramError> {
     }
 }
 
-fn check_ranges(mut grants: Grants) -> Result<(), ProgramError> {
+/// Whether they are names of interfaces, `package:name/interface`, in their order.
+fn are_interfaces(names: &[String]) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let is_word = |word: &str| !word.is_empty() && word.chars().all(is_plain);
+    let is_interface = |name: &String| {
+        let parts = name.split_once(':');
+        let parts = parts.and_then(|(of, rest)| Some((of, rest.split_once('/')?)));
+        let is_one = |(of, (package, interface))| [of, package, interface].into_iter().all(is_word);
+        parts.is_some_and(is_one) && name.len() <= INTERFACE_LEN_MAX_BYTES
+    };
+    names.iter().all(is_interface) && names.is_sorted_by(|one, next| one < next)
+}
+
+fn check_ranges(grants: &mut Grants) -> Result<(), ProgramError> {
     NUMBERS.iter().try_for_each(|number| {
-        match (number.field)(&mut grants).is_none_or(|value| number.allows(value)) {
+        match (number.field)(grants).is_none_or(|value| number.allows(value)) {
             true => Ok(()),
             false => Err(ProgramError::OutOfRange {
                 key: number.key,

@@ -8,15 +8,19 @@ fn any_grants() -> impl Strategy<Value = Grants> {
     let large = || proptest::option::of(1..=u64::MAX);
     let numbers = (large(), small(), small(), small(), large(), small());
     let flags = (any::<bool>(), any::<bool>());
-    (flags, numbers).prop_map(|((may_spawn, may_control), numbers)| Grants {
-        may_spawn,
-        may_control,
-        memory_bytes: numbers.0,
-        cpu_percent: numbers.1,
-        cpu_time_s: numbers.2,
-        handles: numbers.3,
-        output_bytes: numbers.4,
-        processes: numbers.5,
+    let interfaces = proptest::collection::btree_set("[a-z]{1,4}:[a-z-]{1,4}/[a-z]{1,4}", 0..4);
+    (flags, interfaces, numbers).prop_map(|((may_spawn, may_control), interfaces, numbers)| {
+        Grants {
+            may_spawn,
+            may_control,
+            may_call: interfaces.into_iter().collect(),
+            memory_bytes: numbers.0,
+            cpu_percent: numbers.1,
+            cpu_time_s: numbers.2,
+            handles: numbers.3,
+            output_bytes: numbers.4,
+            processes: numbers.5,
+        }
     })
 }
 
@@ -25,13 +29,13 @@ proptest! {
     fn what_is_written_is_read(programs in proptest::collection::btree_map("[a-z.+-]{1,20}", any_grants(), 0..20)) {
         let mut table = GrantTable::default();
         for (name, grants) in &programs {
-            let pushed = table.push(name, *grants);
+            let pushed = table.push(name, grants.clone());
             prop_assert_eq!(pushed.is_ok(), *grants != Grants::default());
         }
         let read = GrantTable::parse(table.to_string().as_bytes());
         prop_assert_eq!(read.as_ref(), Ok(&table));
         for (name, grants) in &programs {
-            prop_assert_eq!(read.as_ref().map(|read| read.of(name)), Ok(*grants));
+            prop_assert_eq!(read.as_ref().map(|read| read.of(name)), Ok(grants.clone()));
         }
     }
 
@@ -43,7 +47,7 @@ proptest! {
     }
 
     #[test]
-    fn any_words_end_in_a_value(line in "(a|may-spawn|may-control|memory=|cpu-percent=|[0-9]{1,22}|=| |\n){0,12}") {
+    fn any_words_end_in_a_value(line in "(a|may-spawn|may-control|may-call=|b:c/d|,|memory=|cpu-percent=|[0-9]{1,22}|=| |\n){0,12}") {
         if let Ok(table) = GrantTable::parse(line.as_bytes()) {
             prop_assert_eq!(GrantTable::parse(table.to_string().as_bytes()), Ok(table));
         }
@@ -72,6 +76,21 @@ fn what_is_wrong_is_named() {
         ("a\n", line(1, ProgramError::Nothing)),
         ("a  may-spawn\n", line(1, ProgramError::WrongWord)),
         ("a may-spawn may-spawn\n", line(1, ProgramError::WrongWord)),
+        (
+            "a may-call=b:c/d may-call=b:c/d\n",
+            line(1, ProgramError::WrongWord),
+        ),
+        ("a may-call=\n", line(1, ProgramError::WrongInterface)),
+        ("a may-call=b:c\n", line(1, ProgramError::WrongInterface)),
+        ("a may-call=b:c/d,\n", line(1, ProgramError::WrongInterface)),
+        (
+            "a may-call=b:c/d@1.0\n",
+            line(1, ProgramError::WrongInterface),
+        ),
+        (
+            "a may-call=b:c/e,b:c/d\n",
+            line(1, ProgramError::WrongInterface),
+        ),
         (
             "a may-control may-control\n",
             line(1, ProgramError::WrongWord),

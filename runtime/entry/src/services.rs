@@ -273,13 +273,18 @@ fn process_capabilities(process: &Process) -> String {
         };
         format!("    {path:28} {rights}\n")
     });
+    let calls = reach
+        .calls
+        .iter()
+        .map(|(interface, service)| format!("    {interface:28} through {service}\n"));
     format!(
-        "process {}: {}\n  may start processes: {}\n  may control services: {}\n  has a terminal: {}\n  folders:\n{}  as every process:\n{}",
+        "process {}: {}\n  may start processes: {}\n  may control services: {}\n  has a terminal: {}\n  calls to services:\n{}  folders:\n{}  as every process:\n{}",
         process.id(),
         process.name().escape_debug(),
         yes_or_no(reach.may_spawn),
         yes_or_no(reach.may_control),
         yes_or_no(reach.has_terminal),
+        calls.collect::<String>(),
         folders.collect::<String>(),
         host_interfaces()
     )

@@ -131,6 +131,7 @@ fn process_grants(grants: &lib_bundle::grants::Grants) -> Grants {
         },
         may_spawn: grants.may_spawn,
         may_control: grants.may_control,
+        may_call: grants.may_call.clone(),
     }
 }
 

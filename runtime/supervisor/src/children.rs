@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use runtime_host::{Awaited, Controlled, Notifier};
 use runtime_kpio::{Child, Ending, ProcessError, ProcessSystem, Program, SpawnRequest, Status};
+use runtime_link::Grant;
 
 use crate::family::Reason;
 use crate::{
@@ -18,6 +19,7 @@ impl ProcessSystem for Supervisor {
         let starter = self.family().find(parent).ok_or_else(ends)?;
         let limits = starter.limits;
         let (program, arguments) = self.resolve(request.program, request.arguments)?;
+        let grants = delegated(&starter.grants, &program.grants.may_call);
         let launch = Launch {
             program,
             arguments,
@@ -32,6 +34,7 @@ impl ProcessSystem for Supervisor {
             // What the parent does not have the child does not get, whatever the image says of its program.
             links: Links {
                 may_control: starter.reach.may_control,
+                grants,
                 ..Links::default()
             },
             code: CodeSource::Precompiled,
@@ -82,6 +85,16 @@ impl Supervisor {
         let none = || ProcessError::NotFound(format!("there is no program called '{name}'"));
         found.ok_or_else(none)?.map_err(ProcessError::Unusable)
     }
+}
+
+/// Those of the parent's grants that are for interfaces which the child's program may call. They are the parent's own, so what is
+/// taken back from the parent is taken back from the child.
+fn delegated(grants: &[Grant], may_call: &[String]) -> Vec<Grant> {
+    let is_for = |grant: &&Grant| {
+        let mut interfaces = may_call.iter();
+        interfaces.any(|interface| grant.route().interface() == interface)
+    };
+    grants.iter().filter(is_for).cloned().collect()
 }
 
 fn process_error(error: LaunchError) -> ProcessError {

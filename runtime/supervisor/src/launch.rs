@@ -26,7 +26,7 @@ pub struct ProgramImage {
 
 /// The most that a program may do and use, whoever starts it. It belongs to the program and not to its start, so that no way of starting
 /// it can leave it out; who starts it may lower it further, and never gives more than it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
     /// What it may use, with all that it starts.
     pub limits: ChildLimits,
@@ -34,15 +34,18 @@ pub struct Grants {
     pub may_spawn: bool,
     /// Whether it may control the system's services.
     pub may_control: bool,
+    /// Interfaces of services that it may call, without versions. What a service imports by its manifest is not asked of its program.
+    pub may_call: Vec<String>,
 }
 
 impl Grants {
-    /// Of programs that nobody listed, those that come from a file: as much as whoever starts it has, but for the control of
-    /// services. That takes somebody's word about this very program.
+    /// Of programs that nobody listed, those that come from a file: as much as whoever starts it has, but for services, their control
+    /// and calls to them. That takes somebody's word about this very program.
     pub const WHATEVER_IS_GIVEN: Grants = Grants {
         limits: ChildLimits::NONE,
         may_spawn: true,
         may_control: false,
+        may_call: Vec::new(),
     };
 }
 

@@ -5,6 +5,7 @@ use crate::{Exit, Launch, ProcessLimits, Rights};
 use runtime_engine::Engine;
 use runtime_engine::interrupt::Target;
 use runtime_host::{Budget, Cancellation, Notifier, Reservation, Subscribers};
+use runtime_link::Grant;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -78,6 +79,8 @@ pub struct Reach {
     pub may_spawn: bool,
     /// Whether it may control the system's services.
     pub may_control: bool,
+    /// Interfaces of services that it may call, each with the service; what of it was taken back is among them.
+    pub calls: Vec<(String, String)>,
     /// Whether a terminal lies behind its streams.
     pub has_terminal: bool,
 }
@@ -86,6 +89,8 @@ pub struct Reach {
 pub(crate) struct Description {
     pub name: String,
     pub reach: Reach,
+    /// Its ways to others, which it can pass on.
+    pub grants: Vec<Grant>,
 }
 
 impl Description {
@@ -99,10 +104,17 @@ impl Description {
                     .collect(),
                 may_spawn: launch.may_spawn,
                 may_control: launch.links.may_control,
+                calls: launch.links.grants.iter().map(call).collect(),
                 has_terminal: launch.terminal.is_some(),
             },
+            grants: launch.links.grants.clone(),
         }
     }
+}
+
+fn call(grant: &Grant) -> (String, String) {
+    let route = grant.route();
+    (route.interface().to_owned(), route.provider().to_owned())
 }
 
 /// A handle on a process. Clones are the same process; dropping all of them lets it run on.
@@ -128,6 +140,8 @@ pub(crate) struct Shared {
     pub id: ProcessId,
     pub name: String,
     pub reach: Reach,
+    /// Its ways to others, which it can pass on.
+    pub grants: Vec<Grant>,
     pub engine: Engine,
     pub limits: ProcessLimits,
     pub allowance: Allowance,
@@ -178,6 +192,7 @@ impl Shared {
             id,
             name: description.name,
             reach: description.reach,
+            grants: description.grants,
             engine,
             limits,
             allowance,
