@@ -15,7 +15,7 @@ use crate::image::Parts;
 use crate::paths::{Paths, Variant};
 use crate::qemu::accelerator;
 use crate::qemu::{Guest, Machine, Screen};
-use crate::run::NEEDS;
+use crate::run::{NEEDS, PROMPT};
 use crate::setup::ensure_packages;
 
 /// How often something is looked at, and how long each time is waited before.
@@ -265,6 +265,21 @@ fn given_up(guest: &mut Guest) -> Result<()> {
         )));
     }
     guest.send("svc start console\r")?;
-    console::expect(guest, console::SHELL_PROMPT)?;
-    command(guest, "echo it is back").map(drop)
+    shells_turn(guest)?;
+    match command(guest, "echo $mine")?.contains("unchanged\r\n") {
+        true => Ok(()),
+        false => Err(unmet("the shell did not live longer than the console")),
+    }
+}
+
+/// Asks for a prompt until it is the shell's.
+fn shells_turn(guest: &mut Guest) -> Result<()> {
+    for _ in 0..LOOKS {
+        guest.send("\r")?;
+        if let (0, _) = guest.expect_any(&[console::SHELL_PROMPT, PROMPT])? {
+            return Ok(());
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    Err(unmet("the prompt of the kernel stays"))
 }
