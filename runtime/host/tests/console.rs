@@ -6,8 +6,8 @@ use std::thread;
 
 use runtime_host::{
     Budget, ByteSink, ByteSource, Cancellation, Console, ConsoleParts, ConsoleScreen, ConsoleStep,
-    INPUT_BYTES_MAX, KEPT_BYTES_MAX, Keys, Look, OUTPUT_BYTES_MAX, PipeReader, PipeWriter, Read,
-    SHOWN_BYTES_MAX, StepRefusal, TERMINALS, TerminalStep, VirtualTerminal, pipe,
+    Control, Controlled, INPUT_BYTES_MAX, KEPT_BYTES_MAX, Keys, Look, OUTPUT_BYTES_MAX, PipeReader,
+    PipeWriter, Read, SHOWN_BYTES_MAX, StepRefusal, TERMINALS, TerminalStep, VirtualTerminal, pipe,
     write_all_blocking,
 };
 
@@ -154,6 +154,7 @@ fn a_step_that_is_refused_changes_nothing() {
             input: b"x",
             echo: b"x",
             kept: Some(b"x"),
+            control: None,
         },
         ..ConsoleStep::default()
     };
@@ -246,22 +247,56 @@ fn writers_wait_for_whoever_shows_it_and_can_be_told_to_end() {
 fn the_end_of_the_input_is_read_once_behind_nothing() {
     let terminal = terminal();
     let input = terminal.input();
+    let end = TerminalStep {
+        control: Some(Control::EndInput),
+        ..TerminalStep::default()
+    };
     let typed = TerminalStep {
         input: b"line\n",
         ..TerminalStep::default()
     };
     terminal.step(&typed).unwrap();
-    assert!(!terminal.end_input());
+    assert_eq!(terminal.step(&end), Err(StepRefusal::Full));
     assert_eq!(read(&input), b"line\n");
-    assert!(terminal.end_input() && input.is_readable());
+    assert_eq!(terminal.step(&end), Ok(()));
+    assert!(input.is_readable());
     let mut buffer = [0; 8];
     assert_eq!(input.read(&mut buffer), Ok(Read::End));
     assert_eq!(input.read(&mut buffer), Ok(Read::Empty));
     // What is typed after it takes it back.
-    assert!(terminal.end_input());
+    assert_eq!(terminal.step(&end), Ok(()));
     terminal.step(&typed).unwrap();
     assert_eq!(read(&input), b"line\n");
     assert_eq!(input.read(&mut buffer), Ok(Read::Empty));
+}
+
+#[test]
+fn control_keys_are_for_the_foreground_or_input() {
+    let terminal = terminal();
+    let interrupt = TerminalStep {
+        input: b"x",
+        control: Some(Control::Interrupt),
+        ..TerminalStep::default()
+    };
+    assert_eq!(terminal.step(&interrupt), Ok(()));
+    assert_eq!(read(&terminal.input()), b"x\x03");
+    let member = Arc::new(Member::default());
+    let members: Vec<Arc<dyn Controlled>> = vec![Arc::clone(&member) as _];
+    terminal.device().set_foreground(1, members);
+    assert_eq!(terminal.step(&interrupt), Ok(()));
+    assert_eq!(read(&terminal.input()), b"x");
+    assert!(member.0.load(Ordering::Relaxed));
+}
+
+/// Whether it was killed.
+#[derive(Default)]
+struct Member(AtomicBool);
+
+impl Controlled for Member {
+    fn kill(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+    fn suspend(&self, _is_suspended: bool) {}
 }
 
 #[test]

@@ -100,12 +100,16 @@ impl<D: Devices> Console<D> {
     }
 
     fn type_on(&mut self, index: usize, origin: Origin, keys: &[u8]) {
-        let typing = &mut self.terminals[index].typing;
-        typing.take(&self.devices, origin, keys);
-        let kept = self.kept(index);
-        let typing = &mut self.terminals[index].typing;
-        let echo = typing.finish(&self.devices, kept, index == ON_SERIAL_LINE);
-        self.show(index, &echo);
+        let mut rest = keys;
+        while !rest.is_empty() {
+            let is_raw = self.devices.is_raw(index);
+            let taken = self.terminals[index].typing.take(origin, rest, is_raw);
+            let kept = self.kept(index);
+            let typing = &mut self.terminals[index].typing;
+            let echo = typing.finish(&self.devices, kept, index == ON_SERIAL_LINE);
+            self.show(index, &echo);
+            rest = &rest[taken..];
+        }
     }
 
     /// What the next console is to know: which terminal is shown, and what was typed of a line.

@@ -71,6 +71,7 @@ fn control_keys_are_for_the_foreground_or_input() {
 fn three_breaks_end_a_foreground_that_takes_every_key() {
     let mut machine = typed(&[b"\x1c\x1cx\x1c\x1c\x1c"]);
     machine.terminals[0].is_raw = true;
+    machine.terminals[0].has_foreground = true;
     assert_eq!(served(machine).terminals[0].interrupts, 1);
 }
 
@@ -119,7 +120,7 @@ fn busy() -> Machine {
         b"raw \x1b[A",
         PAGE_BACK,
         SHOW_FIRST,
-        b" line\r",
+        b" line\rgone\x03",
         SHOW_SECOND,
         b"end",
     ]);
@@ -127,6 +128,7 @@ fn busy() -> Machine {
     machine.terminals[0].written = "one\ntwo \x1b[1;31mrot\x1b[0m 漢字\n".repeat(40).into();
     machine.terminals[1].written = b"a\nb\nc\nd\ne\nf\ng".to_vec();
     machine.terminals[1].is_raw = true;
+    machine.terminals[0].has_foreground = true;
     machine
 }
 
@@ -142,6 +144,7 @@ fn a_console_that_is_ended_at_any_call_loses_nothing_and_doubles_nothing() {
         for (index, terminal) in again.terminals.iter().enumerate() {
             let expected = &expected.terminals[index];
             assert_eq!(terminal.input, expected.input, "{index}, after {calls}");
+            assert_eq!(terminal.interrupts, expected.interrupts, "after {calls}");
             assert!(terminal.shown == expected.shown, "{index}, after {calls}");
         }
         assert!(again.to_serial == expected.to_serial, "after {calls}");

@@ -4,7 +4,7 @@ use std::cell::{Cell as Counter, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
-use console::{Console, Devices, Origin, Refusal, Step, TERMINALS};
+use console::{Console, Control, Devices, Origin, Refusal, Step, TERMINALS};
 use lib_terminal::{Cell, Style, cells_of};
 
 pub const COLUMNS: usize = 20;
@@ -133,7 +133,9 @@ impl Devices for Held {
     fn step(&self, terminal: usize, step: Step) -> Result<(), Refusal> {
         let mut machine = self.call();
         let own = &mut machine.terminals[terminal];
-        if own.input.len() + step.input.len() > INPUT_BYTES_MAX {
+        let is_behind = !own.input.is_empty() || !step.input.is_empty();
+        let is_late_end = step.control == Some(Control::EndInput) && is_behind;
+        if is_late_end || own.input.len() + step.input.len() > INPUT_BYTES_MAX {
             return Err(Refusal::Full);
         }
         own.shown.extend(own.written.drain(..step.output));
@@ -141,6 +143,12 @@ impl Devices for Held {
         let forgotten = own.shown.len().saturating_sub(SHOWN_BYTES_MAX);
         own.shown.drain(..forgotten);
         own.input.extend(step.input);
+        match step.control {
+            None => {}
+            Some(Control::EndInput) => own.ends += 1,
+            Some(_) if own.has_foreground => own.interrupts += 1,
+            Some(_) => own.input.push(3),
+        }
         if let Some(kept) = step.kept {
             own.kept = kept;
         }
@@ -165,22 +173,5 @@ impl Devices for Held {
     fn set_size(&self, _terminal: usize, columns: u16, rows: u16) {
         drop(self.call());
         assert_eq!((usize::from(columns), usize::from(rows)), (COLUMNS, LINES));
-    }
-
-    fn interrupt(&self, terminal: usize) -> bool {
-        let mut machine = self.call();
-        machine.terminals[terminal].interrupts += 1;
-        machine.terminals[terminal].has_foreground
-    }
-
-    fn suspend(&self, terminal: usize) -> bool {
-        self.call().terminals[terminal].has_foreground
-    }
-
-    fn end_input(&self, terminal: usize) -> bool {
-        let mut machine = self.call();
-        let is_first = machine.terminals[terminal].input.is_empty();
-        machine.terminals[terminal].ends += usize::from(is_first);
-        is_first
     }
 }
