@@ -353,6 +353,17 @@ fn cooked_control_keys() {
 }
 
 #[test]
+fn a_cooked_line_goes_on_where_it_was_left() {
+    let mut echo = Vec::new();
+    let mut input = CookedInput::with_line("half é".as_bytes());
+    assert_eq!(input.feed(0x7f, &mut echo), None);
+    assert_eq!(input.line(), b"half ");
+    assert_eq!(input.feed(b'\r', &mut echo), Some(bytes("half \n")));
+    let long = CookedInput::with_line(&[b'x'; 2 * LINE_LEN_BYTES_MAX]);
+    assert_eq!(long.line().len(), LINE_LEN_BYTES_MAX - 1);
+}
+
+#[test]
 fn cooked_lines_are_bounded() {
     let (events, echo) = cook(&[&[b'x'; 2 * LINE_LEN_BYTES_MAX][..], b"\r"].concat());
     assert!(matches!(&events[..], [CookedEvent::Bytes(line)] if line.len() == LINE_LEN_BYTES_MAX));

@@ -61,6 +61,27 @@ fn all_keys_are_read() {
     assert!(manifest.check_programs(|name| name.ends_with('d')).is_ok());
 }
 
+const CONSOLE_AND_SHELL: &str = r#"
+[[service]]
+name = "console"
+program = "consoled"
+grants = ["kpio:console/devices"]
+
+[[service]]
+name = "shell"
+program = "shd"
+terminal = 4
+"#;
+
+#[test]
+fn one_service_shows_the_terminals_of_others() {
+    let manifest = Manifest::parse(CONSOLE_AND_SHELL).expect("right");
+    assert_eq!(manifest.console().map(|s| s.name.as_str()), Some("console"));
+    assert_eq!(manifest.get("shell").and_then(|s| s.terminal), Some(4));
+    assert_eq!(manifest.get("console").and_then(|s| s.terminal), None);
+    assert!(Manifest::parse(WHOLE).is_ok_and(|manifest| manifest.console().is_none()));
+}
+
 #[test]
 fn no_text_is_no_service() {
     assert_eq!(Manifest::parse(""), Ok(Manifest::default()));
@@ -68,6 +89,19 @@ fn no_text_is_no_service() {
 
 /// A text, and words that the sentence about it must have.
 const WRONG: &[(&str, &[&str])] = &[
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nterminal = 5",
+        &["'a'", "terminal", "from 1 to 4"],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nterminal = 1",
+        &["'a'", "terminal", "kpio:console/devices"],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\ngrants = ['kpio:console/devices']\n\
+         [[service]]\nname = 'b'\nprogram = 'p'\ngrants = ['kpio:console/devices']",
+        &["'b'", "grants", "'a'"],
+    ),
     ("[[service]", &["line 1"]),
     ("a = 1", &["'a'", "[[service]]"]),
     ("service = 1", &["[[service]]"]),

@@ -114,10 +114,13 @@ fn watch(services: &Services, name: &str, devices: &Console) {
 
 fn hand_over(services: &Services, name: &str, devices: &Console) {
     devices.give_to_kernel(true);
-    let state = state(services, name);
-    let state = state.map_or("gone".to_owned(), |state| state.to_string());
+    let what = match state(services, name) {
+        Some(StateKind::Failed) => "has failed",
+        Some(_) => "was stopped",
+        None => "is in the manifest no more",
+    };
     let sentence = format!(
-        "\r\nThe console is {state}, so this is the prompt of the kernel; 'svc start {name}' brings the console back.\r\n"
+        "\r\nThe console {what}, so this is the prompt of the kernel; 'svc start {name}' brings the console back.\r\n"
     );
     // Never raised: the kernel's prompt shows this as soon as it can.
     let never = Cancellation::new();

@@ -66,8 +66,8 @@ pub use terminal::{
     TerminalSize,
 };
 pub use virtual_terminal::{
-    INPUT_BYTES_MAX, KEPT_BYTES_MAX, OUTPUT_BYTES_MAX, SHOWN_BYTES_MAX, StepRefusal, TerminalStep,
-    VirtualTerminal,
+    Control, INPUT_BYTES_MAX, KEPT_BYTES_MAX, OUTPUT_BYTES_MAX, SHOWN_BYTES_MAX, StepRefusal,
+    TerminalStep, VirtualTerminal,
 };
 pub use wait::{wait_for, wait_until};
 

@@ -6,14 +6,14 @@
 //! its screen, and what that one had not got round to. Nothing is lost: writers wait while [`OUTPUT_BYTES_MAX`] wait, and a
 //! step whose keys have no room is refused whole.
 //!
-//! All memory is paid for and taken when the terminal is made. Lock order: the state, then subscribers.
+//! All memory is paid for and taken when the terminal is made. One console at a time makes steps. Lock order: the state, then subscribers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
-    Budget, ByteSink, ByteSource, Notifier, OverBudget, Read, Reservation, StreamFailure,
-    Subscribers, TerminalDevice, TerminalSize,
+    Budget, ByteSink, ByteSource, KeyMeaning, Notifier, OverBudget, Read, Reservation,
+    StreamFailure, Subscribers, TerminalDevice, TerminalSize,
 };
 
 /// Typed bytes that wait for a program, at most.
@@ -24,6 +24,10 @@ pub const OUTPUT_BYTES_MAX: usize = 16 << 10;
 pub const SHOWN_BYTES_MAX: usize = 64 << 10;
 /// Bytes that the console may leave for the one after it.
 pub const KEPT_BYTES_MAX: usize = 8 << 10;
+
+/// Ctrl-C and Ctrl-Z.
+const INTERRUPT: u8 = 0x03;
+const SUSPEND: u8 = 0x1a;
 
 /// A terminal. Cloning gives another handle to the same one.
 #[derive(Clone)]
@@ -55,16 +59,29 @@ pub struct TerminalStep<'a> {
     pub output_bytes: usize,
     /// Bytes for the program that reads.
     pub input: &'a [u8],
+    /// What is done after that.
+    pub control: Option<Control>,
     /// What is shown beside what programs write: the echo of keys.
     pub echo: &'a [u8],
     /// What is left for the next console, in place of what was left before.
     pub kept: Option<&'a [u8]>,
 }
 
+/// What a control key does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Ends the foreground; input where there is none.
+    Interrupt,
+    /// Suspends the foreground; input where there is none.
+    Suspend,
+    /// The next reader finds the end of the input, once.
+    EndInput,
+}
+
 /// Why a step was not made. Nothing of it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepRefusal {
-    /// The program has not read what was typed before.
+    /// The program has not read what was typed before, and there is no room, or the end of the input would be behind it.
     Full,
     /// More is to be kept than may be.
     TooLong,
@@ -145,22 +162,26 @@ impl VirtualTerminal {
     /// # Errors
     /// Why nothing was done.
     pub fn step(&self, step: &TerminalStep<'_>) -> Result<(), StepRefusal> {
+        self.check(step)?;
+        // Members of the foreground are told without the lock. Programs only make room meanwhile.
+        let as_input = step.control.and_then(|control| self.obey(control));
         let mut state = self.0.lock();
-        state.check(step)?;
         state.apply(step);
+        state.input.extend(as_input);
+        state.is_at_end |= step.control == Some(Control::EndInput);
         drop(state);
         self.0.programs.notify_all();
         Ok(())
     }
 
-    /// Has the next read find the end of the input, where nothing typed waits before it; whether that is so.
-    pub fn end_input(&self) -> bool {
-        let mut state = self.0.lock();
-        let is_empty = state.input.is_empty();
-        state.is_at_end |= is_empty;
-        drop(state);
-        self.0.programs.notify_all();
-        is_empty
+    /// Tells the foreground; the key as input, where it is that.
+    fn obey(&self, control: Control) -> Option<u8> {
+        let (meaning, key) = match control {
+            Control::Interrupt => (self.device().interrupt(), INTERRUPT),
+            Control::Suspend => (self.device().suspend(), SUSPEND),
+            Control::EndInput => return None,
+        };
+        (meaning != KeyMeaning::Obeyed).then_some(key)
     }
 
     /// Has `notifier` notified whenever programs have written.
@@ -177,7 +198,10 @@ impl Shared {
 
 impl State {
     fn check(&self, step: &TerminalStep<'_>) -> Result<(), StepRefusal> {
-        if step.input.len() > INPUT_BYTES_MAX - self.input.len() {
+        let wanted_bytes = step.input.len() + usize::from(step.control.is_some());
+        let is_behind = !self.input.is_empty() || !step.input.is_empty();
+        let is_late_end = step.control == Some(Control::EndInput) && is_behind;
+        if is_late_end || wanted_bytes > INPUT_BYTES_MAX - self.input.len() {
             return Err(StepRefusal::Full);
         }
         if step.kept.is_some_and(|kept| kept.len() > KEPT_BYTES_MAX) {

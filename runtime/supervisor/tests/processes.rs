@@ -175,6 +175,14 @@ fn unknown_imports_are_named() {
 }
 
 #[test]
+fn who_was_not_given_the_console_does_not_link() {
+    let shower = r#"(component (import "kpio:console/devices@0.1.0" (instance)))"#;
+    let exit = run(&supervisor(), &wat::parse_str(shower).unwrap());
+    let sentence = "program imports `kpio:console/devices@0.1.0`, and it was not granted that; a grant stands in the `grants` of a `[[service]]` in the system's manifest";
+    assert_eq!(unusable(&exit), sentence);
+}
+
+#[test]
 fn what_is_no_command_is_unusable() {
     let library = wat::parse_str("(component)").unwrap();
     let exit = run(&supervisor(), &library);

@@ -27,15 +27,14 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     for (name, change) in machines() {
         let mut machine = Machine::new(accelerator, test.clone());
         change(&mut machine);
-        let for_people = match machine.memory_mib {
-            ..LITTLE_MEMORY_MIB => Some(small.clone()),
-            LITTLE_MEMORY_MIB..MUCH_MEMORY_MIB => Some(base.clone()),
-            _ => None,
+        let (image, first) = match machine.memory_mib {
+            ..LITTLE_MEMORY_MIB => (&small, First::Shell),
+            LITTLE_MEMORY_MIB..MUCH_MEMORY_MIB => (&base, First::Console),
+            _ => (&test, First::Prompt),
         };
-        let has_shell = for_people.is_some();
-        machine.image = for_people.or(machine.image);
+        machine.image = Some(image.clone());
         let log = report.log_file(name);
-        report.test(name, || boots_and_searches(&machine, has_shell, &log));
+        report.test(name, || boots_and_searches(&machine, first, &log));
     }
     for converted in image::convert(&base)? {
         let name = format!(
@@ -44,7 +43,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         );
         let machine = Machine::new(accelerator, converted);
         let log = report.log_file(&name);
-        report.test(&name, || boots_and_searches(&machine, true, &log));
+        report.test(&name, || boots_and_searches(&machine, First::Console, &log));
     }
     let without_programs = image::system_image(paths, "job", Variant::Plain)?;
     let without_programs = Machine::new(accelerator, without_programs);
@@ -59,6 +58,7 @@ const MUCH_MEMORY_MIB: u32 = 256;
 const LITTLE_MEMORY_MIB: u32 = 128;
 /// A machine whose image lost its programs boots to the prompt like any other.
 const DEFECT: &str = "defect-lost-programs-are-noticed";
+const SEARCH: &str = "rg -n TODO /share";
 /// A file of `system/small.toml` and a line of it, as ripgrep shows them on a terminal.
 const FOUND: (&str, &str) = (
     "/share/first-steps.txt",
@@ -89,26 +89,55 @@ fn machines() -> [(&'static str, Change); 10] {
 
 /// The planted defect must make the same test fail, and for its own reason.
 fn is_noticed(machine: &Machine, log: &Path) -> Result<()> {
-    match boots_and_searches(machine, false, log) {
+    match boots_and_searches(machine, First::Prompt, log) {
         Err(failure) if failure.to_string().contains("did not find the line") => Ok(()),
         Err(failure) => Err(failure),
         Ok(()) => Err(unmet("an image without ripgrep passed")),
     }
 }
 
-/// Searches at the kernel's prompt; in the image that people get, the shell comes before that.
-fn boots_and_searches(machine: &Machine, has_shell: bool, log: &Path) -> Result<()> {
+/// What a person meets first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum First {
+    /// The kernel's prompt.
+    Prompt,
+    /// The shell on the kernel's terminal, and the kernel's prompt behind it.
+    Shell,
+    /// The shell on a terminal of the console.
+    Console,
+}
+
+fn boots_and_searches(machine: &Machine, first: First, log: &Path) -> Result<()> {
     let mut guest = Guest::boot(machine, log)?;
-    if has_shell {
+    if first != First::Prompt {
         console::expect(&mut guest, console::SHELL_PROMPT)?;
+    }
+    if first == First::Console {
+        return searches_in_shell(&mut guest);
+    }
+    if first == First::Shell {
         guest.send("exit\r")?;
     }
     console::prompt(&mut guest)?;
-    let said = console::command(&mut guest, "rg -n TODO /share")?;
-    if !said.contains(FOUND.0) || !said.contains(FOUND.1) {
-        return Err(unmet(format!(
-            "ripgrep did not find the line; it said:\n{said}"
-        )));
-    }
+    finds(&console::command(&mut guest, SEARCH)?)?;
     console::power_off(guest)
+}
+
+/// The console does not give the machine back to whom could switch it off.
+fn searches_in_shell(guest: &mut Guest) -> Result<()> {
+    guest.send(format!("{SEARCH}\r"))?;
+    console::expect(guest, "\r\n")?;
+    finds(&console::plain(&console::expect(
+        guest,
+        console::SHELL_PROMPT,
+    )?))
+}
+
+fn finds(said: &str) -> Result<()> {
+    match said.contains(FOUND.0) && said.contains(FOUND.1) {
+        true => Ok(()),
+        false => Err(unmet(format!(
+            "ripgrep did not find the line; it said:\n{said}"
+        ))),
+    }
 }

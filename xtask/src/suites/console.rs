@@ -35,7 +35,7 @@ pub fn command(guest: &mut Guest, line: &str) -> Result<String> {
 }
 
 /// Text without control sequences (ECMA-48, section 5.4: CSI, parameters, one final byte).
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let mut pieces = text.split("\x1b[");
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |plain, piece| {

@@ -155,8 +155,7 @@ fn own_screens(guest: &mut Guest) -> Result<()> {
 /// it was.
 fn killed_while_typing(guest: &mut Guest) -> Result<()> {
     command(guest, "mine=unchanged")?;
-    guest.send("cat\r")?;
-    console::expect(guest, "\r\n")?;
+    reads_lines(guest)?;
     keys::type_text(guest, "the first half ")?;
     console::expect(guest, "the first half ")?;
     keys::press(guest, &ATTENTION)?;
@@ -175,6 +174,25 @@ fn killed_while_typing(guest: &mut Guest) -> Result<()> {
         true => Ok(()),
         false => Err(unmet("the shell was started again")),
     }
+}
+
+/// Runs a program that says every line that it reads, and waits until it does.
+fn reads_lines(guest: &mut Guest) -> Result<()> {
+    guest.send("cat\r")?;
+    console::expect(guest, "\r\n")?;
+    // What is typed before the program is there is not shown as it is typed. Behind what the program says of it, all is.
+    guest.send("early\r")?;
+    console::expect(guest, "early\r")?;
+    guest.send("line\r")?;
+    console::expect(guest, "line\r\n")?;
+    console::expect(guest, "line\r\n").map(drop)
+}
+
+/// Runs a program that goes on for ever, and waits until it runs.
+fn goes_on(guest: &mut Guest) -> Result<()> {
+    guest.send("sh -c 'echo it runs; sleep 100000'\r")?;
+    console::expect(guest, "\r\n")?;
+    console::expect(guest, "it runs\r\n").map(drop)
 }
 
 /// Lines that have left the screen, and what is on it, are the same after a kill.
@@ -213,13 +231,11 @@ fn killed_on_another(guest: &mut Guest) -> Result<()> {
 
 /// Ctrl-C ends what is in the foreground, Ctrl-Z suspends it, Ctrl-D ends the input.
 fn control_keys(guest: &mut Guest) -> Result<()> {
-    guest.send("sleep 100000\r")?;
-    console::expect(guest, "\r\n")?;
+    goes_on(guest)?;
     keys::press(guest, &["ctrl", "z"])?;
     console::expect(guest, console::SHELL_PROMPT)?;
     command(guest, "kill %1")?;
-    guest.send("sleep 100000\r")?;
-    console::expect(guest, "\r\n")?;
+    goes_on(guest)?;
     keys::press(guest, &["ctrl", "c"])?;
     console::expect(guest, console::SHELL_PROMPT)?;
     let said = command(guest, "echo $?")?;
@@ -265,6 +281,18 @@ fn given_up(guest: &mut Guest) -> Result<()> {
         )));
     }
     guest.send("svc start console\r")?;
-    console::expect(guest, console::SHELL_PROMPT)?;
-    command(guest, "echo it is back").map(drop)
+    first_shell_is_the_same(guest)
+}
+
+/// Asks the first terminal's shell what it knows, until the console is there and it answers.
+fn first_shell_is_the_same(guest: &mut Guest) -> Result<()> {
+    for _ in 0..LOOKS {
+        // The kernel's prompt takes what it gets before, and has no variables.
+        guest.send("echo mine is $mine\r")?;
+        thread::sleep(BETWEEN_LOOKS);
+        if guest.line_with(&["mine is unchanged"]).is_some() {
+            return Ok(());
+        }
+    }
+    Err(unmet("the shell did not live longer than the console"))
 }

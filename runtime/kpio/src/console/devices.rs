@@ -1,14 +1,14 @@
 //! `kpio:console/devices`: a thin layer over [`ConsoleHold`].
 
 use runtime_host::{
-    ConsoleHold, ConsoleStep, KeyMeaning, KeyMode, Keys, Look, StepRefusal, TerminalSize,
+    ConsoleHold, ConsoleStep, Control, KeyMode, Keys, Look, StepRefusal, TerminalSize,
     TerminalStep, VirtualTerminal,
 };
 use runtime_wasi::io::Pollable;
 use wasmtime::component::Resource;
 
 use super::bindings::kpio::console::devices::{
-    Host, HostConsole, Look as WitLook, Mode, Origin, Refusal, Step, Which,
+    Control as WitControl, Host, HostConsole, Look as WitLook, Mode, Origin, Refusal, Step, Which,
 };
 use crate::context::Caller;
 
@@ -98,6 +98,7 @@ impl HostConsole for Caller<'_> {
             terminal: TerminalStep {
                 output_bytes: step.output as usize,
                 input: &step.input,
+                control: step.control.map(control),
                 echo: &step.echo,
                 kept: step.kept.as_deref(),
             },
@@ -133,23 +134,17 @@ impl HostConsole for Caller<'_> {
         Ok(())
     }
 
-    fn interrupt(&mut self, handle: Handle, which: Which) -> wasmtime::Result<bool> {
-        let meaning = self.of_console(&handle, which)?.device().interrupt();
-        Ok(meaning == KeyMeaning::Obeyed)
-    }
-
-    fn suspend(&mut self, handle: Handle, which: Which) -> wasmtime::Result<bool> {
-        let meaning = self.of_console(&handle, which)?.device().suspend();
-        Ok(meaning == KeyMeaning::Obeyed)
-    }
-
-    fn end_input(&mut self, handle: Handle, which: Which) -> wasmtime::Result<bool> {
-        Ok(self.of_console(&handle, which)?.end_input())
-    }
-
     fn drop(&mut self, handle: Handle) -> wasmtime::Result<()> {
         self.wasi.delete(handle)?;
         Ok(())
+    }
+}
+
+fn control(control: WitControl) -> Control {
+    match control {
+        WitControl::Interrupt => Control::Interrupt,
+        WitControl::Suspend => Control::Suspend,
+        WitControl::EndInput => Control::EndInput,
     }
 }
 

@@ -16,6 +16,8 @@ const SHOWN_BYTES_MAX: usize = 64 << 10;
 const SERIAL_BYTES_MAX: usize = 512;
 /// The terminal that is the serial line's.
 const ON_SERIAL_LINE: usize = 0;
+/// What this one keeps says which is shown: one place, so that one step changes it.
+const REMEMBERS_SHOWN: usize = 0;
 
 /// Four terminals, of which one is seen.
 pub struct Console<D> {
@@ -46,12 +48,9 @@ impl<D: Devices> Console<D> {
         let mut shown = 0;
         let terminals = (0..TERMINALS).map(|index| {
             let kept = devices.kept(index);
-            let (is_shown, line) = match kept.split_first() {
-                Some((flag, line)) => (*flag == 1, line),
-                None => (false, &[][..]),
-            };
-            if is_shown {
-                shown = index;
+            let (&seen, line) = kept.split_first().unwrap_or((&0, &[]));
+            if index == REMEMBERS_SHOWN {
+                shown = usize::from(seen).min(TERMINALS - 1);
             }
             let mut terminal = Terminal::new(index, line, size);
             terminal.feed(whole_lines(&devices.shown(index)));
@@ -101,17 +100,22 @@ impl<D: Devices> Console<D> {
     }
 
     fn type_on(&mut self, index: usize, origin: Origin, keys: &[u8]) {
-        let typing = &mut self.terminals[index].typing;
-        typing.take(&self.devices, origin, keys);
-        let kept = self.kept(index);
-        let typing = &mut self.terminals[index].typing;
-        let echo = typing.finish(&self.devices, kept, index == ON_SERIAL_LINE);
-        self.show(index, &echo);
+        let mut rest = keys;
+        while !rest.is_empty() {
+            let is_raw = self.devices.is_raw(index);
+            let taken = self.terminals[index].typing.take(origin, rest, is_raw);
+            let kept = self.kept(index);
+            let typing = &mut self.terminals[index].typing;
+            let echo = typing.finish(&self.devices, kept, index == ON_SERIAL_LINE);
+            self.show(index, &echo);
+            rest = &rest[taken..];
+        }
     }
 
-    /// What the next console is to know of a terminal: whether it is seen, and what was typed of a line.
+    /// What the next console is to know: which terminal is shown, and what was typed of a line.
     fn kept(&self, index: usize) -> Vec<u8> {
-        let mut kept = vec![u8::from(index == self.shown)];
+        // There are four.
+        let mut kept = vec![self.shown as u8];
         kept.extend_from_slice(self.terminals[index].typing.line());
         kept
     }
@@ -119,34 +123,23 @@ impl<D: Devices> Console<D> {
     fn obey(&mut self, command: Command, len: usize) {
         match command {
             Command::Show(index) => {
-                let before = std::mem::replace(&mut self.shown, index);
-                self.step_of_keys(index, len);
-                if before != index {
-                    self.step_of_keys(before, 0);
-                }
+                self.shown = index;
                 self.make_old();
             }
             Command::HalfScreens(count) => {
                 let lines = self.picture.as_ref().map_or(0, |p| p.lines.len());
                 let half_screen = (lines / 2).max(1).cast_signed();
                 self.look(|cells| cells.scroll_view(count * half_screen));
-                self.step_of_keys(self.shown, len);
             }
-            Command::Lines(count) => {
-                self.look(|cells| cells.scroll_view(count));
-                self.step_of_keys(self.shown, len);
-            }
+            Command::Lines(count) => self.look(|cells| cells.scroll_view(count)),
         }
-    }
-
-    /// So many bytes of the keyboard's were for the console.
-    fn step_of_keys(&self, index: usize, len: usize) {
         let step = Step {
             keyboard: len,
-            kept: Some(self.kept(index)),
+            kept: Some(self.kept(REMEMBERS_SHOWN)),
             ..Step::default()
         };
-        let _done = self.devices.step(index, step);
+        // It takes no more than there is and keeps no more than a line.
+        let _done = self.devices.step(REMEMBERS_SHOWN, step);
     }
 
     fn show_written(&mut self, index: usize) {

@@ -41,6 +41,17 @@ pub enum Refusal {
     Impossible,
 }
 
+/// What a control key does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Ends the foreground; input where there is none.
+    Interrupt,
+    /// Suspends the foreground; input where there is none.
+    Suspend,
+    /// The next reader finds the end of the input; refused as full behind something typed.
+    EndInput,
+}
+
 /// What happens at once, for one terminal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
@@ -52,6 +63,8 @@ pub struct Step {
     pub output: usize,
     /// What the program gets.
     pub input: Vec<u8>,
+    /// What is done after that.
+    pub control: Option<Control>,
     /// What is shown beside what programs write.
     pub echo: Vec<u8>,
     /// What goes over the serial line.
@@ -80,10 +93,4 @@ pub trait Devices {
     fn is_raw(&self, terminal: usize) -> bool;
     /// Says how large the terminal is.
     fn set_size(&self, terminal: usize, columns: u16, rows: u16);
-    /// Ends the foreground; false if there is none.
-    fn interrupt(&self, terminal: usize) -> bool;
-    /// Suspends the foreground; false if there is none.
-    fn suspend(&self, terminal: usize) -> bool;
-    /// Ends the input for who reads next; false if something typed is before that.
-    fn end_input(&self, terminal: usize) -> bool;
 }

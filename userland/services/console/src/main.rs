@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use console::{Console, Devices, Origin, Refusal, Step};
+use console::{Console, Control, Devices, Origin, Refusal, Step};
 use lib_terminal::Style;
 use wasip2::cli::stdin::get_stdin;
 use wasip2::clocks::monotonic_clock;
@@ -118,6 +118,11 @@ impl Devices for Opened {
             serial: count(step.serial),
             output: count(step.output),
             input: step.input,
+            control: step.control.map(|control| match control {
+                Control::Interrupt => devices::Control::Interrupt,
+                Control::Suspend => devices::Control::Suspend,
+                Control::EndInput => devices::Control::EndInput,
+            }),
             echo: step.echo,
             to_serial: step.to_serial,
             kept: step.kept,
@@ -143,17 +148,5 @@ impl Devices for Opened {
 
     fn set_size(&self, terminal: usize, columns: u16, rows: u16) {
         self.0.set_size(which(terminal), columns, rows);
-    }
-
-    fn interrupt(&self, terminal: usize) -> bool {
-        self.0.interrupt(which(terminal))
-    }
-
-    fn suspend(&self, terminal: usize) -> bool {
-        self.0.suspend(which(terminal))
-    }
-
-    fn end_input(&self, terminal: usize) -> bool {
-        self.0.end_input(which(terminal))
     }
 }

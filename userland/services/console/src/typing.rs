@@ -2,11 +2,9 @@
 
 use lib_line_editor::{CookedEvent, CookedInput};
 
-use crate::{Devices, Origin, Refusal, Step};
+use crate::{Control, Devices, Origin, Refusal, Step};
 
 const BELL: u8 = 0x07;
-const INTERRUPT: u8 = 0x03;
-const SUSPEND: u8 = 0x1a;
 /// Ctrl-\, and how often it is pressed in a row by somebody who means it: it ends the foreground even where that takes every
 /// key.
 const BREAK: u8 = 0x1c;
@@ -37,44 +35,47 @@ impl Typing {
         self.discipline.line()
     }
 
-    /// Takes keys. What they come to is done when [`finish`](Self::finish) is called.
-    pub(crate) fn take(&mut self, devices: &impl Devices, origin: Origin, keys: &[u8]) {
-        let is_raw = devices.is_raw(self.terminal);
+    /// Takes keys up to the first that is a control key, and says how many that were. What they come to is done when
+    /// [`finish`](Self::finish) is called.
+    pub(crate) fn take(&mut self, origin: Origin, keys: &[u8], is_raw: bool) -> usize {
+        let mut taken = 0;
         for &key in keys {
-            match origin {
-                Origin::Keyboard => self.step.keyboard += 1,
-                Origin::Serial => self.step.serial += 1,
+            self.key(key, is_raw);
+            taken += 1;
+            if self.step.control.is_some() {
+                break;
             }
-            self.breaks = if key == BREAK { self.breaks + 1 } else { 0 };
-            if self.breaks == BREAKS {
-                devices.interrupt(self.terminal);
-            } else if is_raw {
-                self.step.input.append(&mut self.discipline.take_line());
-                self.step.input.push(key);
-            } else {
-                self.cooked(devices, key);
-            }
+        }
+        match origin {
+            Origin::Keyboard => self.step.keyboard = taken,
+            Origin::Serial => self.step.serial = taken,
+        }
+        taken
+    }
+
+    fn key(&mut self, key: u8, is_raw: bool) {
+        self.breaks = if key == BREAK { self.breaks + 1 } else { 0 };
+        if self.breaks == BREAKS {
+            self.step.control = Some(Control::Interrupt);
+        } else if is_raw {
+            self.step.input.append(&mut self.discipline.take_line());
+            self.step.input.push(key);
+        } else {
+            self.cooked(key);
         }
     }
 
-    fn cooked(&mut self, devices: &impl Devices, key: u8) {
-        let event = self.discipline.feed(key, &mut self.step.echo);
-        match event {
+    fn cooked(&mut self, key: u8) {
+        match self.discipline.feed(key, &mut self.step.echo) {
             None => {}
             Some(CookedEvent::Bytes(mut bytes)) => self.step.input.append(&mut bytes),
-            Some(CookedEvent::Interrupt) if devices.interrupt(self.terminal) => {}
-            Some(CookedEvent::Interrupt) => self.step.input.push(INTERRUPT),
-            Some(CookedEvent::Suspend) if devices.suspend(self.terminal) => {}
-            Some(CookedEvent::Suspend) => self.step.input.push(SUSPEND),
-            Some(CookedEvent::EndOfInput)
-                if self.step.input.is_empty() && devices.end_input(self.terminal) => {}
-            // It would come before what was typed before it.
-            Some(CookedEvent::EndOfInput) => self.step.echo.push(BELL),
+            Some(CookedEvent::Interrupt) => self.step.control = Some(Control::Interrupt),
+            Some(CookedEvent::Suspend) => self.step.control = Some(Control::Suspend),
+            Some(CookedEvent::EndOfInput) => self.step.control = Some(Control::EndInput),
         }
     }
 
-    /// Does what the keys that were taken come to; what is to be shown for it. What the program has no room for is answered by
-    /// a bell.
+    /// Does what the keys that were taken come to; what is to be shown for it. What is refused is answered by a bell.
     pub(crate) fn finish(
         &mut self,
         devices: &impl Devices,
@@ -86,6 +87,7 @@ impl Typing {
         let done = self.attempt(devices, &step, is_on_serial_line);
         if done == Err(Refusal::Full) {
             step.input.clear();
+            step.control = None;
             step.echo = vec![BELL];
             let _done = self.attempt(devices, &step, is_on_serial_line);
         }
