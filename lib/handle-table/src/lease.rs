@@ -61,3 +61,32 @@ impl<F: Flag> Lease<F> {
         true
     }
 }
+
+/// Those that nobody else has go with it, one after another: a chain is as long as somebody could pay for, and a stack is not.
+impl<F> Drop for Lease<F> {
+    fn drop(&mut self) {
+        let mut from = self.from.take();
+        while let Some(mut lease) = from.and_then(Arc::into_inner) {
+            from = lease.from.take();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_chain_is_dropped_without_a_deep_stack() {
+        let first: Arc<Lease> = Lease::new(None);
+        let chain = |from: &Arc<Lease>| {
+            (0..1_000_000).fold(Arc::clone(from), |from, _| Lease::new(Some(from)))
+        };
+        let (one, other) = (chain(&first), chain(&first));
+        drop(one);
+        first.revoke();
+        assert!(!other.holds());
+        drop(other);
+        assert_eq!(Arc::strong_count(&first), 1);
+    }
+}

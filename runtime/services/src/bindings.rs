@@ -24,6 +24,8 @@ pub trait Bindings: Send + Sync {
     fn unbind(&self, service: &str);
     /// The process of a run is gone.
     fn gone(&self, run: RunId);
+    /// What is held for services that are not known any more goes.
+    fn keep(&self, is_known: &dyn Fn(&str) -> bool);
     /// Takes an import back from the runs that a service has now: their calls fail, those in flight too. An error is a
     /// sentence.
     fn revoke(&self, service: &str, interface: &str) -> Result<(), String>;

@@ -310,6 +310,7 @@ impl Driver {
             .filter_map(|status| self.published(status))
             .collect();
         self.logs.retain(|name, _| is_known(name));
+        self.launcher.keep(&is_known);
         self.shared.keep_logs(is_known);
         self.shared.publish(published);
     }

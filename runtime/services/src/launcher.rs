@@ -21,6 +21,8 @@ pub trait Launcher: Send + Sync {
     fn bind(&self, service: &str, run: Option<RunId>);
     /// The process of a run is gone.
     fn gone(&self, run: RunId);
+    /// What is held for services that are not known any more goes.
+    fn keep(&self, is_known: &dyn Fn(&str) -> bool);
     /// Takes an import back from a service until it is started again. An error is a sentence.
     fn revoke(&self, service: &str, interface: &str) -> Result<(), String>;
 }

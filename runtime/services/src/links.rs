@@ -1,7 +1,7 @@
 //! Calls between services go over links.
 //!
-//! Law: each interface of each service has one route, made when it is first named and kept: a manifest has a bounded
-//! number of them. Each run of a client gets grants of its own, which are revoked together and forgotten when it is gone.
+//! Law: each interface of each service has one route, made when it is first named and kept until the service is not known any
+//! more and nobody has a grant for it. Each run of a client gets grants of its own, which are revoked together and forgotten when it is gone.
 //!
 //! Lock order: the state here, then a route's; a grant's with none of them held.
 
@@ -85,6 +85,18 @@ impl Bindings for LinkBindings {
         self.lock().runs.remove(&run);
     }
 
+    fn keep(&self, is_known: &dyn Fn(&str) -> bool) {
+        let mut state = self.lock();
+        let State { routes, runs } = &mut *state;
+        routes.retain(|(provider, interface), _| {
+            let is_used = |grant: &Grant| {
+                let route = grant.route();
+                route.provider() == provider && route.interface() == interface
+            };
+            is_known(provider) || runs.values().flat_map(|client| &client.grants).any(is_used)
+        });
+    }
+
     fn revoke(&self, service: &str, interface: &str) -> Result<(), String> {
         let state = self.lock();
         let clients = state.runs.values();
@@ -126,5 +138,38 @@ impl State {
             WhileDown::Fail => runtime_link::WhileDown::Fail,
         };
         Grant::new(self.route(&import.from, &import.interface), while_down)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_go_with_services_that_nobody_knows_or_uses() {
+        let bindings = LinkBindings::default();
+        let import = |from: &str| Import {
+            interface: "kpio:log/sink".to_owned(),
+            from: from.to_owned(),
+            while_down: WhileDown::Wait,
+        };
+        let mut state = bindings.lock();
+        let grants = ["known", "used", "gone"].map(|from| state.grant(&import(from)));
+        let client = Client {
+            service: "client".to_owned(),
+            grants: vec![grants[1].clone()],
+        };
+        state.runs.insert(RunId(1), client);
+        drop(state);
+        let left = |bindings: &LinkBindings| {
+            let state = bindings.lock();
+            let names = state.routes.keys().map(|(provider, _)| provider.clone());
+            names.collect::<Vec<_>>()
+        };
+        bindings.keep(&|name| name == "known");
+        assert_eq!(left(&bindings), ["known", "used"]);
+        bindings.gone(RunId(1));
+        bindings.keep(&|name| name == "known");
+        assert_eq!(left(&bindings), ["known"]);
     }
 }

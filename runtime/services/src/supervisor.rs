@@ -80,6 +80,10 @@ impl Launcher for SupervisorLauncher {
         self.bindings.gone(run);
     }
 
+    fn keep(&self, is_known: &dyn Fn(&str) -> bool) {
+        self.bindings.keep(is_known);
+    }
+
     fn revoke(&self, service: &str, interface: &str) -> Result<(), String> {
         self.bindings.revoke(service, interface)
     }

@@ -12,6 +12,7 @@ use runtime_services::{
     LOG_BYTES_MAX, Launcher, Level, Said, ServiceProcess, ServiceRow, ServiceRun, Services,
     ServicesOptions, Surroundings, Usage,
 };
+use runtime_supervisor::ServiceSide;
 
 /// Catches hangs only.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -65,6 +66,7 @@ impl ServiceProcess for Handle {
 struct Run {
     process: Arc<Pretended>,
     stdin: Arc<dyn ByteSource>,
+    own: Arc<dyn ServiceSide>,
     serves: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -104,6 +106,7 @@ impl Launcher for Pretender {
         let new = Run {
             process: Arc::clone(&process),
             stdin: Arc::clone(&run.stdin),
+            own: Arc::clone(&run.own),
             serves: Box::new(run.serves()),
         };
         lock(&self.0.runs).insert(run.service.name.clone(), new);
@@ -122,6 +125,8 @@ impl Launcher for Pretender {
     fn gone(&self, _run: RunId) {
         self.0.gone.fetch_add(1, Ordering::Relaxed);
     }
+
+    fn keep(&self, _is_known: &dyn Fn(&str) -> bool) {}
 
     fn revoke(&self, service: &str, interface: &str) -> Result<(), String> {
         Err(format!("{service} does not import {interface}"))
@@ -280,6 +285,79 @@ fn one_that_dies_comes_back_until_it_is_given_up_with_its_clients() {
         "{news:?}"
     );
     assert!(test.services.news().is_empty(), "told once");
+}
+
+const KEEPER: &str = r#"
+[[service]]
+name = "keeper"
+program = "p"
+limits = { escrow = "1K" }
+restart = { policy = "always", backoff-ms = 1, limit = 1, window-s = 3600 }
+"#;
+
+#[test]
+fn what_is_kept_outlives_processes_and_goes_when_the_service_has_failed() {
+    let test = Test::start(KEEPER, &[]);
+    let own = |test: &Test| test.world.with("keeper", |run| Arc::clone(&run.own));
+    test.wait_for_process("keeper", 1);
+    let first = own(&test);
+    assert_eq!(first.escrow().put("number".into(), vec![7]), Ok(()));
+    assert!(first.escrow().put("long".into(), vec![7; 1000]).is_err());
+    test.world.end("keeper", Ending::Failed);
+    test.wait_for_process("keeper", 2);
+    let second = own(&test);
+    assert!(!second.escrow().is_first() && second.takes_over());
+    drop(first);
+    assert!(second.escrow().is_first());
+    assert_eq!(second.escrow().get("number"), Some(vec![7]));
+    drop(second);
+    test.world.end("keeper", Ending::Failed);
+    test.wait_for("keeper", StateKind::Failed);
+    test.svc("start keeper").expect("known");
+    test.wait_for_process("keeper", 3);
+    let third = own(&test);
+    assert!(third.escrow().is_first());
+    assert_eq!(third.escrow().get("number"), None);
+}
+
+const SILENT: &str = r#"
+[[service]]
+name = "asked"
+program = "p"
+provides = ["kpio:log/sink"]
+ready = "serving"
+health = { every-ms = 1, deadline-ms = 1 }
+restart = { policy = "never" }
+
+[[service]]
+name = "speaks"
+program = "p"
+health = { every-ms = 1, deadline-ms = 1 }
+restart = { policy = "never" }
+
+[[service]]
+name = "late"
+program = "p"
+provides = ["kpio:log/source"]
+ready = "serving"
+start-deadline-ms = 1
+restart = { policy = "never" }
+"#;
+
+#[test]
+fn who_shows_no_sign_of_life_and_who_does_not_serve_in_time_is_ended() {
+    let test = Test::start(SILENT, &[]);
+    test.wait_for_process("asked", 1);
+    test.serve("asked");
+    for (name, sentence) in [
+        ("asked", "gave no sign of life within 1 ms"),
+        ("late", "did not serve in time"),
+        ("speaks", "gave no sign of life within 2 ms"),
+    ] {
+        test.wait_for(name, StateKind::Failed);
+        let log = test.svc(&format!("log {name}")).expect("a log");
+        assert!(log.contains(sentence), "{name}: {log}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod support;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use runtime_engine::{Engine, EngineOptions};
 use runtime_host::{
     Budget, ByteSink, ByteSource, Discard, NoInput, Notifier, PipeReader, PipeWriter, pipe,
 };
-use runtime_link::{Grant, Limits, Route, Service, WhileDown};
+use runtime_link::{Grant, Limits, Probe, Route, Service, WhileDown};
 use runtime_supervisor::{
     CodeSource, Exit, Files, Grants, Launch, Links, Process, ProcessLimits, ProgramImage,
     Supervisor, SupervisorOptions, WasmBytes,
@@ -144,6 +145,10 @@ impl System {
 
     /// A provider that is ready.
     fn provide(&self) -> Provider {
+        self.provide_with(|service| service)
+    }
+
+    fn provide_with(&self, change: impl FnOnce(Service) -> Service) -> Provider {
         let ready = Notifier::new();
         let is_ready = Arc::new(AtomicBool::new(false));
         let (telling, told) = (ready.clone(), Arc::clone(&is_ready));
@@ -156,7 +161,7 @@ impl System {
         launch.stdin = Arc::new(stdin);
         let output = Arc::new(Collected::default());
         launch.stdout = Arc::clone(&output) as Arc<dyn ByteSink>;
-        launch.links.service = Some(service);
+        launch.links.service = Some(change(service));
         let process = self.spawn(launch);
         process.subscribe(&ready);
         while !is_ready.load(Ordering::Acquire) {
@@ -538,6 +543,38 @@ fn who_traps_as_it_is_told_ends_like_in_a_call() {
     assert!(matches!(provider.process.wait(), Exit::Trap { .. }));
     let _next = system.provide();
     assert_eq!(client.output(), "Ok(())\n(1, [])\n");
+}
+
+#[test]
+fn a_provider_says_how_it_is() {
+    let system = System::new();
+    let (answer, answers) = channel();
+    let probe = Probe::new(move |health| drop(answer.send(health)));
+    let provider = system.provide_with(|service| service.with_probe(probe.clone()));
+    probe.ask();
+    assert_eq!(answers.recv(), Ok(Ok(())));
+    assert_eq!(system.ask(&["fall-ill", "of the test"]), "Ok(())\n");
+    probe.ask();
+    assert_eq!(answers.recv(), Ok(Err("of the test".to_owned())));
+    assert_eq!(system.ask(&["fall-ill", &"x".repeat(5000)]), "Ok(())\n");
+    probe.ask();
+    assert_eq!(answers.recv(), Ok(Err("x".repeat(200))));
+    // It goes on; what follows is decided by whoever asks.
+    assert_eq!(system.ask(&["consume", "3"]), "Ok(3)\n");
+    provider.stop();
+}
+
+#[test]
+fn who_is_to_be_asked_and_cannot_answer_does_not_start() {
+    let system = System::new();
+    let mut launch = system.launch(image("client", &CLIENT), &[]);
+    let service = Service::new(Vec::new(), LIMITS, || ());
+    launch.links.service = Some(service.with_probe(Probe::new(|_| ())));
+    launch.links.grants = system.grants(WhileDown::Wait);
+    let exit = system.spawn(launch).wait();
+    let sentence =
+        "client cannot provide what it should: `kpio:service/health@0.1.0` is not exported";
+    assert_eq!(exit, Exit::Unusable(sentence.to_owned()));
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn main() {
         ["repeat", count] => repeat(number(count)),
         ["spin", rounds] => println!("{:?}", shapes::spin(number(rounds))),
         ["until-error"] => until_error(),
+        ["fall-ill", why] => println!("{:?}", watching::fall_ill(why)),
         ["watch-past"] => watch_past(),
         ["watch-input"] => println!("{:?}", watching::watch_input(get_stdin(), 5)),
         ["watch-in"] => println!("{:?}", watching::watch_in(20, 6)),

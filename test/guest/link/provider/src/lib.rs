@@ -18,7 +18,7 @@ generate! {
 }
 
 use exports::kpio::link_probe::{counters, shapes, watching};
-use exports::kpio::service::reactions;
+use exports::kpio::service::{health, reactions};
 use kpio::link::failure::LinkFailure;
 use kpio::service::reactor;
 use shapes::{Colours, Direction, Error, Shape};
@@ -134,6 +134,7 @@ const AGAIN: u64 = 1_000_000;
 const CRASH: u64 = 1_000_001;
 
 thread_local! {
+    static ILLNESS: RefCell<Option<String>> = const { RefCell::new(None) };
     static STARTS: Cell<u32> = const { Cell::new(0) };
     static AGAINS: Cell<u64> = const { Cell::new(0) };
     static TOLD: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
@@ -175,8 +176,19 @@ impl watching::Guest for Provider {
         (STARTS.get(), TOLD.with_borrow(Vec::clone))
     }
 
+    fn fall_ill(why: String) -> Result<(), LinkFailure> {
+        ILLNESS.set(Some(why));
+        Ok(())
+    }
+
     fn again() -> Result<u64, LinkFailure> {
         Ok(AGAINS.get())
+    }
+}
+
+impl health::Guest for Provider {
+    fn check() -> Result<(), String> {
+        ILLNESS.with_borrow(|why| why.clone().map_or(Ok(()), Err))
     }
 }
 
