@@ -11,7 +11,7 @@ mod checks;
 mod console;
 mod damage;
 mod demo;
-mod faults;
+mod crashes;
 mod fuzz;
 pub mod guests;
 mod host;
@@ -84,9 +84,9 @@ pub const SUITES: &[Suite] = &[
         run: boot::run,
     },
     Suite {
-        name: "faults",
+        name: "crashes",
         about: "a kernel that fails says why, where and with what names",
-        run: faults::run,
+        run: crashes::run,
     },
     Suite {
         name: "checks",

@@ -212,7 +212,7 @@ impl Images {
         let write = |name: &str, change: &dyn Fn(&mut Parts)| {
             let mut parts = parts.clone();
             change(&mut parts);
-            let path = paths.out().join(format!("faults-{name}.img"));
+            let path = paths.out().join(format!("crashes-{name}.img"));
             parts.write_disk(&path).map(|()| path)
         };
         let without = |parts: &mut Parts, word: &str| {
