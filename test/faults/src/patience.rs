@@ -1,0 +1,40 @@
+//! Waiting for what has to come. Where it does not, that is said; nothing is asserted about how long it takes.
+
+use std::time::Duration;
+
+use runtime_host::Notifier;
+
+/// Looks until it is said that something does not come, and the longest pause between two: minutes.
+const LOOKS_MAX: u32 = 6_000;
+const PAUSE: Duration = Duration::from_millis(50);
+/// The pause where nobody can be asked to wake whoever waits.
+const SHORT_PAUSE: Duration = Duration::from_micros(200);
+const SHORT_LOOKS_MAX: u32 = 1_000_000;
+
+/// Looks until there is an answer, woken by whom `subscribe` names.
+pub fn wait_for<R>(
+    what: &str,
+    subscribe: impl FnOnce(&Notifier),
+    mut attempt: impl FnMut() -> Option<R>,
+) -> Result<R, String> {
+    let notifier = Notifier::new();
+    subscribe(&notifier);
+    for _ in 0..LOOKS_MAX {
+        if let Some(answer) = attempt() {
+            return Ok(answer);
+        }
+        notifier.wait(Some(PAUSE));
+    }
+    Err(format!("waited in vain for {what}"))
+}
+
+/// Looks until something is so.
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Result<(), String> {
+    for _ in 0..SHORT_LOOKS_MAX {
+        if is_so() {
+            return Ok(());
+        }
+        std::thread::sleep(SHORT_PAUSE);
+    }
+    Err(format!("waited in vain until {what}"))
+}
