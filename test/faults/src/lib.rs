@@ -61,6 +61,9 @@ pub fn run(
     tally: &mut Tally,
     settled: &mut dyn FnMut() -> Result<(), String>,
 ) -> Result<(), String> {
+    if order.defect == Some(Defect::LostAnswer) {
+        patience::lose();
+    }
     let mut warming = Tally::default();
     let warming_up = Order {
         defect: None,

@@ -8,8 +8,6 @@ use runtime_supervisor::{
     CodeSource, Exit, Files, Launch, Links, ProcessLimits, ProgramImage, Supervisor,
 };
 
-/// Memory of one process, in bytes.
-const MEMORY_BYTES: u64 = 8 << 20;
 /// Handles of one process.
 const HANDLES: u32 = 48;
 
@@ -27,6 +25,8 @@ pub const LIMITS: Limits = Limits {
 pub struct Machine {
     /// Starts them. Nobody else uses its budget.
     pub supervisor: Supervisor,
+    /// Memory of one process, in bytes; where programs are compiled, enough for that.
+    pub process_bytes: u64,
     /// `test/guest/faults/relay`.
     pub relay: ProgramImage,
     /// `test/guest/faults/caller`.
@@ -42,7 +42,7 @@ impl Machine {
         stdout: Arc<dyn ByteSink>,
         links: Links,
     ) -> Launch {
-        let mut limits = ProcessLimits::with_memory(MEMORY_BYTES);
+        let mut limits = ProcessLimits::with_memory(self.process_bytes);
         limits.handles = HANDLES;
         Launch {
             program: program.clone(),

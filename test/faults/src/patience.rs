@@ -1,15 +1,25 @@
 //! Waiting for what has to come. Where it does not, that is said; nothing is asserted about how long it takes.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use runtime_host::Notifier;
 
 /// Looks until it is said that something does not come, and the longest pause between two: minutes.
-const LOOKS_MAX: u32 = 6_000;
+const LOOKS_MAX: u32 = 3_000;
+const LOOKS_FEW: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
 /// The pause where nobody can be asked to wake whoever waits.
 const SHORT_PAUSE: Duration = Duration::from_micros(200);
 const SHORT_LOOKS_MAX: u32 = 1_000_000;
+
+/// How many looks there are of those that can be woken. One that is planted to wait in vain is given few.
+static LOOKS: AtomicU32 = AtomicU32::new(LOOKS_MAX);
+
+/// From now on it is soon said that something does not come.
+pub fn lose() {
+    LOOKS.store(LOOKS_FEW, Ordering::Relaxed);
+}
 
 /// Looks until there is an answer, woken by whom `subscribe` names.
 pub fn wait_for<R>(
@@ -19,7 +29,7 @@ pub fn wait_for<R>(
 ) -> Result<R, String> {
     let notifier = Notifier::new();
     subscribe(&notifier);
-    for _ in 0..LOOKS_MAX {
+    for _ in 0..LOOKS.load(Ordering::Relaxed) {
         if let Some(answer) = attempt() {
             return Ok(answer);
         }

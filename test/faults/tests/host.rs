@@ -10,7 +10,9 @@ use test_faults::table::{KINDS, Reach, STATES, pairs};
 use test_faults::{Defect, Machine, Order, Tally};
 
 /// Memory of all processes, in bytes.
-const MEMORY_BYTES: u64 = 256 << 20;
+const MEMORY_BYTES: u64 = 1 << 30;
+/// Of one, compiling included.
+const PROCESS_BYTES: u64 = 64 << 20;
 const PROCESSES_MAX: usize = 16;
 /// Two rounds of all pairs, and some.
 const FAULTS: usize = 130;
@@ -31,6 +33,7 @@ fn machine() -> Machine {
     let folder = guests();
     Machine {
         supervisor: Supervisor::new(engine, options).expect("a supervisor"),
+        process_bytes: PROCESS_BYTES,
         relay: image(&folder, "relay"),
         caller: image(&folder, "caller"),
     }

@@ -12,6 +12,7 @@ mod console;
 mod crashes;
 mod damage;
 mod demo;
+mod faults;
 mod fuzz;
 pub mod guests;
 mod host;
@@ -119,6 +120,11 @@ pub const SUITES: &[Suite] = &[
         run: demo::run,
     },
     Suite {
+        name: "faults",
+        about: "services survive faults of every kind in every state of a call, from a seed; all of it comes back",
+        run: faults::run,
+    },
+    Suite {
         name: "hostile",
         about: "programs that misbehave end with a sentence, and all their memory comes back",
         run: hostile::run,
@@ -157,12 +163,18 @@ pub const SUITES: &[Suite] = &[
 
 /// Asks suites for their long form.
 const LONG: &str = "--long";
+/// Decides what is random in suites that have a seed.
+const SEED: &str = "--seed";
 
 /// Runs the suites of those names, or all; fails if a test did.
 pub fn run(paths: &Paths, names: &[String]) -> Result<ExitCode> {
-    let (options, names): (Vec<_>, Vec<_>) = names.iter().partition(|name| *name == LONG);
+    let Chosen {
+        names,
+        is_long,
+        seed,
+    } = Chosen::parse(names)?;
     let chosen = choose(&names)?;
-    let mut report = Report::new(paths, !options.is_empty());
+    let mut report = Report::new(paths, is_long, seed);
     for suite in chosen {
         report.begin(suite.name, suite.about);
         if let Err(failure) = (suite.run)(paths, &mut report) {
@@ -174,6 +186,33 @@ pub fn run(paths: &Paths, names: &[String]) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// What is asked for on the command line.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Chosen<'a> {
+    names: Vec<&'a String>,
+    is_long: bool,
+    seed: Option<u64>,
+}
+
+impl<'a> Chosen<'a> {
+    fn parse(words: &'a [String]) -> Result<Chosen<'a>> {
+        let mut chosen = Chosen::default();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                LONG => chosen.is_long = true,
+                SEED => {
+                    let number = words.next().and_then(|number| number.parse().ok());
+                    let missing = || Failure::Usage(format!("`{SEED}` needs a number"));
+                    chosen.seed = Some(number.ok_or_else(missing)?);
+                }
+                _ => chosen.names.push(word),
+            }
+        }
+        Ok(chosen)
+    }
 }
 
 fn choose(names: &[&String]) -> Result<Vec<&'static Suite>> {
@@ -193,4 +232,25 @@ fn find(name: &str) -> Result<&'static Suite> {
     };
     let found = SUITES.iter().find(|suite| suite.name == name);
     found.ok_or_else(|| Failure::Usage(format!("there is no suite `{name}`; there are {}", all())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_stand_anywhere() {
+        let words = ["--seed", "7", "faults", "--long"].map(str::to_owned);
+        let chosen = Chosen::parse(&words);
+        let expected = Chosen {
+            names: vec![&words[2]],
+            is_long: true,
+            seed: Some(7),
+        };
+        assert!(chosen.is_ok_and(|chosen| chosen == expected));
+        for wrong in [&["--seed"][..], &["--seed", "faults"]] {
+            let words: Vec<String> = wrong.iter().map(|&word| word.to_owned()).collect();
+            assert!(Chosen::parse(&words).is_err(), "{wrong:?}");
+        }
+    }
 }

@@ -36,8 +36,10 @@ kernel_machine::entry_point!(main);
 const STACK_BYTES: usize = 1 << 20;
 /// Processes at a time, those that were killed and whose threads are not gone yet among them.
 const PROCESSES_MAX: usize = 24;
+/// Memory of one process, in bytes.
+const PROCESS_BYTES: u64 = 24 << 20;
 /// What all processes may have, in bytes: a part of the machine's memory, so that it is a budget that is exhausted.
-const PROCESS_BYTES: u64 = 128 << 20;
+const PROCESSES_BYTES: u64 = 256 << 20;
 
 /// The start, as a table of contents.
 fn main(hand_over: HandOver) -> ! {
@@ -69,12 +71,16 @@ fn run(info: &BootInfo) -> Result<(), String> {
     let machine = machine(info)?;
     let mut tally = Tally::default();
     let first = OnceLock::new();
+    // The line shows that there is progress.
     let mut settled = || match first.get() {
         None => {
             let _is_first = first.set(Ledger::now());
             Ok(())
         }
-        Some(ledger) => Ledger::settle(ledger),
+        Some(ledger) => {
+            println!("faults: batch");
+            Ledger::settle(ledger)
+        }
     };
     let ran = test_faults::run(&machine, &order, &mut tally, &mut settled);
     report(&order, &tally, ran);
@@ -123,7 +129,7 @@ fn machine(info: &BootInfo) -> Result<Machine, String> {
     });
     let free_bytes = frames::statistics().free * PAGE_BYTES;
     let options = SupervisorOptions {
-        budget: Budget::new(PROCESS_BYTES.min(free_bytes / 2)),
+        budget: Budget::new(PROCESSES_BYTES.min(free_bytes / 2)),
         processes_max: PROCESSES_MAX,
         interfaces: Vec::new(),
         meter: None,
@@ -133,6 +139,7 @@ fn machine(info: &BootInfo) -> Result<Machine, String> {
     let supervisor = Supervisor::new(engine, options).map_err(|error| error.to_string())?;
     Ok(Machine {
         supervisor,
+        process_bytes: PROCESS_BYTES,
         relay: program("relay")?,
         caller: program("caller")?,
     })
