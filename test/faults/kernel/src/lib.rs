@@ -71,9 +71,11 @@ fn run(info: &BootInfo) -> Result<(), String> {
     let machine = machine(info)?;
     let mut tally = Tally::default();
     let first = OnceLock::new();
+    let start = Ledger::now();
     // The line shows that there is progress.
     let mut settled = || match first.get() {
         None => {
+            start.await_threads();
             let _is_first = first.set(Ledger::now());
             Ok(())
         }
