@@ -303,7 +303,10 @@ impl Linked {
     fn check_grants(&self, may_spawn: bool, name: &str) -> Result<(), Exit> {
         match &self.restricted_import {
             Some(import) if !may_spawn => {
-                let why = "and it was not granted to start processes";
+                let where_it_stands = "`grants` of a `[[service]]` or `may-spawn` of the program in the system's manifest";
+                let why = format!(
+                    "and it was not granted to start processes; that grant stands in {where_it_stands}"
+                );
                 Err(unusable(name, format!("imports `{import}`, {why}")))
             }
             _ => Ok(()),

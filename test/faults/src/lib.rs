@@ -124,6 +124,9 @@ fn inject(
 
 /// Leaves something behind, if that is the planted defect.
 fn spoil(world: &mut World) -> Result<(), String> {
+    if matches!(world.defect, Some(Defect::LeakEnd | Defect::LeakProcess)) {
+        patience::lose();
+    }
     match world.defect {
         Some(Defect::LeakEnd) => std::mem::forget(world.host_client(&world.work)?),
         Some(Defect::LeakProcess) => std::mem::forget(world.victim()?),

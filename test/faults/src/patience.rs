@@ -10,10 +10,11 @@ const LOOKS_MAX: u32 = 3_000;
 const LOOKS_FEW: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
 /// The pause where nobody can be asked to wake whoever waits.
-const SHORT_PAUSE: Duration = Duration::from_micros(200);
-const SHORT_LOOKS_MAX: u32 = 1_000_000;
+const SHORT_PAUSE: Duration = Duration::from_micros(500);
+/// So many of those looks in place of one.
+const SHORT_LOOKS: u32 = 100;
 
-/// How many looks there are of those that can be woken. One that is planted to wait in vain is given few.
+/// How many looks there are. Where a defect is planted that lets somebody wait in vain, they are few.
 static LOOKS: AtomicU32 = AtomicU32::new(LOOKS_MAX);
 
 /// From now on it is soon said that something does not come.
@@ -40,7 +41,7 @@ pub fn wait_for<R>(
 
 /// Looks until something is so.
 pub fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Result<(), String> {
-    for _ in 0..SHORT_LOOKS_MAX {
+    for _ in 0..SHORT_LOOKS * LOOKS.load(Ordering::Relaxed) {
         if is_so() {
             return Ok(());
         }
