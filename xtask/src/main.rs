@@ -45,8 +45,9 @@ cargo xtask trace [--trace FILE] [--events CATEGORY,CATEGORY…] [OPTION…] -- 
     The same, and writes what the kernel traced meanwhile: FILE, or target/kpio/trace.json, for ui.perfetto.dev.
 cargo xtask profile [--profile FILE.svg] [--hz N] [OPTION…] -- PROGRAM.wasm ARG…
     The same, and writes what ran meanwhile: a flame graph, FILE.svg or target/kpio/profile.svg, and FILE.folded.
-cargo xtask test [SUITE…] [--long]
-    Runs all test suites, or those named; --long: for hours, where a suite (`stress`, `fuzz`) can.
+cargo xtask test [SUITE…] [--long] [--seed N]
+    Runs all test suites, or those named; --long: for hours, where a suite (`stress`, `fuzz`, `faults`) can; --seed: what is
+    random in `faults`, `hostile` and `stress`.
 cargo xtask check
     Formatting, lints, layers, unsafe code, and what the linked kernel may hold.
 cargo xtask bench [SUITE…] [--filter TEXT] [--rounds N] [--peer DIR [--large] [--results FILE]… [--write-docs]]

@@ -103,6 +103,11 @@ impl<M, R> Channel<M, R> {
         self.server_is_open
     }
 
+    /// How many messages wait to be received.
+    pub fn queued_messages(&self) -> usize {
+        self.queued_messages
+    }
+
     // What clients do.
 
     /// One client more.

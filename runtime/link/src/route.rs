@@ -234,13 +234,7 @@ impl Grant {
         let offer = self.0.route.current().ok_or(ConnectError::Absent)?;
         let places = interface.match_with(&offer.interface);
         let places = places.map_err(ConnectError::Mismatch)?;
-        let mut state = self.lock();
-        if state.is_revoked {
-            return Err(ConnectError::Failed(LinkFailure::Revoked));
-        }
-        let (client, revoker) = offer.client.grant(budget).map_err(of_join_error)?;
-        state.revokers.retain(|(number, _)| *number == offer.number);
-        state.revokers.push((offer.number, revoker));
+        let client = self.join(&offer, budget)?;
         Ok(Connection {
             functions: places
                 .iter()
@@ -249,6 +243,27 @@ impl Grant {
             client,
             offer,
         })
+    }
+
+    /// A client of whom the route leads to now, whatever its types are.
+    pub(crate) fn join_current(
+        &self,
+        budget: &Budget,
+    ) -> Result<(Arc<Offer>, ClientEnd), ConnectError> {
+        let offer = self.0.route.current().ok_or(ConnectError::Absent)?;
+        let client = self.join(&offer, budget)?;
+        Ok((offer, client))
+    }
+
+    fn join(&self, offer: &Offer, budget: &Budget) -> Result<ClientEnd, ConnectError> {
+        let mut state = self.lock();
+        if state.is_revoked {
+            return Err(ConnectError::Failed(LinkFailure::Revoked));
+        }
+        let (client, revoker) = offer.client.grant(budget).map_err(of_join_error)?;
+        state.revokers.retain(|(number, _)| *number == offer.number);
+        state.revokers.push((offer.number, revoker));
+        Ok(client)
     }
 
     /// Whether a connection still leads where the route does.

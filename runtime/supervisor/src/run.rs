@@ -324,7 +324,10 @@ impl Linked {
             return Ok(());
         };
         let why = match authority {
-            Authority::Spawn => "and it was not granted to start processes",
+            Authority::Spawn => {
+                "and it was not granted to start processes; that grant stands in `grants` of a `[[service]]` or \
+                 `may-spawn` of the program in the system's manifest"
+            }
             Authority::Control => {
                 "and it was not granted to control services: the image says `may-control` of a program, \
                  and whoever starts it has to have it too; a service has it among its `grants`"

@@ -276,7 +276,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     build::build_all_of(paths, Variant::Checks)?;
     let image = image(paths)?;
     let accelerator = accelerator::choose(paths)?;
-    let seed = seed();
+    let seed = report.seed();
     println!("seed {seed}; KPIO_SEED={seed} replays the order of the runs");
     for (cpus, name) in [(1, "one-cpu"), (2, "two-cpus")] {
         let machine = Machine {
@@ -322,19 +322,6 @@ fn little_memory(paths: &Paths, report: &mut Report) -> Result<()> {
         console::power_off(session.guest)
     });
     Ok(())
-}
-
-/// The seed of this run: the environment's, or one made of the time.
-pub fn seed() -> u64 {
-    let given = env::var("KPIO_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    given.unwrap_or_else(|| {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        u64::from(now.subsec_nanos())
-    })
 }
 
 /// The test system with all hostile programs.

@@ -38,7 +38,7 @@ struct Exception {
     sentence: &'static str,
     /// Linux's number of the signal that the engine gets where published code raises it with interrupts on.
     signal: Option<u32>,
-    /// Which suites see more of it than this one: the whole report of a stopped machine in `faults`, the end of a
+    /// Which suites see more of it than this one: the whole report of a stopped machine in `crashes`, the end of a
     /// process with code 134 and a sentence in `hostile` and, for every instruction that traps, in `spec`.
     elsewhere: &'static str,
 }
@@ -77,21 +77,21 @@ const PAGE_FAULT_OFF: &str = "page fault with interrupts off";
 /// with interrupts off anywhere, each stops the machine with a report that names vector and place.
 #[rustfmt::skip]
 const MATRIX: [Exception; 32] = [
-    signals(0, "division error", FPE, "faults division; hostile traps-divide-by-zero; spec"),
+    signals(0, "division error", FPE, "crashes division; hostile traps-divide-by-zero; spec"),
     stops(1, "debug exception", ""),
-    stops(2, "non-maskable interrupt that nobody asked for", "faults nmi; below from outside"),
-    stops(3, "breakpoint", "faults breakpoint"),
+    stops(2, "non-maskable interrupt that nobody asked for", "crashes nmi; below from outside"),
+    stops(3, "breakpoint", "crashes breakpoint"),
     stops(4, UNEXPECTED, ""),
     stops(5, UNEXPECTED, ""),
-    signals(6, "invalid instruction", ILL, "faults invalid-instruction; hostile traps-unreachable; spec"),
+    signals(6, "invalid instruction", ILL, "crashes invalid-instruction; hostile traps-unreachable; spec"),
     stops(7, UNEXPECTED, ""),
-    stops(8, "double fault", "faults double-fault"),
+    stops(8, "double fault", "crashes double-fault"),
     stops(9, UNEXPECTED, ""),
     stops(10, UNEXPECTED, ""),
     stops(11, UNEXPECTED, ""),
     stops(12, UNEXPECTED, ""),
-    signals(13, "general protection fault", SEGV, "faults general-protection"),
-    signals(14, "page fault: nothing is mapped there", SEGV, "faults null-read and others; hostile traps-load; spec"),
+    signals(13, "general protection fault", SEGV, "crashes general-protection"),
+    signals(14, "page fault: nothing is mapped there", SEGV, "crashes null-read and others; hostile traps-load; spec"),
     stops(15, UNEXPECTED, ""),
     stops(16, UNEXPECTED, ""),
     stops(17, UNEXPECTED, ""),

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use super::report::{Closing, Report};
-use super::{LONG, Suite};
+use super::{LONG, SEED, Suite};
 use crate::failure::{Failure, Result};
 use crate::qemu::tied_to_this_thread;
 
@@ -22,12 +22,12 @@ const LANES_MAX: usize = 4;
 
 /// Runs the suites.
 pub fn run(suites: &[&'static Suite], report: &mut Report) {
-    let is_long = report.is_long();
+    let (is_long, seed) = (report.is_long(), report.seed());
     let queue = Mutex::new(suites.iter());
     let report = Mutex::new(report);
     let lane = || {
         while let Some(suite) = take(&queue) {
-            let result = run_one(suite, is_long);
+            let result = run_one(suite, is_long, seed);
             let mut report = report
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -57,8 +57,8 @@ fn take<'a>(queue: &Mutex<std::slice::Iter<'a, &'static Suite>>) -> Option<&'a &
 }
 
 /// One suite, to its end.
-fn run_one(suite: &Suite, is_long: bool) -> Result<Closing> {
-    let mut tool = command(suite, is_long)?;
+fn run_one(suite: &Suite, is_long: bool, seed: u64) -> Result<Closing> {
+    let mut tool = command(suite, is_long, seed)?;
     let name = crate::command::display(&tool);
     let mut child = tool.spawn().map_err(|e| Failure::io("start", &name, e))?;
     let output = child.stdout.take().map(BufReader::new);
@@ -82,10 +82,10 @@ fn run_one(suite: &Suite, is_long: bool) -> Result<Closing> {
     })
 }
 
-fn command(suite: &Suite, is_long: bool) -> Result<Command> {
+fn command(suite: &Suite, is_long: bool, seed: u64) -> Result<Command> {
     let this = env::current_exe().map_err(|e| Failure::io("find", "this program", e))?;
     let mut tool = tied_to_this_thread(this);
-    tool.args(["test", suite.name]);
+    tool.args(["test", suite.name, SEED, &seed.to_string()]);
     if is_long {
         tool.arg(LONG);
     }

@@ -10,6 +10,7 @@ mod check;
 mod checks;
 mod console;
 mod console_service;
+mod crashes;
 mod damage;
 mod demo;
 mod faults;
@@ -97,10 +98,10 @@ pub const SUITES: &[Suite] = &[
         run: boot::run,
     },
     Suite {
-        name: "faults",
+        name: "crashes",
         about: "a kernel that fails says why, where and with what names",
         is_alone: false,
-        run: faults::run,
+        run: crashes::run,
     },
     Suite {
         name: "checks",
@@ -143,6 +144,12 @@ pub const SUITES: &[Suite] = &[
         about: "the console is a service: four terminals, and nobody on them minds that it is killed",
         is_alone: false,
         run: console_service::run,
+    },
+    Suite {
+        name: "faults",
+        about: "services survive faults of every kind in every state of a call, from a seed; all of it comes back",
+        is_alone: false,
+        run: faults::run,
     },
     Suite {
         name: "hostile",
@@ -190,12 +197,18 @@ pub const SUITES: &[Suite] = &[
 
 /// Asks suites for their long form.
 const LONG: &str = "--long";
+/// Decides what is random in suites that have a seed.
+const SEED: &str = "--seed";
 
 /// Runs the suites of those names, or all; fails if a test did.
 pub fn run(paths: &Paths, names: &[String]) -> Result<ExitCode> {
-    let (options, names): (Vec<_>, Vec<_>) = names.iter().partition(|name| *name == LONG);
+    let Chosen {
+        names,
+        is_long,
+        seed,
+    } = Chosen::parse(names)?;
     let chosen = choose(&names)?;
-    let mut report = Report::new(paths, !options.is_empty());
+    let mut report = Report::new(paths, is_long, seed);
     // One alone needs no lane, and is what a lane runs.
     let (first, beside): (Vec<_>, Vec<_>) = chosen
         .iter()
@@ -220,6 +233,33 @@ fn run_suite(paths: &Paths, suite: &Suite, report: &mut Report) {
     println!("{} took {} s", suite.name, started.elapsed().as_secs());
 }
 
+/// What is asked for on the command line.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Chosen<'a> {
+    names: Vec<&'a String>,
+    is_long: bool,
+    seed: Option<u64>,
+}
+
+impl<'a> Chosen<'a> {
+    fn parse(words: &'a [String]) -> Result<Chosen<'a>> {
+        let mut chosen = Chosen::default();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                LONG => chosen.is_long = true,
+                SEED => {
+                    let number = words.next().and_then(|number| number.parse().ok());
+                    let missing = || Failure::Usage(format!("`{SEED}` needs a number"));
+                    chosen.seed = Some(number.ok_or_else(missing)?);
+                }
+                _ => chosen.names.push(word),
+            }
+        }
+        Ok(chosen)
+    }
+}
+
 fn choose(names: &[&String]) -> Result<Vec<&'static Suite>> {
     if names.is_empty() {
         return Ok(SUITES.iter().collect());
@@ -237,4 +277,25 @@ fn find(name: &str) -> Result<&'static Suite> {
     };
     let found = SUITES.iter().find(|suite| suite.name == name);
     found.ok_or_else(|| Failure::Usage(format!("there is no suite `{name}`; there are {}", all())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_stand_anywhere() {
+        let words = ["--seed", "7", "faults", "--long"].map(str::to_owned);
+        let chosen = Chosen::parse(&words);
+        let expected = Chosen {
+            names: vec![&words[2]],
+            is_long: true,
+            seed: Some(7),
+        };
+        assert!(chosen.is_ok_and(|chosen| chosen == expected));
+        for wrong in [&["--seed"][..], &["--seed", "faults"]] {
+            let words: Vec<String> = wrong.iter().map(|&word| word.to_owned()).collect();
+            assert!(Chosen::parse(&words).is_err(), "{wrong:?}");
+        }
+    }
 }

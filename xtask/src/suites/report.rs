@@ -1,7 +1,8 @@
 //! What the tests came to.
 
+use std::env;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::failure::{Failure, Result};
 use crate::paths::Paths;
@@ -15,11 +16,13 @@ pub struct Report {
     failed: Vec<String>,
     skipped: usize,
     is_long: bool,
+    seed: u64,
 }
 
 impl Report {
-    /// Nothing run yet. Suites that have a long form run that if `is_long`.
-    pub fn new(paths: &Paths, is_long: bool) -> Self {
+    /// Nothing run yet. Suites that have a long form run that if `is_long`; what is random in suites follows from `seed`, from
+    /// the environment's `KPIO_SEED`, or from the time.
+    pub fn new(paths: &Paths, is_long: bool, seed: Option<u64>) -> Self {
         Self {
             suite: String::new(),
             logs: paths.out().join("logs"),
@@ -27,12 +30,18 @@ impl Report {
             failed: Vec::new(),
             skipped: 0,
             is_long,
+            seed: seed.unwrap_or_else(seed_from_outside),
         }
     }
 
     /// Whether suites run their long form.
     pub fn is_long(&self) -> bool {
         self.is_long
+    }
+
+    /// What random numbers of suites are made from.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The tests that follow belong to this suite.
@@ -157,6 +166,14 @@ fn parse_closing_line(line: &str) -> Option<Counts> {
         *count = part.strip_suffix(word)?.trim_end().parse().ok()?;
     }
     (closing_line(counts) == line).then_some(counts)
+}
+
+fn seed_from_outside() -> u64 {
+    let given = env::var("KPIO_SEED").ok();
+    given.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        u64::from(now.unwrap_or_default().subsec_nanos())
+    })
 }
 
 /// An expectation of a test that was not met.

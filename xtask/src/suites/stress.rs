@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::hostile::{Random, Session, seed};
+use super::hostile::{Random, Session};
 use super::report::unmet;
 use super::{Report, console, guests};
 use crate::build;
@@ -110,7 +110,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
     build::build_kernel_of(paths, KERNEL, Variant::Checks)?;
     build::build_all_of(paths, Variant::Checks)?;
-    let seed = seed();
+    let seed = report.seed();
     println!("seed {seed}; KPIO_SEED={seed} replays what is random");
     let boots = Boots {
         parts: Parts::collect(paths, SYSTEM, Variant::Checks)?,

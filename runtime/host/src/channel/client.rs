@@ -145,6 +145,11 @@ impl ClientEnd {
         }
     }
 
+    /// How many messages the server has not received yet, all clients' together.
+    pub fn queued(&self) -> usize {
+        self.client.shared.lock().channel.queued_messages()
+    }
+
     /// Happens when the server has closed the channel, the use of it was revoked, or this end is gone.
     pub fn end(&self) -> Arc<dyn Awaited> {
         Arc::new(End {

@@ -1,7 +1,7 @@
 //! A kernel that makes storms of everything that it hands out, and says whether all of it came back.
 //!
 //! Law: it is the product's kernel up to and with the supervisor. A storm is a function that returns an error where
-//! something was not as it had to be; after every round of it the [`ledger`] must be as it was after the first, in
+//! something was not as it had to be; after every round of it the [`Ledger`] must be as it was after the first, in
 //! which caches fill: so what is left behind adds up, however little it is in each round. What a storm does follows
 //! from the seed; in which order threads do it does not. One line per storm goes to the terminal line, and one with the
 //! counts at the end; then the machine is switched off:
@@ -17,7 +17,6 @@
 //! that has to notice them.
 
 mod heap;
-mod ledger;
 mod mappings;
 mod processes;
 mod random;
@@ -33,8 +32,8 @@ use kernel_core::crash::{self, Licence};
 use kernel_core::{cpu, fault, log as kernel_log, power, time};
 use kernel_machine::cpu::entry::HandOver;
 use runtime_platform::failure;
+use test_ledger::Ledger;
 
-use ledger::Ledger;
 use processes::Processes;
 use random::Random;
 

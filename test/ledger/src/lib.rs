@@ -1,4 +1,4 @@
-//! What the kernel has given out, before a storm and after it.
+//! What the kernel has given out, before a test and after it. For kernels that test themselves.
 //!
 //! Law: stacks, regions and everything with an owner of its own must be as before, to the frame. The heap keeps the
 //! frames that it took, and page tables stay where the heap and long-lived regions have theirs; so of the heap the

@@ -1,0 +1,523 @@
+//! What each interface is to a program that was granted nothing, to one that was granted it, and to one whose grant is taken back:
+//! a row for every interface that there is.
+//!
+//! Law: the interfaces are read from the WIT, that of WASI in crate `wasip2` and ours in `contract/wit`. One without a row fails, and so
+//! does a row without an interface. To add an interface: its WIT, and a line in [`ROWS`].
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, LazyLock};
+
+use runtime_engine::{Engine, EngineOptions};
+use runtime_host::channel::{Incoming, Limits, Message, Request, ServerEnd};
+use runtime_host::{Awaited, Budget, ByteSink, Discard, NoInput, Notifier};
+use runtime_link::{Function, Grant, HostOffer, Interface, Route, Shape, WhileDown};
+use runtime_supervisor::{
+    CodeSource, Exit, Files, Grants, Launch, Links, Process, ProcessLimits, ProgramImage,
+    Supervisor, SupervisorOptions, WasmBytes,
+};
+use support::{Collected, guest, guests_folder};
+
+const MIB: u64 = 1 << 20;
+const LIMITS: Limits = Limits {
+    clients: 8,
+    messages: 8,
+    bytes: 1 << 20,
+    client_messages: 4,
+    client_bytes: 256 << 10,
+};
+
+/// What an interface is to programs.
+enum Row {
+    /// Of WASI: it links without a grant, and what it then has for a program is this, as `test/guest/faults/denied` prints it.
+    Answers(&'static str),
+    /// Of WASI: there is nothing to ask without a grant, for this reason.
+    NothingToAsk(&'static str),
+    /// Types only, which need no provider.
+    Types,
+    /// Ours: it links without a grant, since it gives nothing that a program has not. The program is `run`'s text.
+    Open(fn() -> String),
+    /// Ours: it links with the grant to start processes and not without; that grant stays, for this reason.
+    Restricted(fn() -> String, &'static str),
+    /// Provided by a service, as its one function `add` is: it links with a grant of a route, which can be taken back.
+    Provided,
+}
+use Row::{Answers, NothingToAsk, Open, Provided, Restricted, Types};
+
+const NEEDS_A_DESCRIPTOR: &str =
+    "all is asked of a descriptor, and those come from preopened folders";
+const NEEDS_A_SOCKET: &str = "all is asked of a socket, and none can be made";
+const NEEDS_A_TERMINAL: &str = "it has no function; its values come from the interfaces beside it";
+const STAYS: &str =
+    "who may start processes has started some: taking that back is ending the process";
+
+const ROWS: &[(&str, Row)] = &[
+    ("wasi:cli/environment", Answers("[]")),
+    (
+        "wasi:cli/exit",
+        NothingToAsk("a program can always end itself"),
+    ),
+    ("wasi:cli/run", NothingToAsk("programs export it")),
+    ("wasi:cli/stdin", Answers("true")),
+    (
+        "wasi:cli/stdout",
+        NothingToAsk("there is always a stream, which may lead nowhere"),
+    ),
+    (
+        "wasi:cli/stderr",
+        NothingToAsk("there is always a stream, which may lead nowhere"),
+    ),
+    ("wasi:cli/terminal-input", NothingToAsk(NEEDS_A_TERMINAL)),
+    ("wasi:cli/terminal-output", NothingToAsk(NEEDS_A_TERMINAL)),
+    ("wasi:cli/terminal-stdin", Answers("false")),
+    ("wasi:cli/terminal-stdout", Answers("false")),
+    ("wasi:cli/terminal-stderr", Answers("false")),
+    ("wasi:clocks/monotonic-clock", Answers("true")),
+    ("wasi:clocks/wall-clock", Answers("true")),
+    (
+        "wasi:clocks/timezone",
+        NothingToAsk("it is behind a feature gate of the WIT"),
+    ),
+    ("wasi:filesystem/preopens", Answers("0")),
+    ("wasi:filesystem/types", NothingToAsk(NEEDS_A_DESCRIPTOR)),
+    (
+        "wasi:http/incoming-handler",
+        NothingToAsk("programs export it"),
+    ),
+    (
+        "wasi:http/outgoing-handler",
+        Answers("\"ErrorCode::HttpRequestDenied\""),
+    ),
+    (
+        "wasi:http/types",
+        NothingToAsk("messages are made up in memory; sending them is another interface's"),
+    ),
+    ("wasi:io/error", NothingToAsk("errors come from streams")),
+    ("wasi:io/poll", Answers("1")),
+    ("wasi:io/streams", Answers("true")),
+    ("wasi:random/insecure", Answers("4")),
+    ("wasi:random/insecure-seed", Answers("true")),
+    ("wasi:random/random", Answers("4")),
+    (
+        "wasi:sockets/instance-network",
+        Answers("\"a name for no network\""),
+    ),
+    (
+        "wasi:sockets/ip-name-lookup",
+        Answers("Err(ErrorCode::AccessDenied)"),
+    ),
+    (
+        "wasi:sockets/network",
+        NothingToAsk("it has no function but one behind a feature gate"),
+    ),
+    ("wasi:sockets/tcp", NothingToAsk(NEEDS_A_SOCKET)),
+    (
+        "wasi:sockets/tcp-create-socket",
+        Answers("Err(ErrorCode::AccessDenied)"),
+    ),
+    ("wasi:sockets/udp", NothingToAsk(NEEDS_A_SOCKET)),
+    (
+        "wasi:sockets/udp-create-socket",
+        Answers("Err(ErrorCode::AccessDenied)"),
+    ),
+    ("kpio:demo/counter", Provided),
+    ("kpio:link/failure", Types),
+    (
+        "kpio:process/foreground",
+        Restricted(asks_for_the_foreground, STAYS),
+    ),
+    ("kpio:process/pipes", Open(makes_a_pipe)),
+    ("kpio:process/processes", Restricted(lists_programs, STAYS)),
+    ("kpio:process/terminal", Open(asks_for_a_terminal)),
+];
+
+/// A component of these parts, whose `run` is the core function's: 0 is success.
+fn component(imports: &str, lower: &str, with: &str, run: &str) -> String {
+    format!(
+        r#"(component
+            {imports}
+            (core module $memory
+                (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096)))
+            (core instance $memory (instantiate $memory))
+            {lower}
+            (core module $main
+                (import "memory" "memory" (memory 1))
+                {run})
+            (core instance $main (instantiate $main
+                (with "memory" (instance $memory))
+                (with "host" (instance {with}))))
+            (func $run (result (result)) (canon lift (core func $main "run")))
+            (instance $run (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.6" (instance $run)))"#
+    )
+}
+
+/// One that calls `$call`, which leaves its answer at 64, and succeeds if the byte there is `first`.
+fn calling(imports: &str, call: &str, first: u8) -> String {
+    let memory =
+        r#"(memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))"#;
+    component(
+        imports,
+        &format!("(core func $call (canon lower (func {call}) {memory}))"),
+        r#"(export "call" (func $call))"#,
+        &format!(
+            r#"(import "host" "call" (func $call (param i32)))
+               (func (export "run") (result i32)
+                   (call $call (i32.const 64))
+                   (i32.ne (i32.load8_u (i32.const 64)) (i32.const {first})))"#
+        ),
+    )
+}
+
+/// There is none: an error.
+fn asks_for_a_terminal() -> String {
+    calling(
+        r#"(import "kpio:process/terminal@0.1.0" (instance $terminal
+               (type $error (enum "no-terminal"))
+               (export "terminal-error" (type $terminal-error (eq $error)))
+               (export "size" (func (result (result (tuple u16 u16) (error $terminal-error)))))))"#,
+        r#"$terminal "size""#,
+        1,
+    )
+}
+
+fn makes_a_pipe() -> String {
+    calling(
+        r#"(import "wasi:io/streams@0.2.12" (instance $streams
+               (export "input-stream" (type (sub resource)))
+               (export "output-stream" (type (sub resource)))))
+           (alias export $streams "input-stream" (type $input))
+           (alias export $streams "output-stream" (type $output))
+           (import "kpio:process/pipes@0.1.0" (instance $pipes
+               (alias outer 1 $input (type $outer-input))
+               (export "input-stream" (type $in (eq $outer-input)))
+               (alias outer 1 $output (type $outer-output))
+               (export "output-stream" (type $out (eq $outer-output)))
+               (type $error (enum "quota"))
+               (export "pipe-error" (type $pipe-error (eq $error)))
+               (export "pipe" (func (result (result (tuple (own $in) (own $out)) (error $pipe-error)))))))"#,
+        r#"$pipes "pipe""#,
+        0,
+    )
+}
+
+/// Its answer is a list; the byte is the lowest of where that lies.
+fn lists_programs() -> String {
+    calling(
+        r#"(import "kpio:process/processes@0.1.0" (instance $processes
+               (export "programs" (func (result (list string))))))"#,
+        r#"$processes "programs""#,
+        0,
+    )
+}
+
+fn asks_for_the_foreground() -> String {
+    component(
+        r#"(import "kpio:process/foreground@0.1.0" (instance $foreground
+               (export "was-suspended" (func (result bool)))))"#,
+        r#"(core func $call (canon lower (func $foreground "was-suspended")))"#,
+        r#"(export "call" (func $call))"#,
+        r#"(import "host" "call" (func $call (result i32)))
+           (func (export "run") (result i32) (call $call))"#,
+    )
+}
+
+/// Calls `add` of the interface until the answer is an error that is `revoked`.
+fn adds_until_revoked(interface: &str) -> String {
+    let names = FAILURES.map(|name| format!("\"{name}\"")).join(" ");
+    component(
+        &format!(
+            r#"(import "kpio:link/failure@0.1.0" (instance $failure
+                   (type $names (enum {names}))
+                   (export "link-failure" (type (eq $names)))))
+               (alias export $failure "link-failure" (type $link-failure))
+               (import "{interface}@0.1.0" (instance $provided
+                   (alias outer 1 $link-failure (type $outer-failure))
+                   (export "link-failure" (type $own-failure (eq $outer-failure)))
+                   (export "add" (func (param "amount" u64) (result (result u64 (error $own-failure)))))))"#
+        ),
+        r#"(core func $call (canon lower (func $provided "add") (memory (core memory $memory "memory"))))"#,
+        r#"(export "call" (func $call))"#,
+        r#"(import "host" "call" (func $call (param i64 i32)))
+           (func (export "run") (result i32)
+               (loop $again
+                   (call $call (i64.const 1) (i32.const 64))
+                   (br_if $again (i32.eqz (i32.load8_u (i32.const 64)))))
+               (i32.ne (i32.load8_u (i32.const 72)) (i32.const 2)))"#,
+    )
+}
+
+/// The cases of `kpio:link/failure`; the third is `revoked`.
+const FAILURES: [&str; 5] = ["unavailable", "lost", "revoked", "busy", "too-large"];
+
+/// The interfaces of a text of WIT, with the name of its package.
+fn interfaces(text: &str) -> Vec<String> {
+    let package = text.lines().find_map(|line| line.strip_prefix("package "));
+    let package = package.expect("each file of WIT names its package");
+    let package = package.split(['@', ';']).next().unwrap_or_default();
+    let names = text.lines().filter_map(|line| {
+        let name = line.strip_prefix("interface ")?;
+        name.split([' ', '{']).next()
+    });
+    names.map(|name| format!("{package}/{name}")).collect()
+}
+
+fn files_of_wit(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of WIT") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files_of_wit(&path, files);
+        } else if path.extension().is_some_and(|ending| ending == "wit") {
+            files.push(path);
+        }
+    }
+}
+
+/// Where the WIT of WASI lies: in the crate that the guests use.
+fn wit_of_wasi() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/guest/faults/Cargo.toml");
+    let metadata = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--locked",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ])
+        .arg(manifest)
+        .output();
+    let metadata = metadata.expect("cargo runs").stdout;
+    let text = String::from_utf8(metadata).expect("cargo writes text");
+    let mut paths = text.split("\"manifest_path\":\"").skip(1);
+    let path = paths.find_map(|rest| {
+        let path = rest.split('"').next()?;
+        path.contains("/wasip2-2.").then(|| PathBuf::from(path))
+    });
+    let path = path.expect("crate wasip2 is among the dependencies");
+    path.with_file_name("wit").join("deps")
+}
+
+fn all_interfaces() -> Vec<String> {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contract/wit");
+    let mut files = Vec::new();
+    for folder in [ours, wit_of_wasi()] {
+        files_of_wit(&folder, &mut files);
+    }
+    let texts = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).expect("a text"));
+    texts.flat_map(|text| interfaces(&text)).collect()
+}
+
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| guests_folder("KPIO_FAULTS_GUEST", "faults"));
+
+struct System {
+    supervisor: Supervisor,
+    budget: Budget,
+}
+
+impl System {
+    fn new() -> System {
+        let engine = Engine::new(EngineOptions::default()).expect("an engine");
+        let budget = Budget::new(512 * MIB);
+        let options = SupervisorOptions {
+            budget: budget.clone(),
+            processes_max: 8,
+            interfaces: Vec::new(),
+            meter: None,
+            programs: None,
+        };
+        System {
+            supervisor: Supervisor::new(engine, options).expect("a supervisor"),
+            budget,
+        }
+    }
+
+    /// Starts a program with these grants and nothing else.
+    fn start(
+        &self,
+        wasm: Arc<[u8]>,
+        may_spawn: bool,
+        grants: Vec<Grant>,
+        out: Arc<dyn ByteSink>,
+    ) -> Process {
+        let launch = Launch {
+            program: ProgramImage {
+                name: "probe".to_owned(),
+                wasm: Some(WasmBytes::Shared(wasm)),
+                precompiled: None,
+                grants: Grants::WHATEVER_IS_GIVEN,
+            },
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            stdin: Arc::new(NoInput),
+            stdout: out,
+            stderr: Arc::new(Discard),
+            terminal: None,
+            files: Files::none(),
+            limits: ProcessLimits::with_memory(64 * MIB),
+            may_spawn,
+            links: Links {
+                grants,
+                service: None,
+            },
+            code: CodeSource::Precompiled,
+            call: None,
+        };
+        self.supervisor.spawn(launch).expect("there is room")
+    }
+
+    fn run(&self, text: &str, may_spawn: bool, grants: Vec<Grant>) -> Exit {
+        self.start(binary(text), may_spawn, grants, Arc::new(Discard))
+            .wait()
+    }
+}
+
+fn binary(text: &str) -> Arc<[u8]> {
+    let wasm = wat::parse_str(text);
+    wasm.unwrap_or_else(|error| panic!("{error}\n{text}"))
+        .into()
+}
+
+/// The sentence of a program that did not link.
+fn refusal(exit: Exit) -> String {
+    match exit {
+        Exit::Unusable(sentence) => sentence,
+        other => panic!("it ran, and ended so: {other:?}"),
+    }
+}
+
+#[test]
+fn every_interface_has_a_row_and_every_row_an_interface() {
+    let mut interfaces = all_interfaces();
+    let mut rows: Vec<String> = ROWS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    interfaces.sort();
+    rows.sort();
+    assert_eq!(rows, interfaces);
+    for (name, row) in ROWS {
+        let is_wasi = name.starts_with("wasi:");
+        assert_eq!(
+            is_wasi,
+            matches!(row, Answers(_) | NothingToAsk(_)),
+            "{name}"
+        );
+        if let NothingToAsk(why) | Restricted(_, why) = row {
+            assert!(!why.is_empty(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn wasi_links_without_grants_and_answers_its_denial() {
+    let system = System::new();
+    let output = Arc::new(Collected::default());
+    let out = Arc::clone(&output) as Arc<dyn ByteSink>;
+    let process = system.start(guest(&FOLDER, "denied"), false, Vec::new(), out);
+    assert_eq!(process.wait(), Exit::Code(0));
+    let text = output.text();
+    let said = text.lines().filter_map(|line| line.split_once(' '));
+    let said: BTreeMap<&str, &str> = said.collect();
+    let expected = ROWS.iter().filter_map(|(name, row)| match row {
+        Answers(answer) => Some((*name, *answer)),
+        _ => None,
+    });
+    assert_eq!(said, expected.collect());
+}
+
+#[test]
+fn what_is_ours_and_open_links_without_grants() {
+    let system = System::new();
+    for (name, row) in ROWS {
+        if let Open(program) = row {
+            assert_eq!(
+                system.run(&program(), false, Vec::new()),
+                Exit::Code(0),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_restricted_links_with_a_grant_only_and_the_refusal_says_where_it_stands() {
+    let system = System::new();
+    for (name, row) in ROWS {
+        let Restricted(program, _) = row else {
+            continue;
+        };
+        let sentence = refusal(system.run(&program(), false, Vec::new()));
+        for part in [name, "was not granted", "`grants` of a `[[service]]`"] {
+            assert!(sentence.contains(part), "{part} is not in: {sentence}");
+        }
+        assert_eq!(
+            system.run(&program(), true, Vec::new()),
+            Exit::Code(0),
+            "{name}"
+        );
+    }
+}
+
+/// The host as the provider of `add`.
+fn offer(route: &Route, budget: &Budget) -> (HostOffer, ServerEnd) {
+    let failures = Shape::Enum(FAILURES.map(str::to_owned).to_vec());
+    let interface = Interface {
+        full_name: format!("{}@0.1.0", route.interface()),
+        functions: vec![Function {
+            name: "add".to_owned(),
+            parameters: vec![Shape::U64],
+            result: Some(Shape::Result {
+                ok: Some(Box::new(Shape::U64)),
+                err: Some(Box::new(failures)),
+            }),
+        }],
+        resources: Vec::new(),
+    };
+    HostOffer::make(route, interface, LIMITS, budget).expect("there is room")
+}
+
+fn next_call(server: &ServerEnd) -> Request {
+    let notifier = Notifier::new();
+    server.subscribe(&notifier);
+    loop {
+        match server.receive().expect("it can be paid for") {
+            Incoming::Request(request) => return request,
+            _ => drop(notifier.wait(None)),
+        }
+    }
+}
+
+/// Not granted: it does not link. Granted: a call is answered. Revoked in the next call: an error, and the program goes on.
+#[test]
+fn what_a_service_provides_links_with_a_grant_only_which_can_be_taken_back() {
+    let system = System::new();
+    let provided = ROWS.iter().filter(|(_, row)| matches!(row, Provided));
+    for (name, _) in provided {
+        let program = adds_until_revoked(name);
+        let sentence = refusal(system.run(&program, false, Vec::new()));
+        for part in [
+            name,
+            "which nothing here provides to it",
+            "`imports` of a `[[service]]`",
+        ] {
+            assert!(sentence.contains(part), "{part} is not in: {sentence}");
+        }
+        let route = Route::new(*name, "host");
+        let (_offer, server) = offer(&route, &system.budget);
+        let grant = Grant::new(route, WhileDown::Wait);
+        let grants = vec![grant.clone()];
+        let process = system.start(binary(&program), false, grants, Arc::new(Discard));
+        let reply = next_call(&server).reply.expect("a call wants an answer");
+        let value = [&[0][..], &7u64.to_le_bytes()].concat();
+        reply
+            .answer(Message::new(0, value))
+            .expect("somebody waits");
+        let in_flight = next_call(&server);
+        grant.revoke();
+        assert_eq!(process.wait(), Exit::Code(0), "{name}");
+        drop(in_flight);
+    }
+}
