@@ -36,6 +36,7 @@ const FIGURES: &[&str] = &[
     "boot.kernel_to_ready",
     "channels.call_0_same_cpu",
     "channels.call_4k_same_cpu",
+    "channels.kill_to_answer",
     "native.clock.gettime_user",
     "native.heap.malloc_free_64",
     "native.ipc.pipe_rtt_64_same_cpu",
