@@ -41,11 +41,13 @@ const LIMITS: Limits = Limits {
 /// Processes at a time: clients, providers, and some that are being buried.
 const PROCESSES_MAX: usize = 96;
 /// Calls of single figures, by the beginnings of their names.
-const CALLS: [&str; 8] = [
+const CALLS: [&str; 10] = [
     "call_0",
     "call_64",
     "call_4k",
     "call_64k",
+    "call_4k_in_buffer",
+    "call_64k_in_buffer",
     "call_handle",
     "bulk_file",
     "bulk_packets",

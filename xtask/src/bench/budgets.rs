@@ -35,6 +35,7 @@ const FIGURES: &[&str] = &[
     "boot.loader",
     "boot.kernel_to_ready",
     "channels.call_0_same_cpu",
+    "channels.call_4k_in_buffer_same_cpu",
     "channels.call_4k_same_cpu",
     "channels.kill_to_answer",
     "native.clock.gettime_user",
