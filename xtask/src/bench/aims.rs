@@ -66,6 +66,16 @@ pub const AIMS: &[(&str, &str, Limit)] = &[
         "≤ 0.1 of Linux's pipes",
         Limit::Ratio(0.1),
     ),
+    (
+        "channels.call_4k_in_buffer",
+        "≤ 0.1 of Linux's pipes",
+        Limit::Ratio(0.1),
+    ),
+    (
+        "channels.call_64k_in_buffer",
+        "≤ 0.1 of Linux's pipes",
+        Limit::Ratio(0.1),
+    ),
     ("channels.kill_to_answer", "≤ 5 ms", Limit::Value(5.0)),
     ("channels.idle_service", "≤ 512 KiB", Limit::Value(512.0)),
     ("processes.pipe_rtt_64", "≤ Linux's", Limit::Ratio(1.0)),

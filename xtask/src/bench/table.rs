@@ -28,9 +28,13 @@ pub fn markdown(results: &Results, settings: &[String]) -> String {
     for comparison in others {
         text += &row(comparison, "");
     }
-    text += "\n### Only KPIO has\n\n| figure | KPIO |\n|---|---|\n";
+    text += "\n### Only KPIO has\n\n| figure | KPIO | aim |\n|---|---|---|\n";
     for (name, unit, spread) in results.of_one_side(Side::Kpio) {
-        text += &format!("| `{name}` | {} |\n", quantity(spread.median, unit));
+        let value = quantity(spread.median, unit);
+        text += &format!(
+            "| `{name}` | {value} | {} |\n",
+            verdict_alone(name, spread.median)
+        );
     }
     text + "\n### Only Linux has\n\n| figures | why KPIO has none |\n|---|---|\n" + &absent(results)
 }
@@ -67,7 +71,19 @@ fn verdict(comparison: &Comparison) -> String {
         Limit::Value(value) => comparison.kpio.median <= value,
         Limit::Ratio(ratio) => comparison.ratio.median <= ratio,
     };
-    format!("{text}: {}", if is_reached { "reached" } else { "missed" })
+    said(text, is_reached)
+}
+
+/// The same for a figure that nothing is compared with.
+fn verdict_alone(name: &str, median: f64) -> String {
+    match aim_of(name) {
+        Some((text, Limit::Value(value))) => said(text, median <= value),
+        _ => String::new(),
+    }
+}
+
+fn said(aim: &str, is_reached: bool) -> String {
+    format!("{aim}: {}", if is_reached { "reached" } else { "missed" })
 }
 
 /// A line of a table; `more` are its cells behind those that all tables have.
@@ -166,14 +182,18 @@ mod tests {
             .into();
             results.add(side, 0, &record);
         }
+        let idle = Record::single("channels", "idle_service", "KiB", 252.0);
+        results.add(Side::Kpio, 0, &idle);
         let text = markdown(&results, &["TCG".into()]);
+        let alone = "| `channels.idle_service` | 252 KiB | ≤ 512 KiB: reached |";
+        assert!(text.contains(alone), "{text}");
         assert!(text.contains("| `native.thread.create_join` | 423 µs | 132 µs | 0.31 (0.31–0.31, 1) | ≤ 60 µs: missed |"), "{text}");
         assert!(
             text.contains("| `native.process.…` | there is no fork"),
             "{text}"
         );
         assert!(
-            text.contains("| `native.heap.malloc_free_64` | 132 µs |"),
+            text.contains("| `native.heap.malloc_free_64` | 132 µs |  |"),
             "{text}"
         );
     }

@@ -76,6 +76,9 @@ fn calls(filter: &str, plan: Plan) -> io::Result<()> {
         ("call_64", SHORT, SHORT_BYTES),
         ("call_4k", MIDDLE, SHORT_BYTES),
         ("call_64k", LAST, SHORT_BYTES),
+        // The same again: there are no buffers here.
+        ("call_4k_in_buffer", MIDDLE, SHORT_BYTES),
+        ("call_64k_in_buffer", LAST, SHORT_BYTES),
     ] {
         let mut message = vec![kind; len_bytes(kind)];
         meter.try_each(name, || {

@@ -1,7 +1,7 @@
 //! Much data, as its users move it.
 
 use crate::kpio::bulk::buffers::{self, Access, Buffer, BulkError, Loan, Rectangle};
-use crate::kpio::link_probe::bulk::{self, Error, Packet};
+use crate::kpio::link_probe::bulk::{self, Error};
 use wasip2::io::poll::poll;
 
 /// The device that files lie on: each byte is the number of its block.
@@ -53,25 +53,12 @@ pub fn packets(count: u32) {
     let received = bulk::receive(lent, count).expect("they came in");
     println!("{}", received.len());
     println!("{:?}", transmit(&frames, &received));
-    let beyond = Packet {
-        offset: count * PACKET_BYTES - 1,
-        len: 2,
-    };
-    println!("{:?}", transmit(&frames, &[beyond]));
+    println!("{:?}", transmit(&frames, &[1, frames.len()]));
 }
 
-pub fn transmit(frames: &Buffer, packets: &[Packet]) -> Result<u64, Error> {
+pub fn transmit(frames: &Buffer, lens: &[u32]) -> Result<u64, Error> {
     let lent = frames.hand_over(Access::Read).expect("it is back");
-    bulk::transmit(lent, packets)
-}
-
-/// So many packets of the usual length.
-pub fn batch(count: u32) -> Vec<Packet> {
-    let packets = (0..count).map(|number| Packet {
-        offset: number * PACKET_BYTES,
-        len: PACKET_BYTES,
-    });
-    packets.collect()
+    bulk::transmit(lent, lens)
 }
 
 /// A window of which a part has changed, and parts that are none.

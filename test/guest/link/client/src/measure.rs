@@ -1,6 +1,7 @@
 //! Calls that are measured by who makes them, by the rules of `bench/sampling`. Each figure is a line on standard output.
 //!
-//! A call of so many bytes gives that many and gets a number; one of a handle gives a stream and gets it back.
+//! A call of so many bytes gives that many and gets a number; `_in_buffer` they are written into a buffer, which is handed over, and
+//! the other side reads them out. One of a handle gives a stream and gets it back.
 
 use std::io::{Read, Write};
 
@@ -20,6 +21,8 @@ const READS: u64 = 64;
 const DEVICE_BLOCKS: u32 = 64;
 const READ_BYTES: u32 = 64 << 10;
 const BATCH_PACKETS: u32 = 64;
+/// What goes through a buffer in place of a message, by the figures' names.
+const IN_BUFFER: [(&str, u32); 2] = [("4k", 4 << 10), ("64k", 64 << 10)];
 
 /// Takes all figures that the filter names; `suffix` is what their names end with.
 pub fn figures(suffix: &str, filter: &str, plan: &str) {
@@ -49,6 +52,15 @@ fn calls(meter: &mut Meter<'_>, suffix: &str) {
         let call = || shapes::consume(&bytes).map(drop);
         meter.try_each(&format!("call_{name}{suffix}"), call);
     }
+    for (name, len_bytes) in IN_BUFFER {
+        let buffer = Buffer::make(len_bytes).expect("there is room");
+        let bytes = vec![7; len_bytes as usize];
+        meter.try_each(&format!("call_{name}_in_buffer{suffix}"), || {
+            buffer.write(0, &bytes).map_err(|error| error.to_string())?;
+            let sent = bulk::transmit(&buffer, &[len_bytes]);
+            sent.map(drop).map_err(|error| error.to_string())
+        });
+    }
     meter.try_each(&format!("call_handle{suffix}"), || {
         shapes::pass_back(get_stdin()).map(drop)
     });
@@ -68,7 +80,7 @@ fn throughput(meter: &mut Meter<'_>) {
     });
     let frames = Buffer::make(BATCH_PACKETS * PACKET_BYTES).expect("there is room");
     let bytes = vec![7; frames.len() as usize];
-    let packets = bulk::batch(BATCH_PACKETS);
+    let packets = [PACKET_BYTES; BATCH_PACKETS as usize];
     meter.throughput("bulk_packets", READS, u64::from(frames.len()), |count| {
         timed(count, |_| {
             frames.write(0, &bytes).map_err(|error| error.to_string())?;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::Provider;
-use crate::exports::kpio::link_probe::bulk::{Error, Extent, Guest, Loan, Packet, Rectangle};
+use crate::exports::kpio::link_probe::bulk::{Error, Extent, Guest, Loan, Rectangle};
 use crate::kpio::bulk::buffers::{self, Buffer};
 
 /// A file's blocks lie at every second place of these.
@@ -39,28 +39,24 @@ impl Guest for Provider {
         Ok(extents)
     }
 
-    fn transmit(frames: Loan, packets: Vec<Packet>) -> Result<u64, Error> {
+    fn transmit(frames: Loan, lens: Vec<u32>) -> Result<u64, Error> {
         let bytes = frames.read(0, frames.len()).map_err(Error::Bulk)?;
-        let mut sum = 0;
-        for packet in packets {
-            let part = bytes.get(packet.offset as usize..);
-            let part = part.and_then(|rest| rest.get(..packet.len as usize));
-            let part = part.ok_or(Error::Bulk(buffers::BulkError::OutOfBounds))?;
-            sum += u64::from(*part.first().unwrap_or(&0));
+        let (mut rest, mut sum) = (&bytes[..], 0);
+        for len in lens {
+            let packet = rest.split_at_checked(len as usize);
+            let (packet, after) = packet.ok_or(Error::Bulk(buffers::BulkError::OutOfBounds))?;
+            sum += u64::from(*packet.first().unwrap_or(&0));
+            rest = after;
         }
         Ok(sum)
     }
 
-    fn receive(frames: Loan, count: u32) -> Result<Vec<Packet>, Error> {
+    fn receive(frames: Loan, count: u32) -> Result<Vec<u32>, Error> {
         let bytes: Vec<u8> = (0..count as usize * PACKET_BYTES)
             .map(|place| (place / PACKET_BYTES) as u8)
             .collect();
         frames.write(0, &bytes).map_err(Error::Bulk)?;
-        let packets = (0..count).map(|number| Packet {
-            offset: number * PACKET_BYTES as u32,
-            len: PACKET_BYTES as u32,
-        });
-        Ok(packets.collect())
+        Ok(vec![PACKET_BYTES as u32; count as usize])
     }
 
     fn present(window: Loan, width: u32, damage: Rectangle) -> Result<(), Error> {
