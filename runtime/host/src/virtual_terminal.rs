@@ -257,12 +257,7 @@ struct TerminalInput(Arc<Shared>);
 
 impl ByteSource for TerminalInput {
     fn read(&self, buffer: &mut [u8]) -> Result<Read, StreamFailure> {
-        let found = self.0.lock().read(buffer);
-        if matches!(found, Read::Bytes(1..)) {
-            // The console may have been told that there is no room.
-            self.0.masters.notify_all();
-        }
-        Ok(found)
+        Ok(self.0.lock().read(buffer))
     }
 
     fn is_readable(&self) -> bool {

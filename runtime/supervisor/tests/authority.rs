@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
@@ -107,7 +107,7 @@ const ROWS: &[(&str, Row)] = &[
     ),
     (
         "wasi:sockets/ip-name-lookup",
-        Answers("Err(ErrorCode::AccessDenied)"),
+        Answers("Err(\"access-denied\")"),
     ),
     (
         "wasi:sockets/network",
@@ -116,12 +116,12 @@ const ROWS: &[(&str, Row)] = &[
     ("wasi:sockets/tcp", NothingToAsk(NEEDS_A_SOCKET)),
     (
         "wasi:sockets/tcp-create-socket",
-        Answers("Err(ErrorCode::AccessDenied)"),
+        Answers("Err(\"access-denied\")"),
     ),
     ("wasi:sockets/udp", NothingToAsk(NEEDS_A_SOCKET)),
     (
         "wasi:sockets/udp-create-socket",
-        Answers("Err(ErrorCode::AccessDenied)"),
+        Answers("Err(\"access-denied\")"),
     ),
     ("kpio:demo/counter", Provided),
     ("kpio:link/failure", Types),
@@ -313,6 +313,36 @@ fn all_interfaces() -> Vec<String> {
     texts.flat_map(|text| interfaces(&text)).collect()
 }
 
+/// Interfaces of WASI without a function that a program could import.
+const WITHOUT_FUNCTIONS: [&str; 5] = [
+    "wasi:cli/run",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:http/incoming-handler",
+    "wasi:sockets/network",
+];
+
+/// The folder with the programs of `test/guest`, where the tests of `runtime/wasi` build them too.
+fn functions_folder() -> PathBuf {
+    if let Some(folder) = std::env::var_os("KPIO_GUESTS") {
+        return folder.into();
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/guest/Cargo.toml");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--workspace"])
+        .args(["--target", "wasm32-wasip2", "--manifest-path"])
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(&target)
+        .status();
+    assert!(
+        built.is_ok_and(|status| status.success()),
+        "test/guest does not build"
+    );
+    target.join("wasm32-wasip2/release")
+}
+
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| guests_folder("KPIO_FAULTS_GUEST", "faults"));
 
 struct System {
@@ -337,15 +367,9 @@ impl System {
         }
     }
 
-    /// Starts a program with these grants and nothing else.
-    fn start(
-        &self,
-        wasm: Arc<[u8]>,
-        may_spawn: bool,
-        grants: Vec<Grant>,
-        out: Arc<dyn ByteSink>,
-    ) -> Process {
-        let launch = Launch {
+    /// A program with these grants and nothing else.
+    fn launch(&self, wasm: Arc<[u8]>, may_spawn: bool, grants: Vec<Grant>) -> Launch {
+        Launch {
             program: ProgramImage {
                 name: "probe".to_owned(),
                 wasm: Some(WasmBytes::Shared(wasm)),
@@ -355,7 +379,7 @@ impl System {
             arguments: Vec::new(),
             environment: Vec::new(),
             stdin: Arc::new(NoInput),
-            stdout: out,
+            stdout: Arc::new(Discard),
             stderr: Arc::new(Discard),
             terminal: None,
             files: Files::none(),
@@ -367,12 +391,15 @@ impl System {
             },
             code: CodeSource::Precompiled,
             call: None,
-        };
+        }
+    }
+
+    fn start(&self, launch: Launch) -> Process {
         self.supervisor.spawn(launch).expect("there is room")
     }
 
     fn run(&self, text: &str, may_spawn: bool, grants: Vec<Grant>) -> Exit {
-        self.start(binary(text), may_spawn, grants, Arc::new(Discard))
+        self.start(self.launch(binary(text), may_spawn, grants))
             .wait()
     }
 }
@@ -415,8 +442,9 @@ fn every_interface_has_a_row_and_every_row_an_interface() {
 fn wasi_links_without_grants_and_answers_its_denial() {
     let system = System::new();
     let output = Arc::new(Collected::default());
-    let out = Arc::clone(&output) as Arc<dyn ByteSink>;
-    let process = system.start(guest(&FOLDER, "denied"), false, Vec::new(), out);
+    let mut launch = system.launch(guest(&FOLDER, "denied"), false, Vec::new());
+    launch.stdout = Arc::clone(&output) as Arc<dyn ByteSink>;
+    let process = system.start(launch);
     assert_eq!(process.wait(), Exit::Code(0));
     let text = output.text();
     let said = text.lines().filter_map(|line| line.split_once(' '));
@@ -426,6 +454,30 @@ fn wasi_links_without_grants_and_answers_its_denial() {
         _ => None,
     });
     assert_eq!(said, expected.collect());
+}
+
+/// Two programs import every function of WASI, and tell which: they run, so all of them link.
+#[test]
+fn all_of_wasi_links_without_grants() {
+    let (system, folder) = (System::new(), functions_folder());
+    let mut linked: BTreeSet<String> = WITHOUT_FUNCTIONS.map(str::to_owned).into();
+    for (name, list) in [
+        ("wasi-functions", "list"),
+        ("wasi-functions", "list-gated"),
+        ("http-functions", "list"),
+    ] {
+        let output = Arc::new(Collected::default());
+        let mut launch = system.launch(guest(&folder, name), false, Vec::new());
+        launch.arguments = vec![list.to_owned()];
+        launch.stdout = Arc::clone(&output) as Arc<dyn ByteSink>;
+        let exit = system.start(launch).wait();
+        assert_eq!(exit, Exit::Code(0), "{name} {list}");
+        let text = output.text();
+        let interfaces = text.lines().filter_map(|line| line.split('#').next());
+        linked.extend(interfaces.map(str::to_owned));
+    }
+    let wasi = ROWS.iter().filter(|(name, _)| name.starts_with("wasi:"));
+    assert_eq!(linked, wasi.map(|(name, _)| (*name).to_owned()).collect());
 }
 
 #[test]
@@ -509,7 +561,7 @@ fn what_a_service_provides_links_with_a_grant_only_which_can_be_taken_back() {
         let (_offer, server) = offer(&route, &system.budget);
         let grant = Grant::new(route, WhileDown::Wait);
         let grants = vec![grant.clone()];
-        let process = system.start(binary(&program), false, grants, Arc::new(Discard));
+        let process = system.start(system.launch(binary(&program), false, grants));
         let reply = next_call(&server).reply.expect("a call wants an answer");
         let value = [&[0][..], &7u64.to_le_bytes()].concat();
         reply

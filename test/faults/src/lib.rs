@@ -64,14 +64,12 @@ pub fn run(
     if order.defect == Some(Defect::LostAnswer) {
         patience::lose();
     }
-    let mut warming = Tally::default();
-    let warming_up = Order {
-        defect: None,
-        ..*order
-    };
-    batch(machine, &warming_up, 0..deck().len(), &mut warming)
-        .and_then(|()| settled())
-        .map_err(|why| format!("while caches fill: {why}"))?;
+    // Who looks for a planted defect need not wait for that.
+    if order.defect.is_none() {
+        batch(machine, order, 0..deck().len(), &mut Tally::default())
+            .map_err(|why| format!("while caches fill: {why}"))?;
+    }
+    settled()?;
     let end = order.skip + order.faults;
     let mut next = order.skip;
     while next < end {

@@ -84,9 +84,7 @@ fn calls(filter: &str, plan: Plan) -> io::Result<()> {
         meter.try_each(name, || {
             message[0] = kind;
             send(&message)?;
-            io::stdin()
-                .lock()
-                .read_exact(&mut message[..answer_bytes])
+            io::stdin().lock().read_exact(&mut message[..answer_bytes])
         });
     }
     Ok(())

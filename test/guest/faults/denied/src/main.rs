@@ -63,11 +63,20 @@ fn sockets() {
     let network = instance_network::instance_network();
     say("wasi:sockets/instance-network", "a name for no network");
     let tcp = tcp_create_socket::create_tcp_socket(IpAddressFamily::Ipv4);
-    say("wasi:sockets/tcp-create-socket", tcp.map(|_| ()));
+    say(
+        "wasi:sockets/tcp-create-socket",
+        tcp.map(|_| ()).map_err(|code| code.name()),
+    );
     let udp = udp_create_socket::create_udp_socket(IpAddressFamily::Ipv4);
-    say("wasi:sockets/udp-create-socket", udp.map(|_| ()));
+    say(
+        "wasi:sockets/udp-create-socket",
+        udp.map(|_| ()).map_err(|code| code.name()),
+    );
     let names = ip_name_lookup::resolve_addresses(&network, "localhost");
-    say("wasi:sockets/ip-name-lookup", names.map(|_| ()));
+    say(
+        "wasi:sockets/ip-name-lookup",
+        names.map(|_| ()).map_err(|code| code.name()),
+    );
 }
 
 fn http() {

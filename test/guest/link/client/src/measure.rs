@@ -98,7 +98,9 @@ fn throughput(meter: &mut Meter<'_>) {
     };
     meter.throughput("bulk_window", READS, u64::from(window.len()), |count| {
         timed(count, |_| {
-            window.write(0, &pixels).map_err(|error| error.to_string())?;
+            window
+                .write(0, &pixels)
+                .map_err(|error| error.to_string())?;
             bulk::present(&window, all).map_err(|error| error.to_string())
         })
     });
