@@ -39,6 +39,10 @@ const TESTS: &[(&str, Test)] = &[
     ("another-terminal-after-a-kill", killed_on_another),
     ("control-keys", control_keys),
     ("bytes-that-are-no-text", garbage),
+    ("the-log-is-kept", log_is_kept),
+    ("the-log-is-followed", log_is_followed),
+    ("the-time-here-and-there", time_here_and_there),
+    ("the-clocks-are-set", clocks_are_set),
     ("given-up", given_up),
 ];
 
@@ -116,6 +120,99 @@ fn looks_like(guest: &mut Guest, expected: &Screen) -> Result<()> {
         thread::sleep(BETWEEN_LOOKS);
     }
     Err(unmet("the screen is not what it was"))
+}
+
+/// What a line in the first terminal says, which must have all these texts in it.
+fn says(guest: &mut Guest, line: &str, texts: &[&str]) -> Result<String> {
+    let said = command(guest, line)?;
+    match texts.iter().find(|text| !said.contains(**text)) {
+        None => Ok(said),
+        Some(text) => Err(unmet(format!("`{line}` was to say {text:?}, but:\n{said}"))),
+    }
+}
+
+/// What kernel and services said before the service that keeps it was there, and what they say now; some of it, if one wants.
+fn log_is_kept(guest: &mut Guest) -> Result<()> {
+    says(
+        guest,
+        "logs -l debug",
+        &["kernel/", "] notice  log: process "],
+    )?;
+    says(guest, "svc restart time", &[])?;
+    says(guest, "timectl at UTC", &["UTC"])?;
+    let said = says(guest, "logs -l notice -s time started", &["timekeeper"])?;
+    if said.matches("is started").count() != 2 {
+        return Err(unmet(format!("the service was started twice:\n{said}")));
+    }
+    says(guest, "logs -n 1 -s kernel | wc -l", &["1\r\n"])?;
+    says(guest, "logs -s nobody | wc -l", &["0\r\n"])?;
+    says(guest, "sh -c 'logs -n 1 -s time'", &[" time: "])?;
+    says(guest, "logs -l loud", &["is no level: those are error, "])?;
+    Ok(())
+}
+
+/// Lines come while somebody follows, and the keeper's end is told.
+fn log_is_followed(guest: &mut Guest) -> Result<()> {
+    guest.send("logs -n 0 -f -s time\r")?;
+    console::expect(guest, "\r\n")?;
+    thread::sleep(BETWEEN_LOOKS);
+    keys::press(guest, &["alt", "f2"])?;
+    keys::type_text(guest, "svc restart time\n")?;
+    console::expect(guest, "notice  time: process ")?;
+    keys::type_text(guest, "svc restart log\n")?;
+    console::expect(guest, "the service that keeps the log ended")?;
+    console::expect(guest, console::SHELL_PROMPT)?;
+    keys::press(guest, &["alt", "f1"])?;
+    says(guest, "logs -s log", &["] notice  log: process "])?;
+    Ok(())
+}
+
+/// A zone is set, and stays over the end of the service.
+fn time_here_and_there(guest: &mut Guest) -> Result<()> {
+    says(
+        guest,
+        "timectl",
+        &["zone       UTC (+00:00)\r\n", "battery "],
+    )?;
+    says(guest, "timectl zones kathm", &["Asia/Kathmandu\r\n"])?;
+    says(guest, "timectl at Asia/Kathmandu", &["+0545"])?;
+    says(guest, "timectl set-zone asia/kathmandu", &[])?;
+    says(
+        guest,
+        "timectl",
+        &["zone       Asia/Kathmandu (+05:45)\r\n"],
+    )?;
+    says(guest, "svc kill time", &[])?;
+    says(guest, "timectl", &["zone       Asia/Kathmandu"])?;
+    says(
+        guest,
+        "timectl set-zone Atlantis",
+        &["there is no time zone 'Atlantis'"],
+    )?;
+    says(guest, "timectl set-zone UTC", &[])?;
+    Ok(())
+}
+
+/// All processes see the new time, and the battery-backed clock has it too.
+fn clocks_are_set(guest: &mut Guest) -> Result<()> {
+    says(
+        guest,
+        "timectl set-time 2033-05-18 03:33:20",
+        &["battery    2033-05-18 03:33:"],
+    )?;
+    says(guest, "date -u +%Y-%m-%dT%H", &["2033-05-18T03\r\n"])?;
+    says(
+        guest,
+        "timectl set-time 2033-02-30 00:00:00",
+        &["there is no such time"],
+    )?;
+    says(
+        guest,
+        "timectl set-time 2999-01-01 00:00:00",
+        &["no clock can show it"],
+    )?;
+    says(guest, "timectl", &["universal  2033-05-18 03:"])?;
+    Ok(())
 }
 
 /// What is typed on each terminal is done by its shell, and the variables of each are its own.

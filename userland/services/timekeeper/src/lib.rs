@@ -1,5 +1,5 @@
 //! Knows time zones and sets the machine's clocks: `kpio:time/zones` and `kpio:time/settings`. Its argument is the zone
-//! of this system, UTC without one.
+//! of this system, UTC without one. Another zone that somebody sets is kept by the system while the machine runs.
 //!
 //! Law: what a zone is says the IANA database that is built in ([`calendar`]); there is no other. Clocks are the kernel's, behind
 //! `kpio:time/hardware`. The system's clock is set first and the battery-backed one then, so that a broken one does not keep
@@ -8,18 +8,17 @@
 
 mod calendar;
 
-use std::sync::{Mutex, PoisonError};
-
 include!(concat!(env!("OUT_DIR"), "/wit.rs"));
 
 generate! { world: "kpio:time/provider", generate_all }
 
 use exports::kpio::time::{settings, zones};
+use kpio::service::escrow;
 use kpio::time::hardware::{self, ClockError};
 use kpio::time::types::{CivilTime, Instant, LocalTime, TimeError};
 
-/// The zone of this system, once somebody has set it.
-static ZONE: Mutex<Option<String>> = Mutex::new(None);
+/// By this name the zone is kept, once somebody has set it.
+const ZONE: &str = "zone";
 
 struct Timekeeper;
 
@@ -44,8 +43,8 @@ impl zones::Guest for Timekeeper {
 impl settings::Guest for Timekeeper {
     fn set_zone(name: String) -> Result<(), TimeError> {
         let known = calendar::known_name(&name)?;
-        *ZONE.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
-        Ok(())
+        let kept = escrow::put(ZONE, known.as_bytes());
+        kept.map_err(|_| TimeError::Clock("There is no room to keep the zone.".to_owned()))
     }
 
     fn set_time(to: Instant) -> Result<(), TimeError> {
@@ -65,8 +64,9 @@ impl settings::Guest for Timekeeper {
 
 /// What was set, or what the service was started with.
 fn current_zone() -> String {
-    let mut zone = ZONE.lock().unwrap_or_else(PoisonError::into_inner);
-    zone.get_or_insert_with(given_zone).clone()
+    let kept = escrow::get(ZONE).ok().flatten();
+    let kept = kept.and_then(|name| String::from_utf8(name).ok());
+    kept.unwrap_or_else(given_zone)
 }
 
 fn given_zone() -> String {
