@@ -355,12 +355,13 @@ mod tests {
         let system = System::parse(
             "[[program]]\npackage='a'\nversion='1'\nbinary='a'\nnames=['b']\nlimits={memory='64M',cpu-percent=50}\n\
              [[own-program]]\npath='sh'\nbinary='sh'\nmay-spawn=true\n\
+             [[own-program]]\npath='svc'\nbinary='svc'\nnames=['caps']\nmay-control=true\n\
              [[own-program]]\npath='c'\nbinary='c'\n",
         );
         let table = system.unwrap().grants().unwrap();
         assert_eq!(
             table.to_string(),
-            "a memory=67108864 cpu-percent=50\nb memory=67108864 cpu-percent=50\nsh may-spawn\n"
+            "a memory=67108864 cpu-percent=50\nb memory=67108864 cpu-percent=50\ncaps may-control\nsh may-spawn\nsvc may-control\n"
         );
     }
 

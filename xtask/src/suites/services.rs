@@ -36,6 +36,7 @@ const TESTS: &[(&str, Test)] = &[
     ("killed-at-its-deadline", killed_at_deadline),
     ("replaced", replaced),
     ("who-shows-no-sign-of-life-is-ended", mute),
+    ("who-is-in-a-call-for-ever-is-ended", stuck),
     ("reach-is-shown", reach_is_shown),
     ("steered-from-the-shell", steered),
     ("not-steered-without-a-grant", not_steered),
@@ -237,6 +238,22 @@ fn mute(guest: &mut Guest) -> Result<()> {
     match pulse.restarts.as_str() {
         "0" => Ok(()),
         _ => Err(unmet(format!("who is well was ended: {pulse:?}"))),
+    }
+}
+
+/// Who loops in a call does not answer when it is asked, and comes back; its caller learns that the call is lost, and goes on.
+fn stuck(guest: &mut Guest) -> Result<()> {
+    let caller = wait(guest, "caller", "stopped")?;
+    says(guest, "svc log caller", "lost")?;
+    says(
+        guest,
+        "svc log stuck",
+        "gave no sign of life within 1000 ms",
+    )?;
+    let after = wait(guest, "stuck", "ready")?;
+    match (after.restarts.as_str(), caller.why.as_str()) {
+        ("0", _) | (_, "") => Err(unmet(format!("nothing was ended: {after:?}, {caller:?}"))),
+        _ => Ok(()),
     }
 }
 
