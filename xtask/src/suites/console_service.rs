@@ -49,10 +49,10 @@ const TESTS: &[(&str, Test)] = &[
 /// Boots the image as people get it, and one whose console is not started again.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ensure_packages(&NEEDS)?;
-    build::build_all(paths)?;
+    build::build_all_of(paths, Variant::Checks)?;
     let accelerator = accelerator::choose(paths)?;
     let boot = |system: &str, log: &std::path::Path| -> Result<Guest> {
-        let parts = Parts::collect(paths, system, Variant::Plain)?;
+        let parts = Parts::collect(paths, system, Variant::Checks)?;
         let image = paths.out().join(format!("{system}.img"));
         parts.write_disk(&image)?;
         let mut guest = Guest::boot(&Machine::new(accelerator, image), log)?;
