@@ -9,10 +9,9 @@
 //! and the environment's `KPIO_SEED` replays it.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::report::unmet;
 use super::{Report, console, guests};
