@@ -57,6 +57,20 @@ fn failure(error: CallError) -> CallFailure {
 }
 
 #[test]
+fn what_waits_is_counted_until_it_is_received_or_withdrawn() {
+    let budget = roomy();
+    let (server, client) = pair(&budget);
+    let another = client.another(&budget).expect("there is room");
+    client.send(text(b"one")).expect("there is room");
+    let call = another.call(text(b"two")).expect("there is room");
+    assert_eq!((client.queued(), another.queued()), (2, 2));
+    request(&server);
+    assert_eq!(client.queued(), 1);
+    drop(call);
+    assert_eq!(client.queued(), 0);
+}
+
+#[test]
 fn a_call_goes_there_and_back() {
     let budget = roomy();
     let (server, client) = pair(&budget);

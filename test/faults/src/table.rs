@@ -62,6 +62,8 @@ pub enum State {
     Starting,
     /// The provider was asked to stop, and answers what is left.
     Stopping,
+    /// Calls are made, and the instant is any.
+    AnyInstant,
 }
 
 /// All kinds.
@@ -80,8 +82,8 @@ pub const KINDS: [Kind; 12] = [
     Kind::StartStop,
 ];
 
-/// All states, in the order in which a call goes through them.
-pub const STATES: [State; 10] = [
+/// All states, in the order in which a call goes through them, and that which may be any of them.
+pub const STATES: [State; 11] = [
     State::Before,
     State::Idle,
     State::Queued,
@@ -92,6 +94,7 @@ pub const STATES: [State; 10] = [
     State::Holding,
     State::Starting,
     State::Stopping,
+    State::AnyInstant,
 ];
 
 /// Brings the world into a state, injects the fault, and holds what follows at once against what has to.
@@ -168,6 +171,7 @@ impl State {
             Self::Holding => "holding",
             Self::Starting => "starting",
             Self::Stopping => "stopping",
+            Self::AnyInstant => "any-instant",
         }
     }
 }

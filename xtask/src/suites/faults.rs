@@ -26,7 +26,7 @@ const MARK: &str = "faults: ";
 const FAULTS: usize = 2_000;
 const MACHINES_LONG: usize = 50;
 /// Kinds of faults in states where they can happen, as `test/faults` has them.
-const PAIRS: usize = 68;
+const PAIRS: usize = 71;
 /// Planted defects, in how many faults they must show, and a part of what must be said.
 const DEFECTS: [(&str, usize, &str); 5] = [
     ("leak-end", 1, "bytes are left"),

@@ -1,6 +1,6 @@
 //! Two providers answer one call, or one answers a call that is over.
 
-use super::expect;
+use super::{HAS_STATES, expect};
 use crate::table::{Reach, State};
 use crate::{World, wire};
 
@@ -9,6 +9,7 @@ const BY_TYPE: &str = "the duty to answer is a value that the first answer uses 
 
 pub fn reach(state: State) -> Reach {
     match state {
+        State::AnyInstant => Reach::Never(HAS_STATES),
         State::Received => Reach::Injected(received),
         State::Answered => Reach::Injected(answered),
         State::Before | State::Idle | State::Queued | State::InTransit | State::Starting => {

@@ -2,7 +2,7 @@
 
 use runtime_host::channel::Message;
 
-use super::{await_end, expect};
+use super::{await_end, expect, wait_a_moment};
 use crate::table::{Reach, State};
 use crate::{World, patience, wire};
 
@@ -18,6 +18,7 @@ pub fn reach(state: State) -> Reach {
         State::Holding => holding,
         State::Starting => starting,
         State::Stopping => stopping,
+        State::AnyInstant => any_instant,
     })
 }
 
@@ -25,9 +26,7 @@ fn before(world: &mut World) -> Result<(), String> {
     world.kill_relay()?;
     let mut victim = world.victim()?;
     victim.enter()?;
-    for _ in 0..world.random.below(200) {
-        std::thread::yield_now();
-    }
+    wait_a_moment(&mut world.random);
     victim.kill()
 }
 
@@ -115,10 +114,23 @@ fn holding(world: &mut World) -> Result<(), String> {
 
 fn starting(world: &mut World) -> Result<(), String> {
     let victim = world.victim()?;
-    for _ in 0..world.random.below(200) {
-        std::thread::yield_now();
-    }
+    wait_a_moment(&mut world.random);
     victim.kill()
+}
+
+/// It is entered once or not at all, and others who call at the same time are served.
+fn any_instant(world: &mut World) -> Result<(), String> {
+    for bystander in &mut world.bystanders {
+        bystander.enter()?;
+    }
+    let mut victim = world.victim()?;
+    let number = victim.enter()?;
+    wait_a_moment(&mut world.random);
+    let client = victim.client;
+    victim.dispose()?;
+    world.recover()?;
+    let count = world.journal.count(client, number);
+    expect(count <= 1, "a call of a client that died was made twice")
 }
 
 /// Others whose calls were sent before are answered by the provider that stops.

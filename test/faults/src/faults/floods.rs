@@ -6,7 +6,7 @@ use runtime_link::HostClient;
 use runtime_supervisor::Exit;
 use std::sync::Arc;
 
-use super::{await_end, expect};
+use super::{HAS_STATES, await_end, expect};
 use crate::caller::Heard;
 use crate::machine::{LIMITS, ended};
 use crate::table::{Reach, State};
@@ -17,6 +17,7 @@ const PADDING_BYTES_MAX: usize = 32 << 10;
 
 pub fn reach(state: State) -> Reach {
     match state {
+        State::AnyInstant => Reach::Never(HAS_STATES),
         State::Queued => Reach::Injected(queued),
         State::Answered => Reach::Injected(answered),
         State::InTransit => Reach::Injected(in_transit),

@@ -4,7 +4,7 @@ use runtime_host::channel::{Message, Passed};
 use runtime_host::{Access, Buffer, NoInput};
 use std::sync::Arc;
 
-use super::{await_end, expect};
+use super::{HAS_STATES, await_end, expect};
 use crate::World;
 use crate::caller::Heard;
 use crate::machine::ended;
@@ -18,6 +18,7 @@ const BYTES_MAX: usize = 64;
 
 pub fn reach(state: State) -> Reach {
     match state {
+        State::AnyInstant => Reach::Never(HAS_STATES),
         State::Queued => Reach::Injected(queued),
         State::Received => Reach::Injected(received),
         State::InTransit => Reach::Injected(in_transit),

@@ -4,7 +4,7 @@ use runtime_host::channel::{Message, Passed};
 use runtime_host::{Access, Buffer};
 use runtime_supervisor::Exit;
 
-use super::{await_end, expect};
+use super::{HAS_STATES, await_end, expect, wait_a_moment};
 use crate::World;
 use crate::machine::ended;
 use crate::table::{Reach, State};
@@ -14,6 +14,7 @@ const BUFFER_BYTES: usize = 8 << 10;
 
 pub fn reach(state: State) -> Reach {
     match state {
+        State::AnyInstant => Reach::Never(HAS_STATES),
         State::Received => Reach::Injected(received),
         State::Serving => Reach::Injected(serving),
         State::Answered => Reach::Injected(answered),
@@ -57,9 +58,7 @@ fn received(world: &mut World) -> Result<(), String> {
 fn serving(world: &mut World) -> Result<(), String> {
     let victim = world.victim()?;
     victim.tell("give-input")?;
-    for _ in 0..world.random.below(200) {
-        std::thread::yield_now();
-    }
+    wait_a_moment(&mut world.random);
     victim.kill()
 }
 

@@ -4,7 +4,7 @@ use runtime_host::Budget;
 use runtime_host::channel::{AnswerError, CallError, Message, SendError};
 use runtime_link::{Grant, HostClient, LinkFailure, WhileDown};
 
-use super::expect;
+use super::{HAS_STATES, expect};
 use crate::caller::{Caller, Heard};
 use crate::machine::ended;
 use crate::relay::Relay;
@@ -18,6 +18,7 @@ const LARGE_BYTES: usize = 16 << 10;
 
 pub fn reach(state: State) -> Reach {
     match state {
+        State::AnyInstant => Reach::Never(HAS_STATES),
         State::Before => Reach::Injected(before),
         State::Queued => Reach::Injected(queued),
         State::Received => Reach::Injected(received),

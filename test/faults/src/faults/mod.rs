@@ -14,11 +14,18 @@ pub(crate) mod silence;
 pub(crate) mod storms;
 pub(crate) mod traps;
 
+use std::time::Duration;
+
 use runtime_host::channel::{Call, Message};
 use runtime_host::{Awaited, Cancellation};
 use runtime_link::HostClient;
 
+use crate::random::Random;
 use crate::{patience, wire};
+
+/// Why a kind has no instants but those of its states.
+const HAS_STATES: &str =
+    "it needs a state to be brought about; what can come at any instant are kills and revocations";
 
 /// The host calls `enter`.
 fn enter(client: &HostClient, number: u32, padding: &[u8]) -> Result<Call, String> {
@@ -46,6 +53,15 @@ fn was_answered(call: &Call, number: u32) -> Result<(), String> {
     match wire::read_answer(answer.message()) {
         Some(value) if value == wire::check(number, 1) => Ok(()),
         other => Err(format!("a call of the host's was answered by {other:?}")),
+    }
+}
+
+/// From no time to longer than a call takes.
+fn wait_a_moment(random: &mut Random) {
+    match random.below(3) {
+        0 => (0..random.below(200)).for_each(|_| std::thread::yield_now()),
+        1 => (0..random.below(200_000)).for_each(|_| std::hint::spin_loop()),
+        _ => std::thread::sleep(Duration::from_micros(random.below(4_000) as u64)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A provider is killed.
 
-use super::{await_end, enter, was_answered};
+use super::{await_end, enter, wait_a_moment, was_answered};
 use crate::World;
 use crate::table::{Reach, State};
 
@@ -16,6 +16,7 @@ pub fn reach(state: State) -> Reach {
         State::Holding => Reach::Injected(holding),
         State::Starting => Reach::Injected(starting),
         State::Stopping => Reach::Injected(stopping),
+        State::AnyInstant => Reach::Injected(any_instant),
     }
 }
 
@@ -98,12 +99,19 @@ fn holding(world: &mut World) -> Result<(), String> {
     victim.finish()
 }
 
+/// Each call in flight was served, or is lost with the provider that had begun it, or is served by the next one.
+fn any_instant(world: &mut World) -> Result<(), String> {
+    for bystander in &mut world.bystanders {
+        bystander.enter()?;
+    }
+    wait_a_moment(&mut world.random);
+    world.kill_relay()
+}
+
 fn starting(world: &mut World) -> Result<(), String> {
     world.kill_relay()?;
     world.begin_relay()?;
-    for _ in 0..world.random.below(200) {
-        std::thread::yield_now();
-    }
+    wait_a_moment(&mut world.random);
     world.kill_relay()
 }
 

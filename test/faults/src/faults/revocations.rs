@@ -4,7 +4,7 @@ use runtime_host::Cancellation;
 use runtime_host::channel::{CallError, CallFailure};
 use runtime_link::{Grant, WhileDown};
 
-use super::{await_end, enter, expect};
+use super::{await_end, enter, expect, wait_a_moment};
 use crate::caller::Caller;
 use crate::table::{Reach, State};
 use crate::{World, patience, wire};
@@ -23,6 +23,7 @@ pub fn reach(state: State) -> Reach {
         State::Holding => holding,
         State::Starting => starting,
         State::Stopping => stopping,
+        State::AnyInstant => any_instant,
     })
 }
 
@@ -30,9 +31,7 @@ fn before(world: &mut World) -> Result<(), String> {
     world.kill_relay()?;
     let mut victim = world.victim()?;
     victim.enter()?;
-    for _ in 0..world.random.below(200) {
-        std::thread::yield_now();
-    }
+    wait_a_moment(&mut world.random);
     victim.grant.revoke();
     victim.failed(REVOKED)?;
     victim.finish()
@@ -148,6 +147,18 @@ fn starting(world: &mut World) -> Result<(), String> {
     let victim = Caller::start_with(&world.machine, grant, client);
     let victim = victim.map_err(|error| error.to_string())?;
     victim.grant.revoke();
+    is_out(victim)
+}
+
+fn any_instant(world: &mut World) -> Result<(), String> {
+    for bystander in &mut world.bystanders {
+        bystander.enter()?;
+    }
+    let mut victim = world.victim()?;
+    victim.enter()?;
+    wait_a_moment(&mut world.random);
+    victim.grant.revoke();
+    victim.was_served_or(&world.journal, &[REVOKED])?;
     is_out(victim)
 }
 

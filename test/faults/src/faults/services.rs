@@ -1,5 +1,6 @@
 //! Services are started and stopped.
 
+use super::HAS_STATES;
 use crate::World;
 use crate::relay::Relay;
 use crate::table::{Reach, State};
@@ -9,6 +10,7 @@ const SERVICES: usize = 2;
 
 pub fn reach(state: State) -> Reach {
     match state {
+        State::AnyInstant => Reach::Never(HAS_STATES),
         State::Idle => Reach::Injected(idle),
         State::Starting => Reach::Injected(starting),
         State::Stopping => Reach::Injected(stopping),

@@ -2,7 +2,7 @@
 
 use runtime_host::{Cancellation, Clock, SystemClock};
 
-use super::{enter, expect};
+use super::{HAS_STATES, enter, expect};
 use crate::table::{Reach, State};
 use crate::{World, patience};
 
@@ -11,6 +11,7 @@ const PATIENCE_NS: u64 = 1_000_000;
 
 pub fn reach(state: State) -> Reach {
     match state {
+        State::AnyInstant => Reach::Never(HAS_STATES),
         State::Queued => Reach::Injected(queued),
         State::Received => Reach::Injected(received),
         State::Serving => Reach::Injected(serving),

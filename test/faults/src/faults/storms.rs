@@ -1,6 +1,6 @@
 //! A provider is killed again and again, as soon as it is there or before.
 
-use super::expect;
+use super::{HAS_STATES, expect, wait_a_moment};
 use crate::World;
 use crate::table::{Reach, State};
 
@@ -9,6 +9,7 @@ const KILLS: usize = 4;
 
 pub fn reach(state: State) -> Reach {
     match state {
+        State::AnyInstant => Reach::Never(HAS_STATES),
         State::Before => Reach::Injected(before),
         State::Idle => Reach::Injected(idle),
         State::Holding => Reach::Injected(holding),
@@ -31,9 +32,7 @@ fn before(world: &mut World) -> Result<(), String> {
     let number = victim.enter()?;
     for _ in 0..KILLS {
         world.begin_relay()?;
-        for _ in 0..world.random.below(400) {
-            std::thread::yield_now();
-        }
+        wait_a_moment(&mut world.random);
         world.kill_relay()?;
     }
     world.restart_relay()?;

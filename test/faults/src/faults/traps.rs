@@ -1,10 +1,12 @@
 //! The provider traps in a call in flight.
 
+use super::HAS_STATES;
 use crate::World;
 use crate::table::{Reach, State};
 
 pub fn reach(state: State) -> Reach {
     match state {
+        State::AnyInstant => Reach::Never(HAS_STATES),
         State::Queued => Reach::Injected(queued),
         State::Serving => Reach::Injected(serving),
         State::InTransit => Reach::Injected(in_transit),
