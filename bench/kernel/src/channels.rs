@@ -190,7 +190,7 @@ fn single_calls(
     place: Option<Placement>,
 ) -> Result<(), String> {
     let wants = |start: &&str| meter.wants(&format!("{start}{suffix}"));
-    if !CALLS.iter().any(|start| wants(&start)) {
+    if !CALLS.iter().any(wants) {
         return Ok(());
     }
     let routes = routes();
