@@ -37,7 +37,10 @@ struct System {
     own_programs: Vec<OwnProgram>,
 }
 
-/// A program of `userland/`.
+/// Where programs of the system are.
+const USERLAND: &str = "userland/";
+
+/// A program of the system, or of a test.
 #[derive(Clone, Debug, Deserialize)]
 struct OwnProgram {
     path: String,
@@ -72,8 +75,11 @@ pub fn parts(root: &Path) -> Result<Vec<Part>> {
         own("loader", "boot-loader", "x86_64-unknown-uefi"),
     ];
     let systems = systems(root)?;
-    let own_paths = systems.iter().flat_map(|system| &system.own_programs);
-    let own_paths: BTreeSet<&str> = own_paths.map(|program| program.path.as_str()).collect();
+    let own_programs = systems.iter().flat_map(|system| &system.own_programs);
+    let own_paths = own_programs.map(|program| program.path.as_str());
+    // Programs of tests are given to nobody.
+    let own_paths = own_paths.filter(|path| path.starts_with(USERLAND));
+    let own_paths: BTreeSet<&str> = own_paths.collect();
     parts.extend(own_paths.into_iter().map(|path| own_program(root, path)));
     let programs = systems.into_iter().flat_map(|system| system.programs);
     let programs: BTreeMap<String, Program> = programs
