@@ -16,9 +16,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let own = own_wit_folder()?;
     write_macro("wit", &[&wasi, &own.join("service"), &own])?;
     write_macro("console", &[&wasi, &own.join("console")])?;
-    write_macro("time", &[&own.join("link"), &own.join("time")])?;
-    let of_log = ["link", "service", "log"].map(|folder| own.join(folder));
-    write_macro("log", &[&[&wasi, &own][..], &of_log.each_ref()].concat())?;
+    let [link, service] = ["link", "service"].map(|folder| own.join(folder));
+    write_macro("time", &[&wasi, &link, &service, &own.join("time")])?;
+    write_macro("log", &[&wasi, &own, &link, &service, &own.join("log")])?;
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../wasi/build");
     for folder in [wasi, own] {

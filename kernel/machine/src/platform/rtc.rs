@@ -218,7 +218,7 @@ fn byte_of(number: u8, status_b: u8) -> u8 {
     if status_b & STATUS_B_BINARY != 0 {
         return number;
     }
-    number / 10 << 4 | number % 10
+    ((number / 10) << 4) | (number % 10)
 }
 
 fn hours_byte(hours: u8, status_b: u8) -> u8 {
@@ -226,7 +226,7 @@ fn hours_byte(hours: u8, status_b: u8) -> u8 {
         return byte_of(hours, status_b);
     }
     let afternoon = if hours >= 12 { HOURS_PM } else { 0 };
-    let of_half_day = if hours % 12 == 0 { 12 } else { hours % 12 };
+    let of_half_day = if hours.is_multiple_of(12) { 12 } else { hours % 12 };
     byte_of(of_half_day, status_b) | afternoon
 }
 
