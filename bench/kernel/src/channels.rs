@@ -122,6 +122,7 @@ impl Providing {
         let links = Links {
             grants: Vec::new(),
             service: Some(service),
+            ..Links::default()
         };
         let process = programs.start_linked(PROVIDER, &[], streams, links)?;
         process.subscribe(&ready);
@@ -156,6 +157,7 @@ fn start_client(
     let links = Links {
         grants: grants.collect(),
         service: None,
+        ..Links::default()
     };
     programs.start_linked(CLIENT, arguments, streams, links)
 }

@@ -60,6 +60,7 @@ impl Caller {
         let links = Links {
             grants: vec![grant.clone()],
             service: None,
+            ..Links::default()
         };
         let process = machine.supervisor.spawn(machine.launch(
             &machine.caller,

@@ -41,6 +41,7 @@ impl Relay {
         let links = Links {
             grants: vec![Grant::new(journal.clone(), WhileDown::Wait)],
             service: Some(service),
+            ..Links::default()
         };
         let process = machine.supervisor.spawn(machine.launch(
             &machine.relay,

@@ -226,7 +226,11 @@ fn hours_byte(hours: u8, status_b: u8) -> u8 {
         return byte_of(hours, status_b);
     }
     let afternoon = if hours >= 12 { HOURS_PM } else { 0 };
-    let of_half_day = if hours.is_multiple_of(12) { 12 } else { hours % 12 };
+    let of_half_day = if hours.is_multiple_of(12) {
+        12
+    } else {
+        hours % 12
+    };
     byte_of(of_half_day, status_b) | afternoon
 }
 
