@@ -10,10 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use runtime_engine::{Engine, EngineOptions};
 use runtime_host::channel::{Incoming, Limits, Message, Request, ServerEnd};
-use runtime_host::{Awaited, Budget, ByteSink, Discard, NoInput, Notifier};
+use runtime_host::{
+    Awaited, Budget, ByteSink, ClockHardware, ClockHardwareError, Console, ConsoleParts,
+    ConsoleScreen, Discard, LogCursor, LogSource, Look, NoInput, Notifier, SaidLine,
+};
 use runtime_link::{Function, Grant, HostOffer, Interface, Route, Shape, WhileDown};
 use runtime_supervisor::{
     CodeSource, Exit, Files, Grants, Launch, Links, Process, ProcessLimits, ProgramImage,
@@ -40,12 +44,14 @@ enum Row {
     Types,
     /// Ours: it links without a grant, since it gives nothing that a program has not. The program is `run`'s text.
     Open(fn() -> String),
-    /// Ours: it links with the grant to start processes and not without; that grant stays, for this reason.
-    Restricted(fn() -> String, &'static str),
+    /// Ours: it links for a process that was given this and not without; that stays, for this reason.
+    Restricted(fn() -> String, fn(&mut Launch), &'static str),
+    /// Ours: services export it and are called by the host; nobody imports it.
+    Exported,
     /// Provided by a service, as its one function `add` is: it links with a grant of a route, which can be taken back.
     Provided,
 }
-use Row::{Answers, NothingToAsk, Open, Provided, Restricted, Types};
+use Row::{Answers, Exported, NothingToAsk, Open, Provided, Restricted, Types};
 
 const NEEDS_A_DESCRIPTOR: &str =
     "all is asked of a descriptor, and those come from preopened folders";
@@ -53,6 +59,7 @@ const NEEDS_A_SOCKET: &str = "all is asked of a socket, and none can be made";
 const NEEDS_A_TERMINAL: &str = "it has no function; its values come from the interfaces beside it";
 const STAYS: &str =
     "who may start processes has started some: taking that back is ending the process";
+const WHOLE: &str = "what was done with it stays done: taking it back is ending the process";
 
 const ROWS: &[(&str, Row)] = &[
     ("wasi:cli/environment", Answers("[]")),
@@ -123,16 +130,125 @@ const ROWS: &[(&str, Row)] = &[
         "wasi:sockets/udp-create-socket",
         Answers("Err(\"access-denied\")"),
     ),
+    ("kpio:bulk/buffers", Open(makes_a_buffer)),
+    (
+        "kpio:console/devices",
+        Restricted(opens_the_console, give_console, WHOLE),
+    ),
     ("kpio:demo/counter", Provided),
     ("kpio:link/failure", Types),
+    ("kpio:log/reader", Provided),
+    (
+        "kpio:log/source",
+        Restricted(hears_the_log, give_log, WHOLE),
+    ),
+    ("kpio:log/types", Types),
     (
         "kpio:process/foreground",
-        Restricted(asks_for_the_foreground, STAYS),
+        Restricted(asks_for_the_foreground, let_spawn, STAYS),
     ),
     ("kpio:process/pipes", Open(makes_a_pipe)),
-    ("kpio:process/processes", Restricted(lists_programs, STAYS)),
+    (
+        "kpio:process/processes",
+        Restricted(lists_programs, let_spawn, STAYS),
+    ),
     ("kpio:process/terminal", Open(asks_for_a_terminal)),
+    (
+        "kpio:service/control",
+        Restricted(lists_services, let_control, WHOLE),
+    ),
+    ("kpio:service/escrow", Open(asks_for_the_escrow)),
+    ("kpio:service/health", Exported),
+    ("kpio:service/reactions", Exported),
+    ("kpio:service/reactor", Open(forgets)),
+    ("kpio:service/watchdog", Open(is_alive)),
+    (
+        "kpio:time/hardware",
+        Restricted(sets_the_clock, give_clocks, WHOLE),
+    ),
+    ("kpio:time/settings", Provided),
+    ("kpio:time/types", Types),
+    ("kpio:time/zones", Provided),
 ];
+
+fn let_spawn(launch: &mut Launch) {
+    launch.may_spawn = true;
+}
+
+/// The program's own grants do not stand in the way of what is tested.
+fn let_control(launch: &mut Launch) {
+    launch.program.grants.may_control = true;
+    launch.links.may_control = true;
+}
+
+fn give_console(launch: &mut Launch) {
+    launch.links.devices.console = Some(Console::new(ConsoleParts {
+        keyboard: Arc::new(NoInput),
+        serial_input: Arc::new(NoInput),
+        serial_output: Arc::new(Discard),
+        kernel_output: Arc::new(Discard),
+        screen: Arc::new(NoScreen),
+    }));
+}
+
+fn give_clocks(launch: &mut Launch) {
+    launch.links.devices.clocks = Some(Arc::new(NoClocks));
+}
+
+fn give_log(launch: &mut Launch) {
+    launch.links.devices.log = Some(Arc::new(Silence));
+}
+
+struct NoScreen;
+
+impl ConsoleScreen for NoScreen {
+    fn size(&self) -> Option<(u16, u16)> {
+        None
+    }
+    fn draw(&self, _line: u16, _column: u16, _text: &str, _look: Look) {}
+    fn hand_out(&self) {}
+    fn take_back(&self) {}
+}
+
+/// Clocks that are set without a trace.
+struct NoClocks;
+
+impl ClockHardware for NoClocks {
+    fn battery_clock(&self) -> Result<Duration, ClockHardwareError> {
+        Err(ClockHardwareError::Absent)
+    }
+    fn set_battery_clock(&self, _to: Duration) -> Result<(), ClockHardwareError> {
+        Err(ClockHardwareError::Absent)
+    }
+    fn set_system_clock(&self, _to: Duration) -> Result<(), ClockHardwareError> {
+        Ok(())
+    }
+}
+
+/// A system in which nobody says anything.
+struct Silence;
+
+impl LogSource for Silence {
+    fn cursor(&self) -> Box<dyn LogCursor> {
+        Box::new(Silence)
+    }
+}
+
+impl LogCursor for Silence {
+    fn read(&mut self, _count: usize) -> (Vec<SaidLine>, u64) {
+        (Vec::new(), 0)
+    }
+    fn news(&self) -> Arc<dyn Awaited> {
+        Arc::new(Silence)
+    }
+}
+
+impl Awaited for Silence {
+    fn is_ready(&self) -> bool {
+        false
+    }
+    fn subscribe(&self, _notifier: &Notifier) {}
+}
 
 /// A component of these parts, whose `run` is the core function's: 0 is success.
 fn component(imports: &str, lower: &str, with: &str, run: &str) -> String {
@@ -223,6 +339,118 @@ fn asks_for_the_foreground() -> String {
         r#"(export "call" (func $call))"#,
         r#"(import "host" "call" (func $call (result i32)))
            (func (export "run") (result i32) (call $call))"#,
+    )
+}
+
+/// One that calls `$call` with these arguments and results of the core function, and succeeds after that.
+fn calling_plainly(imports: &str, call: &str, types: &str, arguments: &str) -> String {
+    component(
+        imports,
+        &format!(
+            r#"(core func $call (canon lower (func {call}) (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))"#
+        ),
+        r#"(export "call" (func $call))"#,
+        &format!(
+            r#"(import "host" "call" (func $call {types}))
+               (func (export "run") (result i32) {arguments} (call $call) (i32.const 0))"#
+        ),
+    )
+}
+
+fn makes_a_buffer() -> String {
+    calling_plainly(
+        r#"(import "kpio:bulk/buffers@0.1.0" (instance $buffers
+               (export "buffer" (type $buffer (sub resource)))
+               (type $error (enum "quota" "handed-over" "out-of-bounds" "read-only"))
+               (export "bulk-error" (type $bulk-error (eq $error)))
+               (export "[static]buffer.make" (func (param "len" u32)
+                   (result (result (own $buffer) (error $bulk-error)))))))"#,
+        r#"$buffers "[static]buffer.make""#,
+        "(param i32 i32)",
+        "(i32.const 4) (i32.const 64)",
+    )
+}
+
+fn forgets() -> String {
+    calling_plainly(
+        r#"(import "kpio:service/reactor@0.1.0" (instance $reactor
+               (export "forget" (func (param "token" u64)))))"#,
+        r#"$reactor "forget""#,
+        "(param i64)",
+        "(i64.const 7)",
+    )
+}
+
+fn is_alive() -> String {
+    calling_plainly(
+        r#"(import "kpio:service/watchdog@0.1.0" (instance $watchdog (export "alive" (func))))"#,
+        r#"$watchdog "alive""#,
+        "",
+        "",
+    )
+}
+
+/// It is no service's own process: an error.
+fn asks_for_the_escrow() -> String {
+    calling(
+        r#"(import "kpio:service/escrow@0.1.0" (instance $escrow
+               (type $error (enum "quota" "no-service" "not-yet"))
+               (export "escrow-error" (type $escrow-error (eq $error)))
+               (export "keys" (func (result (result (list string) (error $escrow-error)))))))"#,
+        r#"$escrow "keys""#,
+        1,
+    )
+}
+
+/// There is nobody who runs services: an error.
+fn lists_services() -> String {
+    calling(
+        r#"(import "kpio:service/control@0.1.0" (instance $control
+               (export "services" (func (result (result string (error string)))))))"#,
+        r#"$control "services""#,
+        1,
+    )
+}
+
+fn opens_the_console() -> String {
+    calling(
+        r#"(import "kpio:console/devices@0.1.0" (instance $devices
+               (export "console" (type $console (sub resource)))
+               (type $names (enum "taken" "full" "too-long" "not-there" "quota"))
+               (export "refusal" (type $refusal (eq $names)))
+               (export "open" (func (result (result (own $console) (error $refusal)))))))"#,
+        r#"$devices "open""#,
+        0,
+    )
+}
+
+fn hears_the_log() -> String {
+    calling_plainly(
+        r#"(import "kpio:log/source@0.1.0" (instance $source
+               (export "cursor" (type $cursor (sub resource)))
+               (export "[constructor]cursor" (func (result (own $cursor))))))"#,
+        r#"$source "[constructor]cursor""#,
+        "(result i32)",
+        "",
+    )
+    .replace(
+        "(call $call) (i32.const 0)",
+        "(drop (call $call)) (i32.const 0)",
+    )
+}
+
+fn sets_the_clock() -> String {
+    calling_plainly(
+        r#"(import "kpio:time/hardware@0.1.0" (instance $hardware
+               (type $fields (record (field "seconds" u64) (field "nanoseconds" u32)))
+               (export "instant" (type $instant (eq $fields)))
+               (type $cases (variant (case "busy") (case "absent") (case "out-of-range") (case "broken" string)))
+               (export "clock-error" (type $clock-error (eq $cases)))
+               (export "set-system-clock" (func (param "to" $instant)
+                   (result (result (error $clock-error)))))))"#,
+        r#"$hardware "set-system-clock""#,
+        "(param i64 i32 i32)",
+        "(i64.const 1) (i32.const 0) (i32.const 64)",
     )
 }
 
@@ -387,7 +615,7 @@ impl System {
             may_spawn,
             links: Links {
                 grants,
-                service: None,
+                ..Links::default()
             },
             code: CodeSource::Precompiled,
             call: None,
@@ -432,7 +660,7 @@ fn every_interface_has_a_row_and_every_row_an_interface() {
             matches!(row, Answers(_) | NothingToAsk(_)),
             "{name}"
         );
-        if let NothingToAsk(why) | Restricted(_, why) = row {
+        if let NothingToAsk(why) | Restricted(_, _, why) = row {
             assert!(!why.is_empty(), "{name}");
         }
     }
@@ -498,18 +726,16 @@ fn what_is_ours_and_open_links_without_grants() {
 fn what_is_restricted_links_with_a_grant_only_and_the_refusal_says_where_it_stands() {
     let system = System::new();
     for (name, row) in ROWS {
-        let Restricted(program, _) = row else {
+        let Restricted(program, give, _) = row else {
             continue;
         };
         let sentence = refusal(system.run(&program(), false, Vec::new()));
-        for part in [name, "was not granted", "`grants` of a `[[service]]`"] {
+        for part in [*name, "was not granted", "grants`"] {
             assert!(sentence.contains(part), "{part} is not in: {sentence}");
         }
-        assert_eq!(
-            system.run(&program(), true, Vec::new()),
-            Exit::Code(0),
-            "{name}"
-        );
+        let mut launch = system.launch(binary(&program()), false, Vec::new());
+        give(&mut launch);
+        assert_eq!(system.start(launch).wait(), Exit::Code(0), "{name}");
     }
 }
 
