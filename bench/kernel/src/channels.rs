@@ -25,10 +25,11 @@ use crate::wasi::plan_word;
 
 const PROVIDER: &str = "link_provider";
 const CLIENT: &str = "link-client";
-const INTERFACES: [&str; 3] = [
+const INTERFACES: [&str; 4] = [
     "kpio:link-probe/counters",
     "kpio:link-probe/shapes",
     "kpio:link-probe/bulk",
+    "kpio:link-probe/watching",
 ];
 /// How much may wait at a provider: as much as 64 clients have there.
 const LIMITS: Limits = Limits {
@@ -142,7 +143,7 @@ impl Providing {
     }
 }
 
-fn routes() -> [Route; 3] {
+fn routes() -> [Route; 4] {
     INTERFACES.map(|interface| Route::new(interface, PROVIDER))
 }
 
