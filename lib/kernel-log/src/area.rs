@@ -26,7 +26,7 @@ pub enum Area {
     Wasm,
     /// WASI and the streams and files behind it.
     Wasi,
-    /// Processes.
+    /// Processes, services, and what they call beyond WASI.
     Supervisor,
     /// The prompt, jobs and the image.
     Runtime,
@@ -82,6 +82,9 @@ const TARGETS: &[(&str, Area)] = &[
     ("runtime_wasi", Area::Wasi),
     ("runtime_host", Area::Wasi),
     ("runtime_supervisor", Area::Supervisor),
+    ("runtime_services", Area::Supervisor),
+    ("runtime_link", Area::Supervisor),
+    ("runtime_kpio", Area::Supervisor),
     ("runtime_entry", Area::Runtime),
     ("runtime_prompt", Area::Runtime),
     ("runtime_platform", Area::Runtime),

@@ -7,7 +7,7 @@ use lib_service_manifest::{FolderRights, Service, WhileDown};
 use crate::ServiceRow;
 
 /// Interfaces of the host that every process links to, with what they give without a grant.
-const EVERYBODY: [(&str, &str); 9] = [
+const EVERYBODY: [(&str, &str); 10] = [
     (
         "wasi:cli, wasi:io",
         "its own arguments, environment and streams",
@@ -32,8 +32,12 @@ const EVERYBODY: [(&str, &str); 9] = [
         "to be told when what it can wait for is ready",
     ),
     (
-        "kpio:service/escrow, watchdog",
-        "what is kept for the service itself, and its sign of life",
+        "kpio:service/escrow",
+        "what is kept for a service, if it is one",
+    ),
+    (
+        "kpio:service/watchdog",
+        "to say that it is well, if it is a service",
     ),
 ];
 

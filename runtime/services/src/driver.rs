@@ -298,7 +298,8 @@ impl Driver {
             self.shared
                 .tell(format!("Service '{name}' {text}; {more}."));
         } else {
-            log::info!("service {name} {text}");
+            // Whoever keeps the whole log has it already.
+            log::debug!("service {name} {text}");
         }
     }
 
