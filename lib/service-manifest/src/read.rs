@@ -180,7 +180,7 @@ fn environment(keys: &Keys<'_>) -> Result<Vec<(String, String)>> {
 
 /// A list of different names of interfaces.
 fn interfaces(keys: &Keys<'_>, key: &str) -> Result<Vec<String>> {
-    let list = keys.list(key, "\"kpio:log/sink\"")?;
+    let list = keys.list(key, "\"kpio:log/reader\"")?;
     for (index, interface) in list.iter().enumerate() {
         check_interface(keys, key, interface)?;
         if list[..index].contains(interface) {
@@ -222,7 +222,7 @@ fn is_interface(text: &str) -> bool {
 }
 
 fn imports(keys: &Keys<'_>) -> Result<Vec<Import>> {
-    let Some(table) = keys.table("imports", None, "\"kpio:log/sink\" = \"log\"")? else {
+    let Some(table) = keys.table("imports", None, "\"kpio:log/reader\" = \"log\"")? else {
         return Ok(Vec::new());
     };
     table.names().map(|name| import(&table, name)).collect()
@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn interfaces_have_three_parts() {
-        for right in ["kpio:log/sink", "a:b/c@0.2.12", "kpio:demo2/the-counter"] {
+        for right in ["kpio:log/reader", "a:b/c@0.2.12", "kpio:demo2/the-counter"] {
             assert!(is_interface(right), "{right}");
         }
         for wrong in [

@@ -66,7 +66,7 @@ impl Service {
 /// An interface that another service provides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
-    /// The interface: `kpio:log/sink`.
+    /// The interface: `kpio:log/reader`.
     pub interface: String,
     /// The service that provides it.
     pub from: String,
