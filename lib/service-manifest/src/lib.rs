@@ -24,7 +24,8 @@ mod whole;
 
 pub use error::ManifestError;
 pub use service::{
-    Folder, FolderRights, Health, Import, Limits, Ready, Restart, RestartPolicy, Service, WhileDown,
+    Folder, FolderRights, Health, Import, Limits, Ready, Restart, RestartPolicy, Service, Start,
+    WhileDown,
 };
 pub use whole::Manifest;
 

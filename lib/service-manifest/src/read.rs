@@ -9,10 +9,10 @@ use toml::de::DeTable;
 use crate::keys::{Keys, Result};
 use crate::{
     Folder, FolderRights, GRANTS, Health, Import, Limits, NAME_LEN_BYTES_MAX, Ready, Restart,
-    RestartPolicy, Service, TERMINALS, WhileDown,
+    RestartPolicy, Service, Start, TERMINALS, WhileDown,
 };
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "name",
     "program",
     "arguments",
@@ -21,6 +21,7 @@ const KEYS: [&str; 18] = [
     "imports",
     "grants",
     "terminal",
+    "start",
     "folders",
     "limits",
     "restart",
@@ -40,6 +41,7 @@ const RESTART_POLICIES: [(&str, RestartPolicy); 3] = [
     ("never", RestartPolicy::Never),
 ];
 const WHILE_DOWN: [(&str, WhileDown); 2] = [("wait", WhileDown::Wait), ("fail", WhileDown::Fail)];
+const START: [(&str, Start); 2] = [("at-once", Start::AtOnce), ("when-shown", Start::WhenShown)];
 const READY: [(&str, Ready); 3] = [
     ("started", Ready::Started),
     ("serving", Ready::Serving),
@@ -82,6 +84,7 @@ pub(crate) fn service(table: &DeTable<'_>, place: &str) -> Result<Service> {
         imports: imports(&keys)?,
         grants: grants(&keys)?,
         terminal: terminal(&keys)?,
+        start: start(&keys)?,
         folders: folders(&keys)?,
         limits: limits(&keys)?,
         restart,
@@ -269,6 +272,16 @@ fn grants(keys: &Keys<'_>) -> Result<Vec<String>> {
 fn terminal(keys: &Keys<'_>) -> Result<Option<u8>> {
     let number = keys.number("terminal", 1..=u64::from(TERMINALS))?;
     Ok(number.and_then(|number| u8::try_from(number).ok()))
+}
+
+fn start(keys: &Keys<'_>) -> Result<Start> {
+    let start = keys.choice("start", &START)?.unwrap_or_default();
+    if start == Start::WhenShown && terminal(keys)?.is_none() {
+        let problem =
+            "it has no terminal that could be shown: write start = \"at-once\", or its 'terminal'";
+        return Err(keys.error("start", problem));
+    }
+    Ok(start)
 }
 
 fn folders(keys: &Keys<'_>) -> Result<Vec<Folder>> {

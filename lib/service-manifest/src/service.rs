@@ -22,6 +22,8 @@ pub struct Service {
     pub grants: Vec<String>,
     /// The terminal that its standard streams lead to, counted from 1; none has its output in its log.
     pub terminal: Option<u8>,
+    /// When it is started.
+    pub start: Start,
     /// What it finds as its file system.
     pub folders: Vec<Folder>,
     /// What it may use.
@@ -179,6 +181,16 @@ pub struct Health {
     pub every_ms: u64,
     /// How late it may be, in milliseconds.
     pub deadline_ms: u64,
+}
+
+/// When a service is started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With the system, as soon as all that it depends on is ready.
+    #[default]
+    AtOnce,
+    /// When its terminal is first shown, or a person starts it.
+    WhenShown,
 }
 
 /// When a service counts as ready.

@@ -1,7 +1,7 @@
 //! What a manifest may say, and what is said to one that is wrong.
 
 use lib_service_manifest::{
-    FolderRights, Health, Limits, Manifest, Ready, Restart, RestartPolicy, WhileDown,
+    FolderRights, Health, Limits, Manifest, Ready, Restart, RestartPolicy, Start, WhileDown,
 };
 
 const WHOLE: &str = r#"
@@ -71,6 +71,7 @@ grants = ["kpio:console/devices"]
 name = "shell"
 program = "shd"
 terminal = 4
+start = "when-shown"
 "#;
 
 #[test]
@@ -78,6 +79,9 @@ fn one_service_shows_the_terminals_of_others() {
     let manifest = Manifest::parse(CONSOLE_AND_SHELL).expect("right");
     assert_eq!(manifest.console().map(|s| s.name.as_str()), Some("console"));
     assert_eq!(manifest.get("shell").and_then(|s| s.terminal), Some(4));
+    let start = |name| manifest.get(name).map(|service| service.start);
+    assert_eq!(start("shell"), Some(Start::WhenShown));
+    assert_eq!(start("console"), Some(Start::AtOnce));
     assert_eq!(manifest.get("console").and_then(|s| s.terminal), None);
     assert!(Manifest::parse(WHOLE).is_ok_and(|manifest| manifest.console().is_none()));
 }
@@ -92,6 +96,10 @@ const WRONG: &[(&str, &[&str])] = &[
     (
         "[[service]]\nname = 'a'\nprogram = 'p'\nterminal = 5",
         &["'a'", "terminal", "from 1 to 4"],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nstart = 'when-shown'",
+        &["'a'", "start", "at-once"],
     ),
     (
         "[[service]]\nname = 'a'\nprogram = 'p'\nterminal = 1",

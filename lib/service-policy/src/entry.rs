@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use lib_service_manifest::{Ready, RestartPolicy, Service};
+use lib_service_manifest::{Ready, RestartPolicy, Service, Start};
 
 use crate::START_ATTEMPTS_MAX;
 use crate::policy::{Action, Ending, RunId};
@@ -100,12 +100,18 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub fn new(spec: Arc<Service>) -> Self {
+        let is_wanted = spec.start == Start::AtOnce;
         Self {
             spec,
             next_spec: None,
-            is_wanted: true,
+            is_wanted,
             is_removed: false,
-            state: State::Waiting,
+            state: match is_wanted {
+                true => State::Waiting,
+                false => State::Stopped {
+                    has_finished: false,
+                },
+            },
             successor: None,
             replaced: Vec::new(),
             starting: Vec::new(),

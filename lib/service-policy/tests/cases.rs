@@ -463,3 +463,35 @@ fn what_was_kept_goes_with_who_leaves_the_manifest() {
         ["empty speaks"]
     );
 }
+
+/// Who starts when it is shown waits for that, does not keep others waiting for good, and is kept running from then on.
+#[test]
+fn who_is_to_be_shown_waits_for_that() {
+    let mut policy = policy(
+        r#"
+[[service]]
+name = "console"
+program = "consoled"
+grants = ["kpio:console/devices"]
+
+[[service]]
+name = "shell"
+program = "shd"
+terminal = 2
+start = "when-shown"
+after = ["console"]
+restart = { policy = "always", backoff-ms = 10 }
+"#,
+    );
+    assert_eq!(brief(&policy.tick(0)), ["start console 1"]);
+    assert_eq!(brief(&policy.started(0, RunId(1))), ["bind console 1"]);
+    assert_eq!(state(&policy, "shell").0, StateKind::Stopped);
+    let begun = policy.command(MS, "shell", Command::Start);
+    assert_eq!(
+        begun.map(|actions| brief(&actions)),
+        Ok(vec!["start shell 2".to_owned()])
+    );
+    policy.started(MS, RunId(2));
+    policy.ended(2 * MS, RunId(2), Ending::Clean);
+    assert_eq!(brief(&policy.tick(13 * MS)), ["start shell 3"]);
+}

@@ -6,6 +6,7 @@ use std::thread;
 
 use kernel_core::console::{self, Line};
 use kernel_core::screen;
+use lib_service_manifest::Start;
 use lib_service_policy::{Command, StateKind};
 use lib_terminal::{Cell, Style, cells_of};
 use lib_text_screen::{Colours, Rgb};
@@ -71,6 +72,7 @@ pub fn wait_for_kernels_turn(services: &Arc<SystemServices>, devices: &Console) 
         return;
     };
     watcher("attention", services, devices, attend);
+    watcher("shown", services, devices, start_when_shown);
     wait_until_up(running, name, false);
     hand_over(running, name, devices);
     watcher("console", services, devices, watch);
@@ -99,6 +101,23 @@ fn attend(services: &Services, name: &str, _devices: &Console) {
         seen = console::wait_for_attention(seen);
         // Refused where it does not run, which is what was wanted.
         let _killed = services.command(name, Command::Kill);
+    }
+}
+
+/// Starts who is on a terminal when that is first seen.
+fn start_when_shown(services: &Services, _name: &str, devices: &Console) {
+    let mut known = 0;
+    loop {
+        let seen = devices.wait_for_seen(known);
+        let is_new = |number: u8| (seen & !known) >> (number - 1) & 1 == 1;
+        for row in services.list() {
+            let waits = row.service.start == Start::WhenShown;
+            if waits && row.service.terminal.is_some_and(is_new) {
+                // Refused only where it is no more.
+                let _started = services.command(&row.service.name, Command::Start);
+            }
+        }
+        known = seen;
     }
 }
 

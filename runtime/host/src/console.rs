@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::{
     Awaited, Budget, ByteSink, ByteSource, Cancellation, Notifier, OverBudget, Read, StepRefusal,
-    StreamFailure, Subscribers, TerminalStep, VirtualTerminal, write_all_blocking,
+    StreamFailure, Subscribers, TerminalStep, VirtualTerminal, wait_for, write_all_blocking,
 };
 
 /// Terminals of a console.
@@ -84,6 +84,8 @@ struct Shared {
 
 struct State {
     is_held: bool,
+    /// The terminals that a person has seen, each as the bit of its index.
+    seen: u8,
     /// The kernel's prompt has the devices whenever no process does.
     is_wanted_by_kernel: bool,
     /// What was looked at and not taken.
@@ -116,6 +118,7 @@ impl Console {
             terminals: OnceLock::new(),
             state: Mutex::new(State {
                 is_held: false,
+                seen: 0,
                 is_wanted_by_kernel: true,
                 keyboard: VecDeque::new(),
                 serial: VecDeque::new(),
@@ -148,6 +151,15 @@ impl Console {
         self.0.parts.screen.hand_out();
         drop(state);
         Ok(ConsoleHold(self.clone()))
+    }
+
+    /// Waits until a person has seen another terminal than these, each as the bit of its index; all that were seen.
+    pub fn wait_for_seen(&self, known: u8) -> u8 {
+        let attempt = || Some(self.0.lock().seen).filter(|seen| *seen != known);
+        // Never raised: whoever waits does so as long as the system runs.
+        let never = Cancellation::new();
+        let seen = wait_for(&never, |notifier| self.0.changed.add(notifier), attempt);
+        seen.unwrap_or(known)
     }
 
     /// Says whether the kernel's prompt has the devices while no process does.
@@ -250,6 +262,13 @@ impl ConsoleHold {
     /// A terminal, counted from 0.
     pub fn terminal(&self, index: usize) -> Option<&VirtualTerminal> {
         self.0.terminal(index)
+    }
+
+    /// Says that a person sees the terminal of this index.
+    pub fn show(&self, index: usize) {
+        let shared = self.shared();
+        shared.lock().seen |= 1 << (index % TERMINALS);
+        shared.changed.notify_all();
     }
 
     /// What was typed and no step has taken, as far as it may be looked at.

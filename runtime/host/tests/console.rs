@@ -312,3 +312,17 @@ fn terminals_are_paid_for() {
     );
     assert!(machine.screen.drawn.lock().unwrap().is_empty());
 }
+
+#[test]
+fn which_terminals_a_person_has_seen_is_told_once_each() {
+    let machine = machine();
+    let hold = machine.console.open().expect("nobody has it");
+    hold.show(0);
+    hold.show(2);
+    assert_eq!(machine.console.wait_for_seen(0), 0b101);
+    let console = machine.console.clone();
+    let waiting = std::thread::spawn(move || console.wait_for_seen(0b101));
+    hold.show(2);
+    hold.show(3);
+    assert_eq!(waiting.join().expect("it waits and ends"), 0b1101);
+}

@@ -115,6 +115,11 @@ impl HostConsole for Caller<'_> {
         Ok(self.of_console(&handle, which)?.kept())
     }
 
+    fn show(&mut self, handle: Handle, which: Which) -> wasmtime::Result<()> {
+        self.hold(&handle)?.show(which as usize);
+        Ok(())
+    }
+
     fn get_mode(&mut self, handle: Handle, which: Which) -> wasmtime::Result<Mode> {
         Ok(match self.of_console(&handle, which)?.device().mode() {
             KeyMode::Cooked => Mode::Cooked,

@@ -60,6 +60,8 @@ impl<D: Devices> Console<D> {
             terminal
         });
         let terminals = terminals.collect();
+        devices.show(ON_SERIAL_LINE);
+        devices.show(shown);
         Self {
             devices,
             terminals,
@@ -124,6 +126,7 @@ impl<D: Devices> Console<D> {
         match command {
             Command::Show(index) => {
                 self.shown = index;
+                self.devices.show(index);
                 self.make_old();
             }
             Command::HalfScreens(count) => {

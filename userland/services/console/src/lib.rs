@@ -91,6 +91,8 @@ pub trait Devices {
     fn kept(&self, terminal: usize) -> Vec<u8>;
     /// Whether keys go on as they come.
     fn is_raw(&self, terminal: usize) -> bool;
+    /// Says that a person sees this terminal.
+    fn show(&self, terminal: usize);
     /// Says how large the terminal is.
     fn set_size(&self, terminal: usize, columns: u16, rows: u16);
 }

@@ -146,6 +146,10 @@ impl Devices for Opened {
         self.0.get_mode(which(terminal)) == devices::Mode::Raw
     }
 
+    fn show(&self, terminal: usize) {
+        self.0.show(which(terminal));
+    }
+
     fn set_size(&self, terminal: usize, columns: u16, rows: u16) {
         self.0.set_size(which(terminal), columns, rows);
     }

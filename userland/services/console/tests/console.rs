@@ -49,6 +49,11 @@ fn keys_reach_the_terminal_that_is_shown_and_the_line_reaches_the_first() {
     machine.serial = b"d\r".to_vec();
     machine.terminals[1].written = b"on the second".to_vec();
     let machine = served(machine);
+    let seen = machine
+        .terminals
+        .each_ref()
+        .map(|terminal| terminal.is_seen);
+    assert_eq!(seen, [true, true, false, false]);
     assert_eq!(machine.terminals[0].input, b"a\nc\nd\n");
     assert_eq!(machine.terminals[1].input, b"b\n");
     assert_eq!(machine.text()[..2], ["b", "on the second"]);

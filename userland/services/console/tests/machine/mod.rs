@@ -24,6 +24,7 @@ pub struct Terminal {
     pub kept: Vec<u8>,
     pub input: Vec<u8>,
     pub is_raw: bool,
+    pub is_seen: bool,
     pub has_foreground: bool,
     pub interrupts: usize,
     pub ends: usize,
@@ -168,6 +169,10 @@ impl Devices for Held {
 
     fn is_raw(&self, terminal: usize) -> bool {
         self.call().terminals[terminal].is_raw
+    }
+
+    fn show(&self, terminal: usize) {
+        self.call().terminals[terminal].is_seen = true;
     }
 
     fn set_size(&self, _terminal: usize, columns: u16, rows: u16) {
