@@ -73,6 +73,7 @@ pub(crate) fn service(table: &DeTable<'_>, place: &str) -> Result<Service> {
     let provides = interfaces(&keys, "provides")?;
     let restart = restart(&keys)?;
     check_ready(&keys, ready, &provides, &restart)?;
+    let health = health(&keys, ready, &provides)?;
     let start_deadline_ms = keys.number("start-deadline-ms", 1..=TIME_MS_MAX)?;
     let stop_deadline_ms = keys.number("stop-deadline-ms", 1..=TIME_MS_MAX)?;
     Ok(Service {
@@ -91,7 +92,7 @@ pub(crate) fn service(table: &DeTable<'_>, place: &str) -> Result<Service> {
         after: keys.list("after", "\"log\"")?,
         ready,
         start_deadline_ms: start_deadline_ms.unwrap_or(START_DEADLINE_DEFAULT_MS),
-        health: health(&keys, ready)?,
+        health,
         stop_deadline_ms: stop_deadline_ms.unwrap_or(STOP_DEADLINE_DEFAULT_MS),
     })
 }
@@ -118,13 +119,17 @@ fn check_ready(
     Err(keys.error("ready", problem))
 }
 
-fn health(keys: &Keys<'_>, ready: Ready) -> Result<Option<Health>> {
+fn health(keys: &Keys<'_>, ready: Ready, provides: &[String]) -> Result<Option<Health>> {
     const EXAMPLE: &str = "every-ms = 1000, deadline-ms = 500";
     let Some(table) = keys.table("health", Some(&["every-ms", "deadline-ms"]), EXAMPLE)? else {
         return Ok(None);
     };
     if ready == Ready::Finished {
         let problem = "who is to end has to show nothing else: leave the key out";
+        return Err(keys.error("health", problem));
+    }
+    if ready != Ready::Serving && !provides.is_empty() {
+        let problem = "it would be asked before it can answer: write ready = \"serving\" too";
         return Err(keys.error("health", problem));
     }
     let every_ms = table.number("every-ms", 1..=TIME_MS_MAX)?;

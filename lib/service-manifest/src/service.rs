@@ -48,6 +48,12 @@ impl Service {
         self.imports.iter().any(|import| import.from == provider)
     }
 
+    /// Whether it cannot be without the service `provider`: some of its calls wait while that is not there.
+    pub fn needs(&self, provider: &str) -> bool {
+        let mut imports = self.imports.iter();
+        imports.any(|import| import.from == provider && import.while_down == WhileDown::Wait)
+    }
+
     /// The services that are to be ready before it starts; some may come twice.
     pub fn dependencies(&self) -> impl Iterator<Item = &str> {
         let providers = self.imports.iter().map(|import| &import.from);

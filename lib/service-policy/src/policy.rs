@@ -362,16 +362,16 @@ impl Policy {
         }
     }
 
-    /// Who runs, or will without anybody's doing. Taken away again and again is who imports from one that was taken away.
+    /// Who runs, or will without anybody's doing. Taken away again and again is who cannot be without one that was taken away.
     fn kept(&self) -> BTreeSet<String> {
         let entries = || self.entries.values();
         let able = entries().filter(|entry| entry.is_kept());
         let mut kept: BTreeSet<_> = able.map(|entry| entry.name().to_owned()).collect();
         loop {
             let lost = entries().find(|entry| {
-                let imports = &entry.spec.imports;
+                let mut imports = entry.spec.imports.iter();
                 kept.contains(entry.name())
-                    && !imports.iter().all(|import| kept.contains(&import.from))
+                    && imports.any(|i| entry.spec.needs(&i.from) && !kept.contains(&i.from))
             });
             let Some(lost) = lost else {
                 return kept;
@@ -382,7 +382,7 @@ impl Policy {
 
     fn has_living_clients(&self, name: &str) -> bool {
         let mut entries = self.entries.values();
-        entries.any(|entry| entry.is_alive() && entry.spec.imports_from(name))
+        entries.any(|entry| entry.is_alive() && entry.spec.needs(name))
     }
 
     fn forget_removed(&mut self, actions: &mut Vec<Action>) {
@@ -417,7 +417,8 @@ impl Policy {
     fn missing<'a>(&self, service: &'a Service) -> Option<&'a str> {
         let is_there = |name: &str| self.entries.get(name).is_some_and(Entry::is_ready);
         let is_done = |name: &str| self.entries.get(name).is_some_and(Entry::has_finished);
-        let mut imports = service.imports.iter().map(|import| import.from.as_str());
+        let needed = service.imports.iter().map(|import| import.from.as_str());
+        let mut imports = needed.filter(|name| service.needs(name));
         let mut after = service.after.iter().map(String::as_str);
         let missing = imports.find(|name| !is_there(name));
         missing.or_else(|| after.find(|name| !is_there(name) && !is_done(name)))

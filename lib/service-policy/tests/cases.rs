@@ -495,3 +495,32 @@ restart = { policy = "always", backoff-ms = 10 }
     policy.ended(2 * MS, RunId(2), Ending::Clean);
     assert_eq!(brief(&policy.tick(13 * MS)), ["start shell 3"]);
 }
+
+/// Who can do without a provider, which its imports say, neither waits for that one nor ends with it.
+#[test]
+fn who_can_do_without_a_provider_does() {
+    let mut policy = policy(
+        r#"
+[[service]]
+name = "log"
+program = "logd"
+provides = ["kpio:log/reader"]
+ready = "serving"
+
+[[service]]
+name = "shell"
+program = "shd"
+imports = { "kpio:log/reader" = { from = "log", while-down = "fail" } }
+"#,
+    );
+    assert_eq!(brief(&policy.tick(0)), ["start log 1", "start shell 2"]);
+    policy.started(0, RunId(1));
+    policy.started(0, RunId(2));
+    policy.serves(0, RunId(1));
+    let stopped = policy.command(MS, "log", Command::Stop);
+    let brief_of = stopped.map(|actions| brief(&actions).join(", "));
+    assert_eq!(brief_of.as_deref(), Ok("unbind log, ask 1"));
+    policy.ended(2 * MS, RunId(1), Ending::Clean);
+    assert_eq!(state(&policy, "log").0, StateKind::Stopped);
+    assert_eq!(state(&policy, "shell").0, StateKind::Ready);
+}

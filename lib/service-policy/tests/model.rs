@@ -109,7 +109,7 @@ impl World {
                 }
                 Action::AskToEnd { run } => {
                     let name = self.runs[&run].service.name.clone();
-                    let is_client = |run: &Run| run.service.imports_from(&name);
+                    let is_client = |run: &Run| run.service.needs(&name);
                     let has_clients = self.runs.values().any(is_client);
                     assert!(
                         !self.is_shutting_down || !has_clients,
@@ -155,7 +155,8 @@ impl World {
             service.name
         );
         if !is_replacement {
-            for import in &service.imports {
+            let imports = service.imports.iter();
+            for import in imports.filter(|import| service.needs(&import.from)) {
                 assert!(
                     self.is_served(&import.from),
                     "{} before {}",
@@ -384,7 +385,10 @@ fn service(random: &mut fastrand::Rng, order: &[usize], finishing: &mut Vec<usiz
     for other in earlier {
         match random.u8(..4) {
             0 if !finishing.contains(other) => {
-                imports += &format!("\"t:t/s{other}\" = \"s{other}\", ");
+                let choice = ["wait", "fail"][random.usize(..2)];
+                imports += &format!(
+                    "\"t:t/s{other}\" = {{ from = \"s{other}\", while-down = \"{choice}\" }}, "
+                );
             }
             1 => after += &format!("\"s{other}\", "),
             _ => {}
@@ -392,7 +396,13 @@ fn service(random: &mut fastrand::Rng, order: &[usize], finishing: &mut Vec<usiz
     }
     let policy = ["always", "on-failure", "never"][random.usize(..3)];
     let ready = ["started", "serving", "finished"][random.usize(..3)];
+    let has_health = random.bool();
     let (ready, provides) = match (ready, policy) {
+        // One that speaks by itself, and has nothing for others.
+        ("started", _) if has_health => {
+            finishing.push(*own);
+            (ready, String::new())
+        }
         ("finished", "always") => ("started", format!("'t:t/s{own}'")),
         ("finished", _) => {
             finishing.push(*own);
@@ -402,8 +412,8 @@ fn service(random: &mut fastrand::Rng, order: &[usize], finishing: &mut Vec<usiz
     };
     let backoff_ms = random.u32(1..500);
     let (limit, window_s) = (random.u32(..4), random.u32(1..4));
-    let health = match (ready, random.bool()) {
-        ("finished", _) | (_, false) => String::new(),
+    let health = match (ready, has_health, provides.is_empty()) {
+        ("finished", ..) | (_, false, _) | ("started", _, false) => String::new(),
         _ => {
             let (every_ms, late_ms) = (random.u32(1..800), random.u32(1..400));
             format!("health = {{ every-ms = {every_ms}, deadline-ms = {late_ms} }}\n")

@@ -5,6 +5,7 @@
 //! (these are not) on the command line are for the person who repairs a system; by `prompt` neither the console is started nor who is
 //! on a terminal.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -69,6 +70,8 @@ pub struct SystemServices {
     trouble: Mutex<Option<String>>,
     /// The name of the one that is the console, if that was started.
     console: Option<String>,
+    /// Whether a program has asked for the machine's end.
+    is_switched_off: AtomicBool,
     around: Around,
 }
 
@@ -105,6 +108,7 @@ impl SystemServices {
             console: console.filter(|_| services.is_ok()),
             services,
             trouble: Mutex::new(trouble),
+            is_switched_off: AtomicBool::new(false),
             around,
         }
     }
@@ -188,6 +192,9 @@ impl SystemControl for Control {
     }
 
     fn switch_off(&self, is_reboot: bool) -> Result<(), String> {
+        if self.0.is_switched_off.swap(true, Ordering::AcqRel) {
+            return Err("The machine is being switched off already.".to_owned());
+        }
         let services = Arc::clone(&self.0);
         // Whoever asks may be a service itself, which is to end first.
         let stopping = thread::Builder::new()
@@ -200,7 +207,10 @@ impl SystemControl for Control {
                 }
             });
         let started = stopping.map(drop);
-        started.map_err(|error| format!("There is no thread for this: {error}."))
+        started.map_err(|error| {
+            self.0.is_switched_off.store(false, Ordering::Release);
+            format!("There is no thread for this: {error}.")
+        })
     }
 }
 

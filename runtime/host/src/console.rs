@@ -97,6 +97,9 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken;
 
+/// What one step sends over the serial line, at most: whoever is to be ended is not waited for longer than that takes.
+pub const TO_SERIAL_BYTES_MAX: usize = 16 << 10;
+
 /// What a console does at once, for one terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConsoleStep<'a> {
@@ -290,6 +293,9 @@ impl ConsoleHold {
     ) -> Result<(), StepRefusal> {
         let shared = self.shared();
         terminal.check(&step.terminal)?;
+        if step.to_serial.len() > TO_SERIAL_BYTES_MAX {
+            return Err(StepRefusal::TooLong);
+        }
         let state = shared.lock();
         let is_there =
             step.keyboard_bytes <= state.keyboard.len() && step.serial_bytes <= state.serial.len();

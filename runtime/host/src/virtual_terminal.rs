@@ -83,7 +83,7 @@ pub enum Control {
 pub enum StepRefusal {
     /// The program has not read what was typed before, and there is no room, or the end of the input would be behind it.
     Full,
-    /// More is to be kept than may be.
+    /// More is to be kept, or sent over the serial line, than may be.
     TooLong,
     /// More is to be taken than there is.
     NotThere,
@@ -163,11 +163,13 @@ impl VirtualTerminal {
     /// Why nothing was done.
     pub fn step(&self, step: &TerminalStep<'_>) -> Result<(), StepRefusal> {
         self.check(step)?;
-        // Members of the foreground are told without the lock. Programs only make room meanwhile.
+        self.0.lock().apply(step);
+        // Members of the foreground are told without the lock, after what was typed before. Programs only make room meanwhile.
         let as_input = step.control.and_then(|control| self.obey(control));
         let mut state = self.0.lock();
-        state.apply(step);
-        state.input.extend(as_input);
+        if state.input.len() < INPUT_BYTES_MAX {
+            state.input.extend(as_input);
+        }
         state.is_at_end |= step.control == Some(Control::EndInput);
         drop(state);
         self.0.programs.notify_all();
@@ -198,7 +200,8 @@ impl Shared {
 
 impl State {
     fn check(&self, step: &TerminalStep<'_>) -> Result<(), StepRefusal> {
-        let wanted_bytes = step.input.len() + usize::from(step.control.is_some());
+        // A key that is obeyed needs no room.
+        let wanted_bytes = step.input.len();
         let is_behind = !self.input.is_empty() || !step.input.is_empty();
         let is_late_end = step.control == Some(Control::EndInput) && is_behind;
         if is_late_end || wanted_bytes > INPUT_BYTES_MAX - self.input.len() {

@@ -227,7 +227,9 @@ fn read<T: KpioView>(
     let budget = store.data_mut().wasi().budget();
     let paid = budget.reserve(len_bytes as u64);
     let _paid = paid.map_err(|_over| BulkError::Quota)?;
-    check_free_memory(len_bytes as u64).map_err(|_over| BulkError::Quota)?;
+    // The copy, and the program's memory into which it is copied.
+    let touched = (len_bytes as u64).saturating_mul(2);
+    check_free_memory(touched).map_err(|_over| BulkError::Quota)?;
     match part()? {
         Part::All(bytes) => Ok(bytes),
         Part::Some(bytes) => Ok(Arc::new(bytes)),

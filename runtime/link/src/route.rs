@@ -154,8 +154,8 @@ struct GrantShared {
 #[derive(Default)]
 struct GrantState {
     is_revoked: bool,
-    /// Ends the use of each connection to the offer that was connected to last.
-    revokers: Vec<(u64, Revoker)>,
+    /// Ends the use of all connections to the offer that was connected to last.
+    revoker: Option<(u64, Revoker)>,
 }
 
 /// A client's way to one offer.
@@ -202,9 +202,9 @@ impl Grant {
     pub fn revoke(&self) {
         let mut state = self.lock();
         state.is_revoked = true;
-        let revokers = std::mem::take(&mut state.revokers);
+        let revoker = state.revoker.take();
         drop(state);
-        for (_, revoker) in revokers {
+        if let Some((_, revoker)) = revoker {
             revoker.revoke();
         }
         self.0.changed.notify_all();
@@ -260,9 +260,14 @@ impl Grant {
         if state.is_revoked {
             return Err(ConnectError::Failed(LinkFailure::Revoked));
         }
+        // Everybody who calls by this grant is a client of the same one, and so of a bounded number.
+        if let Some((number, revoker)) = &state.revoker
+            && *number == offer.number
+        {
+            return revoker.another(budget).map_err(of_join_error);
+        }
         let (client, revoker) = offer.client.grant(budget).map_err(of_join_error)?;
-        state.revokers.retain(|(number, _)| *number == offer.number);
-        state.revokers.push((offer.number, revoker));
+        state.revoker = Some((offer.number, revoker));
         Ok(client)
     }
 

@@ -74,7 +74,10 @@ impl Driver {
             while let Some(request) = self.shared.take_request() {
                 self.serve(request);
             }
-            let actions = self.policy.tick(self.now());
+            // A sign of life that came before this moment is seen before it is missed.
+            let now_ns = self.now();
+            self.look_at_runs();
+            let actions = self.policy.tick(now_ns);
             self.obey(actions);
             self.publish();
             if !self.shutting_down.is_empty() && self.policy.is_quiet() {

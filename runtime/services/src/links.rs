@@ -82,7 +82,10 @@ impl Bindings for LinkBindings {
     }
 
     fn gone(&self, run: RunId) {
-        self.lock().runs.remove(&run);
+        let client = self.lock().runs.remove(&run);
+        // What it passed on to processes that outlive it is taken back as well.
+        let grants = client.iter().flat_map(|client| &client.grants);
+        grants.for_each(Grant::revoke);
     }
 
     fn keep(&self, is_known: &dyn Fn(&str) -> bool) {

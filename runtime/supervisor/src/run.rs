@@ -415,9 +415,13 @@ pub(crate) fn cannot_start(
 
 /// Whether an import, by its name, is the host's to provide.
 fn is_of_host(import: &str) -> bool {
-    HOST_PACKAGES
-        .iter()
-        .any(|package| import.starts_with(package))
+    HOST_PACKAGES.iter().any(|known| is_named(import, known))
+}
+
+/// Whether an import, which may have a version, is this interface, or of this package where that ends in `:` or `/`.
+fn is_named(import: &str, known: &str) -> bool {
+    let rest = import.strip_prefix(known);
+    rest.is_some_and(|rest| known.ends_with([':', '/']) || rest.is_empty() || rest.starts_with('@'))
 }
 
 /// Links a program that the host alone cannot serve: what is not the host's to provide comes from other processes. If there
@@ -452,7 +456,7 @@ fn restricted_imports(component: &Component) -> Vec<(String, Authority)> {
         .map(|(name, _)| name.to_owned());
     let restricted = names.filter_map(|name| {
         let mut known = RESTRICTED_INTERFACES.iter();
-        let (_, authority) = known.find(|(start, _)| name.starts_with(start))?;
+        let (_, authority) = known.find(|(interface, _)| is_named(&name, interface))?;
         Some((name, *authority))
     });
     restricted.collect()

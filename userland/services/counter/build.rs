@@ -1,5 +1,5 @@
 //! Tells the program where the WIT is.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    sdk_build::write_generate_macro(&["link", "service", "demo"], &[])
+    sdk_build::write_generate_macro(&["link", "service", "demo"], &["wit"])
 }

@@ -48,18 +48,19 @@ pub fn ensure_packages(needs: &[Need]) -> Result<()> {
     if missing(needs).is_empty() {
         return Ok(());
     }
+    if !rustix::process::geteuid().is_root() || !Path::new("/usr/bin/apt-get").exists() {
+        let names = missing(needs).join(" ");
+        return Err(Failure::Missing {
+            what: names.clone(),
+            remedy: format!("sudo apt-get install -y {names}"),
+        });
+    }
     let _alone = wait_for_others()?;
     let missing = missing(needs);
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(" ");
-    if !rustix::process::geteuid().is_root() || !Path::new("/usr/bin/apt-get").exists() {
-        return Err(Failure::Missing {
-            what: names.clone(),
-            remedy: format!("sudo apt-get install -y {names}"),
-        });
-    }
     progress::step(&format!("Installing {names}"), || install(&missing))
 }
 
@@ -68,9 +69,9 @@ fn missing(needs: &[Need]) -> Vec<&'static str> {
     missing.map(|need| need.package()).collect()
 }
 
-/// Until the file is dropped, other runs of this tool wait here: apt does not wait for itself everywhere.
+/// Until the file is dropped, other runs of this tool as root wait here: apt does not wait for itself everywhere.
 fn wait_for_others() -> Result<File> {
-    let path = env::temp_dir().join("kpio-packages.lock");
+    let path = env::temp_dir().join("kpio-packages-of-root.lock");
     let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
     locked.map_err(|e| Failure::io("lock", &path, e))
 }

@@ -248,7 +248,7 @@ fn stuck(guest: &mut Guest) -> Result<()> {
     says(
         guest,
         "svc log stuck",
-        "gave no sign of life within 1000 ms",
+        "gave no sign of life within 5000 ms",
     )?;
     let after = wait(guest, "stuck", "ready")?;
     match (after.restarts.as_str(), caller.why.as_str()) {

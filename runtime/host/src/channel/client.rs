@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use lib_channel::{Answer, CallId, ClientId, Refusal, Wakes};
+use lib_channel::{Answer, CallId, ClientId, JoinRefusal, Refusal, Wakes};
 
 use super::message::Waiting;
 use super::shared::{Answered, Grant, Shared};
@@ -42,6 +42,15 @@ struct Client {
     grant: Grant,
     /// Its place among the clients of the grant.
     _place: Reservation,
+}
+
+impl Revoker {
+    /// One client more, which this takes back as well; all of them together are a bounded number.
+    pub fn another(&self, budget: &Budget) -> Result<ClientEnd, JoinError> {
+        let shared = self.shared.upgrade();
+        let shared = shared.ok_or(JoinError::Refused(JoinRefusal::ServerClosed))?;
+        ClientEnd::join(&shared, self.grant.clone(), budget)
+    }
 }
 
 impl ClientEnd {

@@ -58,7 +58,7 @@ struct Entry {
     token: u64,
     /// The handle's place in the process's table.
     handle: u32,
-    _paid: Reservation,
+    paid: Reservation,
 }
 
 impl Entry {
@@ -79,8 +79,12 @@ impl WasiContext {
         pollable: Resource<Pollable>,
         token: u64,
     ) -> wasmtime::Result<Result<(), WatchError>> {
-        self.forget(token)?;
-        let paid = match self.admit_watched() {
+        // What was paid for the one before pays for this one: who watches anew is not refused.
+        let paid = match self.stop_watching(token)? {
+            Some(paid) => Ok(paid),
+            None => self.admit_watched(),
+        };
+        let paid = match paid {
             Ok(paid) => paid,
             Err(refused) => {
                 self.delete(pollable)?;
@@ -90,7 +94,7 @@ impl WasiContext {
         self.watched.entries.push_back(Entry {
             token,
             handle: pollable.rep(),
-            _paid: paid,
+            paid,
         });
         Ok(Ok(()))
     }
@@ -108,12 +112,17 @@ impl WasiContext {
 
     /// Drops what is watched for this token.
     pub fn forget(&mut self, token: u64) -> wasmtime::Result<()> {
+        self.stop_watching(token).map(drop)
+    }
+
+    fn stop_watching(&mut self, token: u64) -> wasmtime::Result<Option<Reservation>> {
         let mut entries = self.watched.entries.iter();
         let place = entries.position(|entry| entry.token == token);
-        if let Some(entry) = place.and_then(|place| self.watched.entries.remove(place)) {
-            self.delete(entry.resource())?;
-        }
-        Ok(())
+        let Some(entry) = place.and_then(|place| self.watched.entries.remove(place)) else {
+            return Ok(None);
+        };
+        self.delete(entry.resource())?;
+        Ok(Some(entry.paid))
     }
 
     /// Blocks until `attempt` gives an answer, which something that `subscribe` named makes possible, or something that is

@@ -87,7 +87,8 @@ impl Typing {
         let done = self.attempt(devices, &step, is_on_serial_line);
         if done == Err(Refusal::Full) {
             step.input.clear();
-            step.control = None;
+            // Who is to be ended or suspended is, however much is unread.
+            step.control = step.control.filter(|control| *control != Control::EndInput);
             step.echo = vec![BELL];
             let _done = self.attempt(devices, &step, is_on_serial_line);
         }

@@ -4,7 +4,7 @@
 
 include!(concat!(env!("OUT_DIR"), "/wit.rs"));
 
-generate! { world: "kpio:demo/provider", generate_all }
+generate! { world: "kpio:counter/counter", generate_all }
 
 use exports::kpio::demo::counter;
 use exports::kpio::service::health;

@@ -53,7 +53,8 @@ impl Followers {
             token: self.last_token,
             to,
             filter,
-            next: from,
+            // Who begins at the beginning has not missed what was before that.
+            next: if from == 0 { journal.lost(0) } else { from },
             begun: Vec::new(),
         };
         if follower.feed(journal).is_ok() {

@@ -22,7 +22,7 @@ generate! {
 }
 
 use exports::kpio::log::reader::{self, InputStream, Part};
-use exports::kpio::service::reactions;
+use exports::kpio::service::{health, reactions};
 use followers::Followers;
 use journal::Journal;
 use kpio::log::source::Cursor;
@@ -32,6 +32,8 @@ use kpio::service::reactor;
 const KEPT_KIB_DEFAULT: usize = 512;
 /// Lines that are taken at once.
 const STEP_LINES: u32 = 64;
+/// How often that is done before others have their turn.
+const STEPS_MAX: usize = 32;
 /// The token of what is said; those of followers are greater.
 const SOURCE: u64 = 0;
 
@@ -55,17 +57,19 @@ impl Keeper {
         }
     }
 
-    /// Takes what was said meanwhile.
+    /// Takes what was said meanwhile; where more comes than is taken, the rest has its turn later.
     fn take(&mut self) {
-        loop {
+        let mut lost_lines = 0;
+        for _ in 0..STEPS_MAX {
             let (lines, lost) = self.cursor.read(STEP_LINES);
-            if lost > 0 {
-                eprintln!("{lost} lines were lost before they were taken");
-            }
+            lost_lines += lost;
             if lines.is_empty() {
-                return;
+                break;
             }
             lines.into_iter().for_each(|line| self.journal.push(line));
+        }
+        if lost_lines > 0 {
+            eprintln!("{lost_lines} lines were lost before they were taken");
         }
     }
 
@@ -96,6 +100,13 @@ impl reactions::Guest for Service {
             SOURCE => keeper.go_on(),
             follower => keeper.followers.feed_one(follower, &keeper.journal),
         });
+    }
+}
+
+impl health::Guest for Service {
+    /// It is asked between two calls, so it answers if those end.
+    fn check() -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ include!(concat!(env!("OUT_DIR"), "/wit.rs"));
 
 generate! { world: "kpio:time/provider", generate_all }
 
+use exports::kpio::service::health;
 use exports::kpio::time::{settings, zones};
 use kpio::service::escrow;
 use kpio::time::hardware::{self, ClockError};
@@ -52,13 +53,20 @@ impl settings::Guest for Timekeeper {
             return Err(TimeError::OutOfRange);
         }
         hardware::set_system_clock(to).map_err(clock_error)?;
-        hardware::write_battery_clock(to).map_err(clock_error)?;
+        hardware::write_battery_clock(to).map_err(only_the_system_clock)?;
         println!("the time was set to {} s since 1970", to.seconds);
         Ok(())
     }
 
     fn battery_clock() -> Result<Instant, TimeError> {
         hardware::read_battery_clock().map_err(clock_error)
+    }
+}
+
+impl health::Guest for Timekeeper {
+    /// It is asked between two calls, so it answers if those end.
+    fn check() -> Result<(), String> {
+        Ok(())
     }
 }
 
@@ -77,6 +85,17 @@ fn given_zone() -> String {
         eprintln!("there is no time zone '{}': UTC it is", name.escape_debug());
         calendar::UTC.to_owned()
     })
+}
+
+/// The system's clock has been set, and the other one was not.
+fn only_the_system_clock(error: ClockError) -> TimeError {
+    let why = match clock_error(error) {
+        TimeError::Clock(sentence) => sentence,
+        _ => "It cannot hold that time.".to_owned(),
+    };
+    TimeError::Clock(format!(
+        "The system's clock is set, and the battery-backed one is not: {why}"
+    ))
 }
 
 fn clock_error(error: ClockError) -> TimeError {
