@@ -326,3 +326,28 @@ fn which_terminals_a_person_has_seen_is_told_once_each() {
     hold.show(3);
     assert_eq!(waiting.join().expect("it waits and ends"), 0b1101);
 }
+
+/// However much is unread, whoever is in the foreground can be ended; and what was typed before that is there when it is.
+#[test]
+fn a_key_that_is_obeyed_needs_no_room_and_comes_after_what_was_typed() {
+    let terminal = terminal();
+    let input = terminal.input();
+    let member = Arc::new(Member::default());
+    let members: Vec<Arc<dyn Controlled>> = vec![Arc::clone(&member) as _];
+    terminal.device().set_foreground(1, members);
+    let typed = |bytes: &[u8]| {
+        terminal.step(&TerminalStep {
+            input: bytes,
+            control: Some(Control::Interrupt),
+            ..TerminalStep::default()
+        })
+    };
+    let room = vec![b'x'; 16 << 10];
+    assert_eq!(typed(&room), Ok(()));
+    assert!(member.0.swap(false, Ordering::Relaxed));
+    assert_eq!(typed(b""), Ok(()));
+    assert!(member.0.swap(false, Ordering::Relaxed));
+    assert_eq!(typed(b"x"), Err(StepRefusal::Full));
+    assert!(!member.0.load(Ordering::Relaxed));
+    assert_eq!(read(&input).len(), room.len());
+}

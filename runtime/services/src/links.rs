@@ -175,4 +175,26 @@ mod tests {
         bindings.keep(&|name| name == "known");
         assert_eq!(left(&bindings), ["known"]);
     }
+
+    /// What a run was granted it may have passed on to a process that outlives it.
+    #[test]
+    fn grants_are_taken_back_with_the_run_that_had_them() {
+        let bindings = LinkBindings::default();
+        let import = Import {
+            interface: "kpio:log/reader".to_owned(),
+            from: "log".to_owned(),
+            while_down: WhileDown::Wait,
+        };
+        let mut state = bindings.lock();
+        let grant = state.grant(&import);
+        let client = Client {
+            service: "shell".to_owned(),
+            grants: vec![grant.clone()],
+        };
+        state.runs.insert(RunId(1), client);
+        drop(state);
+        assert!(!grant.is_revoked());
+        bindings.gone(RunId(1));
+        assert!(grant.is_revoked());
+    }
 }
