@@ -76,6 +76,9 @@ pub(crate) fn service(table: &DeTable<'_>, place: &str) -> Result<Service> {
     let health = health(&keys, ready, &provides)?;
     let start_deadline_ms = keys.number("start-deadline-ms", 1..=TIME_MS_MAX)?;
     let stop_deadline_ms = keys.number("stop-deadline-ms", 1..=TIME_MS_MAX)?;
+    let stop_deadline_ms = stop_deadline_ms.unwrap_or(STOP_DEADLINE_DEFAULT_MS);
+    let limits = limits(&keys)?;
+    check_patience(&keys, health, &limits, stop_deadline_ms)?;
     Ok(Service {
         name: name(&keys, "name", "\"log\"")?,
         program: name(&keys, "program", "\"logd\"")?,
@@ -87,13 +90,13 @@ pub(crate) fn service(table: &DeTable<'_>, place: &str) -> Result<Service> {
         terminal: terminal(&keys)?,
         start: start(&keys)?,
         folders: folders(&keys)?,
-        limits: limits(&keys)?,
+        limits,
         restart,
         after: keys.list("after", "\"log\"")?,
         ready,
         start_deadline_ms: start_deadline_ms.unwrap_or(START_DEADLINE_DEFAULT_MS),
         health,
-        stop_deadline_ms: stop_deadline_ms.unwrap_or(STOP_DEADLINE_DEFAULT_MS),
+        stop_deadline_ms,
     })
 }
 
@@ -139,6 +142,27 @@ fn health(keys: &Keys<'_>, ready: Ready, provides: &[String]) -> Result<Option<H
         every_ms: every_ms.ok_or_else(missing)?,
         deadline_ms: deadline_ms.unwrap_or(HEALTH_DEADLINE_DEFAULT_MS),
     }))
+}
+
+/// One that takes another's place waits for what is kept until the other has ended, and cannot show that it is well meanwhile.
+fn check_patience(
+    keys: &Keys<'_>,
+    health: Option<Health>,
+    limits: &Limits,
+    stop_deadline_ms: u64,
+) -> Result<()> {
+    let is_short = health.is_some_and(|health| {
+        let patience_ms = health.every_ms.saturating_add(health.deadline_ms);
+        limits.escrow_bytes > 0 && patience_ms <= stop_deadline_ms
+    });
+    if is_short {
+        let problem = format!(
+            "who takes its place could be waiting for the escrow for {stop_deadline_ms} ms, and would be taken for ill: \
+             give every-ms and deadline-ms together more than that"
+        );
+        return Err(keys.error("health", problem));
+    }
+    Ok(())
 }
 
 fn refuse_reserved(keys: &Keys<'_>) -> Result<()> {

@@ -24,7 +24,7 @@ restart = { policy = "always", backoff-ms = 20, backoff-max-ms = 500, limit = 3,
 after = ["log"]
 start-deadline-ms = 300
 stop-deadline-ms = 100
-health = { every-ms = 50, deadline-ms = 20 }
+health = { every-ms = 500, deadline-ms = 20 }
 "#;
 
 #[test]
@@ -40,7 +40,7 @@ fn all_keys_are_read() {
     let web = manifest.get("web").expect("there");
     assert_eq!(web.start_deadline_ms, 300);
     let health = Health {
-        every_ms: 50,
+        every_ms: 500,
         deadline_ms: 20,
     };
     assert_eq!(web.health, Some(health));
@@ -122,6 +122,14 @@ const WRONG: &[(&str, &[&str])] = &[
     (
         "[[service]]\nname = 'a b'\nprogram = 'p'",
         &["'name'", "'a b'", "letters"],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nprovides = ['a:b/c']\nhealth = { every-ms = 9000 }",
+        &["'health'", "ready = \"serving\""],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nlimits = { escrow = '1K' }\nhealth = { every-ms = 50, deadline-ms = 20 }",
+        &["'health'", "2000 ms", "escrow"],
     ),
     (
         "[[service]]\nname = 'a'\nprogram = 'p'\nhealth = { deadline-ms = 5 }",

@@ -5,7 +5,6 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::mem;
 
 use lib_service_manifest::{Ready, RestartPolicy, Service, Start};
 
@@ -90,8 +89,6 @@ pub(crate) struct Entry {
     starting: Vec<Starting>,
     /// What its present run owes, if that is ready and its manifest says so.
     pulse: Option<Pulse>,
-    /// Whether its present run came in the place of others that have not ended yet.
-    is_behind: bool,
     /// When it was restarted, in the present window; at most so many as its limit.
     restarts_ns: VecDeque<u64>,
     /// Whether its next start is a restart.
@@ -119,7 +116,6 @@ impl Entry {
             replaced: Vec::new(),
             starting: Vec::new(),
             pulse: None,
-            is_behind: false,
             restarts_ns: VecDeque::new(),
             is_restart: false,
             has_been_ready: false,
@@ -333,9 +329,7 @@ impl Entry {
         let leaving = self.ask_to_end(old, now_ns, actions);
         self.replaced.push(leaving);
         self.spec = successor.spec;
-        // It may wait for the one before it, which has what was kept, and is not asked as long.
-        self.pulse = None;
-        self.is_behind = true;
+        self.pulse = Pulse::begin(&self.spec, now_ns);
         self.state = State::Running {
             run: successor.run,
             is_ready: true,
@@ -347,9 +341,6 @@ impl Entry {
     pub fn ended(&mut self, run: RunId, ending: Ending, now_ns: u64, actions: &mut Vec<Action>) {
         self.replaced.retain(|leaving| leaving.run != run);
         self.expect_no_more(run);
-        if self.replaced.is_empty() && mem::take(&mut self.is_behind) && self.is_ready() {
-            self.pulse = Pulse::begin(&self.spec, now_ns);
-        }
         if self.successor.as_ref().is_some_and(|next| next.run == run) {
             self.successor = None;
             self.note(

@@ -80,11 +80,7 @@ impl WasiContext {
         token: u64,
     ) -> wasmtime::Result<Result<(), WatchError>> {
         // What was paid for the one before pays for this one: who watches anew is not refused.
-        let paid = match self.stop_watching(token)? {
-            Some(paid) => Ok(paid),
-            None => self.admit_watched(),
-        };
-        let paid = match paid {
+        let paid = match self.admit_watched(token)? {
             Ok(paid) => paid,
             Err(refused) => {
                 self.delete(pollable)?;
@@ -99,15 +95,18 @@ impl WasiContext {
         Ok(Ok(()))
     }
 
-    fn admit_watched(&self) -> Result<Reservation, WatchError> {
+    fn admit_watched(&mut self, token: u64) -> wasmtime::Result<Result<Reservation, WatchError>> {
         if !self.watched.is_heard {
-            return Err(WatchError::Unheard);
+            return Ok(Err(WatchError::Unheard));
+        }
+        if let Some(paid) = self.stop_watching(token)? {
+            return Ok(Ok(paid));
         }
         if self.watched.entries.len() >= WATCHED_MAX {
-            return Err(WatchError::Quota);
+            return Ok(Err(WatchError::Quota));
         }
         let paid = self.budget.reserve(POLLED_BYTES);
-        paid.map_err(|_over| WatchError::Quota)
+        Ok(paid.map_err(|_over| WatchError::Quota))
     }
 
     /// Drops what is watched for this token.
@@ -260,10 +259,14 @@ mod tests {
         let more = watch(&mut context, Pollable::Ready, u64::MAX);
         assert_eq!(more, Err(WatchError::Quota));
         assert_eq!(context.handle_count() as usize, WATCHED_MAX);
+        // Another in the place of one takes nothing more.
+        let used_bytes = budget.used_bytes();
+        assert_eq!(watch(&mut context, Pollable::Ready, 0), Ok(()));
+        assert_eq!(budget.used_bytes(), used_bytes);
         context.watched.is_heard = false;
         let unheard = watch(&mut context, Pollable::Ready, 0);
         assert_eq!(unheard, Err(WatchError::Unheard));
-        assert_eq!(context.handle_count() as usize, WATCHED_MAX - 1);
+        assert_eq!(context.handle_count() as usize, WATCHED_MAX);
         drop(context);
         assert_eq!(budget.used_bytes(), 0);
     }
