@@ -472,7 +472,7 @@ impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
     ) -> Result<ResourceAny, DecodeError> {
         let passed = self.passed.next().ok_or(DecodeError::Malformed)?;
         if streams::changes_hands(name) {
-            let stream = streams::give(self.store, passed);
+            let stream = streams::give(self.store, name, passed);
             let stream = stream.map_err(DecodeError::Resource)?;
             self.taken.push(stream);
             return Ok(stream);

@@ -441,7 +441,7 @@ impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
         }
         let passed = self.passed.next().ok_or(DecodeError::Malformed)?;
         let resource = if streams::changes_hands(name) {
-            streams::give(self.store, passed).map_err(DecodeError::Resource)?
+            streams::give(self.store, name, passed).map_err(DecodeError::Resource)?
         } else {
             let object = RemoteObject::take_from(passed);
             let number = object.and_then(|object| object.hand_in(self.returns));

@@ -49,29 +49,31 @@ pub(crate) fn take<T: LinkView + 'static>(
     Ok(Passed::Sink(stream.share()?))
 }
 
-/// Puts it into a process's table.
+/// Puts it into a process's table, if it is what this resource wants: who sent it may be wrong.
 pub(crate) fn give<T: LinkView + 'static>(
     store: &mut StoreContextMut<'_, T>,
+    name: &ResourceName,
     passed: Passed,
 ) -> wasmtime::Result<ResourceAny> {
+    let is_stream = |direction: &str| name.interface == INTERFACE && name.name == direction;
     match passed {
-        Passed::Source(source) => {
+        Passed::Source(source) if is_stream(INPUT) => {
             let handle: Resource<InputStream> = store
                 .data_mut()
                 .wasi()
                 .push(InputStream::from_source(source))?;
             handle.try_into_resource_any(store)
         }
-        Passed::Sink(sink) => {
+        Passed::Sink(sink) if is_stream(OUTPUT) => {
             let handle: Resource<OutputStream> =
                 store.data_mut().wasi().push(OutputStream::to_sink(sink))?;
             handle.try_into_resource_any(store)
         }
-        Passed::Buffer(loan) => {
+        Passed::Buffer(loan) if is_loan(name) => {
             let handle = store.data_mut().wasi().push(HeldLoan::new(loan))?;
             handle.try_into_resource_any(store)
         }
-        _ => wasmtime::bail!("what was passed is neither a stream nor a loan"),
+        _ => wasmtime::bail!("what was passed is no '{}'", name.name),
     }
 }
 

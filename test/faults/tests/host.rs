@@ -15,7 +15,7 @@ const MEMORY_BYTES: u64 = 1 << 30;
 const PROCESS_BYTES: u64 = 64 << 20;
 const PROCESSES_MAX: usize = 16;
 /// Two rounds of all pairs, and some.
-const FAULTS: usize = 130;
+const FAULTS: usize = 400;
 
 fn machine() -> Machine {
     let options = EngineOptions {

@@ -132,6 +132,17 @@ fn says(guest: &mut Guest, line: &str, texts: &[&str]) -> Result<String> {
     }
 }
 
+/// The same again and again, until it says this: a service that is being started again is not there for a moment.
+fn says_soon(guest: &mut Guest, line: &str, text: &str) -> Result<()> {
+    for _ in 0..LOOKS {
+        if command(guest, line)?.contains(text) {
+            return Ok(());
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    Err(unmet(format!("`{line}` never says {text:?}")))
+}
+
 /// What kernel and services said before the service that keeps it was there, and what they say now; some of it, if one wants.
 fn log_is_kept(guest: &mut Guest) -> Result<()> {
     says(
@@ -140,7 +151,7 @@ fn log_is_kept(guest: &mut Guest) -> Result<()> {
         &["kernel/", "] notice  log: process "],
     )?;
     says(guest, "svc restart time", &[])?;
-    says(guest, "timectl at UTC", &["UTC"])?;
+    says_soon(guest, "timectl at UTC", "UTC")?;
     let said = says(guest, "logs -l notice -s time started", &["timekeeper"])?;
     if said.matches("is started").count() != 2 {
         return Err(unmet(format!("the service was started twice:\n{said}")));
@@ -164,7 +175,7 @@ fn log_is_followed(guest: &mut Guest) -> Result<()> {
     console::expect(guest, "the service that keeps the log ended")?;
     console::expect(guest, console::SHELL_PROMPT)?;
     keys::press(guest, &["alt", "f1"])?;
-    says(guest, "logs -s log", &["] notice  log: process "])?;
+    says_soon(guest, "logs -s log", "] notice  log: process ")?;
     Ok(())
 }
 
@@ -184,7 +195,7 @@ fn time_here_and_there(guest: &mut Guest) -> Result<()> {
         &["zone       Asia/Kathmandu (+05:45)\r\n"],
     )?;
     says(guest, "svc kill time", &[])?;
-    says(guest, "timectl", &["zone       Asia/Kathmandu"])?;
+    says_soon(guest, "timectl", "zone       Asia/Kathmandu")?;
     says(
         guest,
         "timectl set-zone Atlantis",
