@@ -175,7 +175,8 @@ const SCENES: &[(&str, Scene)] = &[
         "ctrl-c-ends-a-pipeline",
         &[
             (
-                "{ echo run''ning >&2; yes; } | cat > /dev/null\r",
+                // The last part is started last: when it speaks, the shell is about to give all of them the terminal.
+                "yes | { echo run''ning >&2; cat > /dev/null; }\r",
                 "\nrunning",
             ),
             ("\x03", PROMPT),
