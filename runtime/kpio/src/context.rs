@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runtime_host::{Console, TerminalDevice};
+use runtime_host::TerminalDevice;
 use runtime_wasi::{WasiContext, WasiView};
 use wasmtime::component::{HasData, Linker};
 
@@ -87,10 +87,6 @@ impl Caller<'_> {
 
     pub(crate) fn system(&self) -> &dyn ProcessSystem {
         &*self.kpio.system
-    }
-
-    pub(crate) fn console(&self) -> Option<&Console> {
-        self.kpio.devices.console.as_ref()
     }
 
     pub(crate) fn devices(&self) -> &Devices {

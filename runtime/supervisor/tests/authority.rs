@@ -550,27 +550,6 @@ const WITHOUT_FUNCTIONS: [&str; 5] = [
     "wasi:sockets/network",
 ];
 
-/// The folder with the programs of `test/guest`, where the tests of `runtime/wasi` build them too.
-fn functions_folder() -> PathBuf {
-    if let Some(folder) = std::env::var_os("KPIO_GUESTS") {
-        return folder.into();
-    }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest");
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/guest/Cargo.toml");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--workspace"])
-        .args(["--target", "wasm32-wasip2", "--manifest-path"])
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(&target)
-        .status();
-    assert!(
-        built.is_ok_and(|status| status.success()),
-        "test/guest does not build"
-    );
-    target.join("wasm32-wasip2/release")
-}
-
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| guests_folder("KPIO_FAULTS_GUEST", "faults"));
 
 struct System {
@@ -687,7 +666,7 @@ fn wasi_links_without_grants_and_answers_its_denial() {
 /// Two programs import every function of WASI, and tell which: they run, so all of them link.
 #[test]
 fn all_of_wasi_links_without_grants() {
-    let (system, folder) = (System::new(), functions_folder());
+    let (system, folder) = (System::new(), guests_folder("KPIO_GUESTS", ""));
     let mut linked: BTreeSet<String> = WITHOUT_FUNCTIONS.map(str::to_owned).into();
     for (name, list) in [
         ("wasi-functions", "list"),

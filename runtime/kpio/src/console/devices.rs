@@ -22,7 +22,7 @@ type Handle = Resource<Held>;
 
 impl Host for Caller<'_> {
     fn open(&mut self) -> wasmtime::Result<Result<Handle, Refusal>> {
-        let console = self.console();
+        let console = self.devices().console.as_ref();
         // What was not granted does not link.
         let console = console.ok_or_else(|| wasmtime::format_err!("it has no console to open"))?;
         let Ok(hold) = console.open() else {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use runtime_host::{ByteSink, Notifier, StreamFailure, Subscribers};
 
-/// The folder with the guests of `test/guest/NAME`: the one that the environment's `variable` names, or where they are built
-/// now.
+/// The folder with the guests of `test/guest/NAME`, or of `test/guest` itself without a name: the one that the environment's
+/// `variable` names, or where they are built now.
 pub fn guests_folder(variable: &str, name: &str) -> PathBuf {
     if let Some(folder) = std::env::var_os(variable) {
         return folder.into();
@@ -18,7 +18,8 @@ pub fn guests_folder(variable: &str, name: &str) -> PathBuf {
         .join(name)
         .join("Cargo.toml");
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
+        .args(["build", "--quiet", "--release", "--workspace"])
+        .args(["--target", "wasm32-wasip2"])
         .arg("--manifest-path")
         .arg(manifest)
         .arg("--target-dir")
