@@ -6,7 +6,9 @@
 //!
 //! - in a body, it goes on at the landing;
 //! - in anything that a body has called, it goes on as if nothing were, and *returns* to the landing: the innermost return
-//!   address into a body is replaced on its stack. So it never leaves a host call half done, and never gets back;
+//!   address into a body is replaced on its stack. So it never leaves a host call half done, and never gets back. No other is
+//!   ever replaced, however often it is asked meanwhile: the engine reads them while the call lasts (its collector, and its search for an
+//!   exception's handler);
 //! - elsewhere, in published code that is no body too, and where the walk over its stack meets code that cannot be walked,
 //!   nothing happens.
 //!
@@ -54,11 +56,33 @@ pub enum Goal {
 }
 
 impl Detour {
+    /// What a return to `address`, of a call that lies at `call_address`, means to the walk.
+    fn meaning(&self, landing: usize, address: u64, call_address: u64) -> Meaning {
+        if address as usize == landing {
+            Meaning::Diverted
+        } else if self.covers(call_address) {
+            Meaning::Body
+        } else {
+            Meaning::Other
+        }
+    }
+
     fn covers(&self, address: u64) -> bool {
         let address = address as usize;
         let after = self.bodies.partition_point(|body| body.start <= address);
         after > 0 && address < self.bodies[after - 1].end
     }
+}
+
+/// What a return address on the stack is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// It leads to the landing: a request before this one has put it there.
+    Diverted,
+    /// It leads into a body.
+    Body,
+    /// Neither: the walk goes on.
+    Other,
 }
 
 /// What a thread keeps of a request.
@@ -137,20 +161,20 @@ fn divert_return(thread: &Thread, detour: &Detour, landing: usize, trap: &mut Tr
         // Where its frame is half made, the walk would miss the innermost return address, and others are read by more than returns.
         return;
     }
-    if let Some(at) = innermost_return(detour, trap) {
+    if let Some(at) = innermost_return(detour, landing, trap) {
         trap.replace_return_address(at, landing, thread.stack());
     }
 }
 
-/// Where on the stack the innermost return address into a body lies.
-fn innermost_return(detour: &Detour, trap: &Trap<'_>) -> Option<u64> {
+/// Where on the stack the innermost return address into a body lies, unless the thread returns to the landing before.
+fn innermost_return(detour: &Detour, landing: usize, trap: &Trap<'_>) -> Option<u64> {
     let mut found = None;
     backtrace::walk_calls(trap.frame(), FRAMES_MAX, &mut |call| {
-        let is_found = detour.covers(call.lookup_address);
-        if is_found {
+        let meaning = detour.meaning(landing, call.address, call.lookup_address);
+        if meaning == Meaning::Body {
             found = Some(call.stack_pointer.wrapping_sub(8));
         }
-        !is_found
+        meaning == Meaning::Other
     });
     found
 }
@@ -170,6 +194,28 @@ mod tests {
         }
         for outside in [0, 0xfff, 0x1800, 0x1fff, 0x2001, 0x5000, u64::MAX] {
             assert!(!detour.covers(outside), "{outside:#x}");
+        }
+    }
+
+    #[test]
+    fn a_return_to_the_landing_ends_the_walk_and_one_into_a_body_is_found() {
+        const LANDING: usize = 0x5000;
+        let detour = Detour {
+            bodies: Arc::new([0x1000..0x1800]),
+            goal: Goal::Landing(LANDING),
+        };
+        for (address, meaning) in [
+            (0x1001, Meaning::Body),
+            (0x1800, Meaning::Body),
+            (0x1801, Meaning::Other),
+            (LANDING as u64, Meaning::Diverted),
+            (LANDING as u64 + 1, Meaning::Other),
+        ] {
+            assert_eq!(
+                detour.meaning(LANDING, address, address - 1),
+                meaning,
+                "{address:#x}"
+            );
         }
     }
 }

@@ -16,6 +16,7 @@
 
 mod cells;
 mod defect;
+mod detours;
 mod gates;
 mod lost;
 mod scene;
@@ -51,6 +52,7 @@ const TESTS: &[(&str, Test)] = &[
     ("registers-in-a-storm", storms::registers),
     ("wasm-in-a-storm", storms::wasm),
     ("page-faults-in-a-storm", storms::page_faults),
+    ("diverted-again-in-a-call", detours::again_in_a_call),
 ];
 
 /// Stack of the thread that runs the tests, in bytes.
