@@ -7,8 +7,8 @@
 //! where wasm was entered, and the call answers an error.
 //!
 //! Why a function of wasm may be left between any two instructions: Wasmtime's handler needs no more of the interrupted code than
-//! its frame pointer, which at every instruction is that of the function or, in its prologue and epilogue, of its
-//! caller; and what entering wasm saved in the store, which is done before the first function of wasm runs
+//! its frame pointer, which is that of the function or, in its prologue and epilogue, of its caller, but for some
+//! instructions that are therefore left out ([`prologue`](crate::prologue)); and what entering wasm saved in the store, which is done before the first function of wasm runs
 //! and undone by the host. Wasmtime's own trampolines, where neither is so, are not among the functions. What wasm left half done is
 //! in its store, which goes.
 //!

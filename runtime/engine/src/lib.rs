@@ -37,6 +37,7 @@ mod image;
 pub mod interrupt;
 mod landing;
 mod program;
+mod prologue;
 pub mod settings;
 #[cfg(feature = "signal-interrupter")]
 mod signals;

@@ -7,6 +7,7 @@
 
 use crate::Survey;
 use crate::interrupt::Bodies;
+use crate::prologue;
 use std::any::Any;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -145,7 +146,8 @@ impl Program {
         }
     }
 
-    /// Where its functions lie, without Wasmtime's trampolines between wasm and host.
+    /// Where its functions lie, without Wasmtime's trampolines between wasm and host, and without the places where their frame
+    /// pointers lead nowhere ([`prologue`]).
     pub(crate) fn bodies(&self) -> &Bodies {
         self.bodies.get_or_init(|| bodies(&self.code))
     }
@@ -157,16 +159,36 @@ impl Program {
 }
 
 fn bodies(code: &Code) -> Bodies {
-    let text = code.text().as_ptr().addr();
-    let mut found = Vec::new();
+    let text = code.text();
+    let start = text.as_ptr().addr();
+    let (mut found, mut holes) = (Vec::new(), Vec::new());
     code.for_each_function(|function| {
-        let start = text + function.offset;
-        if function.len > 0 {
-            found.push(start..start + function.len);
+        let body = function.offset..function.offset + function.len;
+        let hole = text.get(body.clone()).and_then(prologue::without_a_frame);
+        holes.extend(
+            hole.map(|hole| start + body.start + hole.start..start + body.start + hole.end),
+        );
+        if !body.is_empty() {
+            found.push(start + body.start..start + body.end);
         }
     });
     found.sort_unstable_by_key(|body| body.start);
-    join_neighbours(&found).into()
+    holes.sort_unstable_by_key(|hole| hole.start);
+    without(join_neighbours(&found), &holes).into()
+}
+
+/// The bodies without the holes, each of which lies inside of one; both in ascending order.
+fn without(bodies: Vec<Range<usize>>, holes: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut holes = holes.iter().peekable();
+    let mut left = Vec::with_capacity(bodies.len() + holes.len());
+    for mut body in bodies {
+        while let Some(hole) = holes.next_if(|hole| hole.end <= body.end) {
+            left.push(body.start..hole.start);
+            body.start = hole.end;
+        }
+        left.push(body);
+    }
+    left
 }
 
 /// Makes one range of functions between which there are only bytes for alignment.
@@ -185,7 +207,7 @@ fn join_neighbours(bodies: &[Range<usize>]) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::join_neighbours;
+    use super::{join_neighbours, without};
 
     #[test]
     fn only_padding_is_joined_over() {
@@ -193,6 +215,15 @@ mod tests {
         assert_eq!(
             join_neighbours(&[0..10, 10..20, 35..40, 56..60]),
             [0..40, 56..60]
+        );
+    }
+
+    #[test]
+    fn holes_are_left_out() {
+        assert_eq!(without(vec![0..40, 56..60], &[]), [0..40, 56..60]);
+        assert_eq!(
+            without(vec![0..40, 56..90], &[4..8, 20..30, 60..61]),
+            [0..4, 8..20, 30..40, 56..60, 61..90]
         );
     }
 }

@@ -99,6 +99,30 @@ const COUNTING: &str = r#"(memory 1) (func (export "f") (local i64)
            (br_if 0 (i64.lt_u (local.get 0) (i64.const 100000000))))
      (if (i64.ne (local.get 0) (i64.load (i32.const 0))) (then (unreachable))))"#;
 
+/// Each turn leaves numbers that are no addresses where the next one's frame is made, and then makes it by a tail call whose
+/// callee has more arguments on the stack than its caller.
+const GROWING_OVER_NUMBERS: &str = r#"
+    (func $spill (param i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64))
+    (func $many (param i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64))
+    (func $few (param i64) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0)
+      (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (return_call $many))
+    (func $dirty (param i64) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0)
+      (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0)
+      (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0)
+      (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (call $spill))
+    (func (export "f") (loop (call $dirty (i64.const 7)) (call $few (i64.const 7)) (br 0)))"#;
+
+/// While such a frame is made its frame pointer leads nowhere for some instructions, and whoever walks the stack from there panics.
+#[test]
+fn it_is_not_ended_where_its_frame_pointer_leads_nowhere() {
+    let engine = engine();
+    let program = program(&engine, GROWING_OVER_NUMBERS);
+    for round in 0..2000 {
+        let error = end_program(&engine, &program, Duration::from_micros(round % 97));
+        assert!(error.is::<Trap>(), "round {round}: {error:?}");
+    }
+}
+
 #[test]
 fn whatever_it_does_it_is_ended_by_a_trap() {
     let engine = engine();

@@ -8,7 +8,8 @@
 //! - in anything that a body has called, it goes on as if nothing were, and *returns* to the landing: the innermost return
 //!   address into a body is replaced on its stack. So it never leaves a host call half done, and never gets back. No other is
 //!   ever replaced, however often it is asked meanwhile: the engine reads them while the call lasts (its collector, and its search for an
-//!   exception's handler);
+//!   exception's handler). The frame that returns there has to be a trampoline's, published code that is no body, as the engine has it
+//!   for all that takes long: else the walk has gone astray, as it does from the last instructions of a `throw`;
 //! - elsewhere, in published code that is no body too, and where the walk over its stack meets code that cannot be walked,
 //!   nothing happens.
 //!
@@ -28,6 +29,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use kernel_machine::cpu::interrupts::Disabled;
 use kernel_machine::cpu::trap::Trap;
 use kernel_machine::sync::IrqLock;
+use lib_unwind::Frame as Call;
 
 use super::slot::{self, Thread};
 use super::{ThreadId, current_thread};
@@ -56,17 +58,6 @@ pub enum Goal {
 }
 
 impl Detour {
-    /// What a return to `address`, of a call that lies at `call_address`, means to the walk.
-    fn meaning(&self, landing: usize, address: u64, call_address: u64) -> Meaning {
-        if address as usize == landing {
-            Meaning::Diverted
-        } else if self.covers(call_address) {
-            Meaning::Body
-        } else {
-            Meaning::Other
-        }
-    }
-
     fn covers(&self, address: u64) -> bool {
         let address = address as usize;
         let after = self.bodies.partition_point(|body| body.start <= address);
@@ -74,15 +65,41 @@ impl Detour {
     }
 }
 
-/// What a return address on the stack is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meaning {
-    /// It leads to the landing: a request before this one has put it there.
-    Diverted,
-    /// It leads into a body.
-    Body,
-    /// Neither: the walk goes on.
-    Other,
+/// The search for the innermost return address into a body, from the inside outwards.
+struct Search<'d> {
+    detour: &'d Detour,
+    landing: usize,
+    /// Whether an address is in published code.
+    is_published: fn(usize) -> bool,
+    /// Whether the frame that was seen last, of what is called by the next one, is a trampoline's.
+    from_trampoline: bool,
+    found: Option<u64>,
+}
+
+impl<'d> Search<'d> {
+    fn new(detour: &'d Detour, landing: usize, is_published: fn(usize) -> bool) -> Self {
+        Self {
+            detour,
+            landing,
+            is_published,
+            from_trampoline: false,
+            found: None,
+        }
+    }
+
+    /// Looks at the next call; whether the walk is to go on. It ends where the thread returns to the landing already.
+    fn see(&mut self, call: &Call) -> bool {
+        if call.address as usize == self.landing {
+            return false;
+        }
+        if self.detour.covers(call.lookup_address) {
+            let at = call.stack_pointer.wrapping_sub(8);
+            self.found = self.from_trampoline.then_some(at);
+            return false;
+        }
+        self.from_trampoline = (self.is_published)(call.lookup_address as usize);
+        true
+    }
 }
 
 /// What a thread keeps of a request.
@@ -137,46 +154,43 @@ pub(crate) fn after_interrupt(trap: &mut Trap<'_>) {
     if !thread.detour.is_set.load(Ordering::Acquire) {
         return;
     }
-    if let Some(detour) = &*thread.detour.detour.lock() {
-        divert_here(thread, detour, trap);
-    }
+    let Some(handler) = divert_or_handler(thread, trap) else {
+        return;
+    };
+    // It backs the stack that it needs, which must not be done under the lock. Where it cannot be called now, the next request may
+    // find the thread elsewhere.
+    let _is_called = trap_delivery::call(trap, handler as usize);
 }
 
-fn divert_here(thread: &Thread, detour: &Detour, trap: &mut Trap<'_>) {
-    let is_in_body = detour.covers(trap.instruction_pointer());
+/// Diverts the thread, or answers what it is to call at this place.
+fn divert_or_handler(
+    thread: &Thread,
+    trap: &mut Trap<'_>,
+) -> Option<extern "C" fn(i32, usize, usize)> {
+    let pending = thread.detour.detour.lock();
+    let detour = pending.as_ref()?;
     match detour.goal {
-        Goal::Landing(landing) if is_in_body => trap.redirect(landing),
-        Goal::Landing(landing) => divert_return(thread, detour, landing, trap),
-        // Where it cannot be called now, the next request may find it elsewhere.
-        Goal::Handler(handler) if is_in_body => {
-            let _is_called = trap_delivery::call(trap, handler as usize);
+        Goal::Landing(landing) => {
+            divert_here(thread, detour, landing, trap);
+            None
         }
-        Goal::Handler(_) => {}
+        Goal::Handler(handler) => detour.covers(trap.instruction_pointer()).then_some(handler),
     }
 }
 
-/// Makes the thread go on at the landing when it returns into a body.
-fn divert_return(thread: &Thread, detour: &Detour, landing: usize, trap: &mut Trap<'_>) {
+fn divert_here(thread: &Thread, detour: &Detour, landing: usize, trap: &mut Trap<'_>) {
+    if detour.covers(trap.instruction_pointer()) {
+        return trap.redirect(landing);
+    }
     if code::contains(trap.instruction_pointer() as usize) {
         // Where its frame is half made, the walk would miss the innermost return address, and others are read by more than returns.
         return;
     }
-    if let Some(at) = innermost_return(detour, landing, trap) {
+    let mut search = Search::new(detour, landing, code::contains);
+    backtrace::walk_calls(trap.frame(), FRAMES_MAX, &mut |call| search.see(&call));
+    if let Some(at) = search.found {
         trap.replace_return_address(at, landing, thread.stack());
     }
-}
-
-/// Where on the stack the innermost return address into a body lies, unless the thread returns to the landing before.
-fn innermost_return(detour: &Detour, landing: usize, trap: &Trap<'_>) -> Option<u64> {
-    let mut found = None;
-    backtrace::walk_calls(trap.frame(), FRAMES_MAX, &mut |call| {
-        let meaning = detour.meaning(landing, call.address, call.lookup_address);
-        if meaning == Meaning::Body {
-            found = Some(call.stack_pointer.wrapping_sub(8));
-        }
-        meaning == Meaning::Other
-    });
-    found
 }
 
 #[cfg(test)]
@@ -197,25 +211,55 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_return_to_the_landing_ends_the_walk_and_one_into_a_body_is_found() {
-        const LANDING: usize = 0x5000;
+    const BODY: u64 = 0x1001;
+    const TRAMPOLINE: u64 = 0x2001;
+    const KERNEL: u64 = 0x9001;
+    const LANDING: u64 = 0x5000;
+
+    /// Where the return address is that a walk over returns to these addresses finds, as a number of the call.
+    fn found(addresses: &[u64]) -> Option<u64> {
         let detour = Detour {
             bodies: Arc::new([0x1000..0x1800]),
-            goal: Goal::Landing(LANDING),
+            goal: Goal::Landing(LANDING as usize),
         };
-        for (address, meaning) in [
-            (0x1001, Meaning::Body),
-            (0x1800, Meaning::Body),
-            (0x1801, Meaning::Other),
-            (LANDING as u64, Meaning::Diverted),
-            (LANDING as u64 + 1, Meaning::Other),
-        ] {
-            assert_eq!(
-                detour.meaning(LANDING, address, address - 1),
-                meaning,
-                "{address:#x}"
-            );
-        }
+        let mut search = Search::new(&detour, LANDING as usize, |address| address < 0x9000);
+        let mut calls = (1..).zip(addresses).map(|(number, &address)| Call {
+            address,
+            lookup_address: address - 1,
+            stack_pointer: number * 8,
+        });
+        while calls.next().is_some_and(|call| search.see(&call)) {}
+        search.found.map(|at| at / 8)
+    }
+
+    #[test]
+    fn the_innermost_return_into_a_body_is_found() {
+        assert_eq!(found(&[KERNEL, KERNEL, TRAMPOLINE, BODY, BODY]), Some(3));
+        assert_eq!(
+            found(&[TRAMPOLINE, 0x1800, BODY]),
+            Some(1),
+            "a call that ends its body"
+        );
+        assert_eq!(found(&[KERNEL, TRAMPOLINE, 0x1801, BODY]), Some(3));
+        assert_eq!(found(&[KERNEL, TRAMPOLINE, KERNEL]), None);
+        assert_eq!(found(&[]), None);
+    }
+
+    #[test]
+    fn a_return_to_the_landing_ends_the_walk() {
+        assert_eq!(found(&[KERNEL, TRAMPOLINE, LANDING, BODY]), None);
+        assert_eq!(
+            found(&[KERNEL, TRAMPOLINE, BODY, KERNEL, TRAMPOLINE, LANDING]),
+            Some(2),
+            "what was called from there is diverted itself"
+        );
+    }
+
+    /// As from the instruction that has the handler's stack pointer already.
+    #[test]
+    fn a_walk_that_went_astray_finds_nothing() {
+        assert_eq!(found(&[BODY, BODY]), None);
+        assert_eq!(found(&[KERNEL, BODY]), None);
+        assert_eq!(found(&[TRAMPOLINE, KERNEL, BODY]), None);
     }
 }
