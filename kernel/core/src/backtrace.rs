@@ -52,7 +52,7 @@ pub(crate) fn walk_calls(
         return;
     };
     let registers = Registers::from_dwarf(frame.dwarf());
-    let mut unwinder = Unwinder::new(&tables, registers, frames_max);
+    let mut unwinder = Unwinder::without_guesses(&tables, registers, frames_max);
     let _interrupted = unwinder.next(&MappedMemory);
     while let Some(call) = unwinder.next(&MappedMemory) {
         if interrupted(unwinder.registers()).is_some() || !visit(call) {

@@ -248,6 +248,20 @@ fn a_call_of_a_null_pointer_shows_the_caller() {
     assert_eq!(machine.walk(9), machine.expected());
 }
 
+/// The word that looks like a return address may be what a program had in a register.
+#[test]
+fn who_acts_on_a_walk_gets_no_guesses() {
+    let mut machine = Machine::new();
+    machine.call_with_tables(1);
+    machine.call(0, Prologue::Bare);
+    machine.registers.rip = 0;
+    let frames = with_tables(|tables| {
+        let mut unwinder = Unwinder::without_guesses(tables, machine.registers, 9);
+        core::iter::from_fn(|| unwinder.next(&machine)).count()
+    });
+    assert_eq!(frames, 1);
+}
+
 #[test]
 fn no_more_frames_than_asked_for() {
     let mut machine = Machine::new();

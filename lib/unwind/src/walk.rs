@@ -40,6 +40,8 @@ pub struct Unwinder<'t, 'a> {
     exact: bool,
     /// Whether the frame of `registers` was handed out.
     reported: bool,
+    /// Whether a first frame that neither has tables nor keeps a chain is taken for one that was just called.
+    guesses: bool,
     frames_left: usize,
 }
 
@@ -51,7 +53,21 @@ impl<'t, 'a> Unwinder<'t, 'a> {
             registers,
             exact: true,
             reported: false,
+            guesses: true,
             frames_left: frames_max,
+        }
+    }
+
+    /// A walk that ends at what is not explained by tables or a chain of frame pointers: for whoever acts on what it finds, where
+    /// the words on the stack may be somebody's who chose them.
+    pub fn without_guesses(
+        tables: &'t Tables<'a>,
+        registers: Registers,
+        frames_max: usize,
+    ) -> Self {
+        Self {
+            guesses: false,
+            ..Self::new(tables, registers, frames_max)
         }
     }
 
@@ -113,7 +129,7 @@ impl<'t, 'a> Unwinder<'t, 'a> {
     /// The caller of a first frame that has done nothing yet but being called.
     fn by_fresh_return_address(&self, memory: &impl Memory) -> Option<Registers> {
         let return_address = memory.read_u64(self.registers.rsp())?;
-        if !self.exact || !self.tables.covers(return_address) {
+        if !self.guesses || !self.exact || !self.tables.covers(return_address) {
             return None;
         }
         let mut caller = self.registers;

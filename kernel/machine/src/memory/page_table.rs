@@ -446,12 +446,24 @@ pub fn peek(address: u64) -> Option<u64> {
             return None;
         }
         if level == 3 || value & LARGE != 0 {
-            // SAFETY: the page is mapped readable, and every page of the kernel's is RAM where it is cached.
-            return Some(unsafe { core::ptr::read_volatile(address as *const u64) });
+            let within = (1 << SHIFTS[level]) - 1;
+            return peek_physical(value & ADDRESS & !within | address & within);
         }
         table = value & ADDRESS;
     }
     None
+}
+
+/// Reads the word at a physical address that a page's entry had: not by the page's own address, which another CPU may take away
+/// meanwhile, and then a fault here would be one of the kernel's.
+fn peek_physical(physical: u64) -> Option<u64> {
+    if physical >= direct_map::len_bytes() {
+        return None;
+    }
+    let pointer = direct_map::pointer(physical).cast::<u64>();
+    // SAFETY: aligned as the address was, inside the direct map, which stays, and a cached page of the kernel's is RAM. The word may
+    // be written meanwhile; any value does.
+    Some(unsafe { core::ptr::read_volatile(pointer) })
 }
 
 fn split_large_page(virt: u64) -> Result<u64, NoTableFrame> {
