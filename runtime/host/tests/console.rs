@@ -6,9 +6,9 @@ use std::thread;
 
 use runtime_host::{
     Budget, ByteSink, ByteSource, Cancellation, Console, ConsoleParts, ConsoleScreen, ConsoleStep,
-    Control, Controlled, INPUT_BYTES_MAX, KEPT_BYTES_MAX, Keys, Look, OUTPUT_BYTES_MAX, PipeReader,
-    PipeWriter, Read, SHOWN_BYTES_MAX, StepRefusal, TERMINALS, TerminalStep, VirtualTerminal, pipe,
-    write_all_blocking,
+    Control, Controlled, INPUT_BYTES_MAX, KEPT_BYTES_MAX, KeyMode, Keys, Look, OUTPUT_BYTES_MAX,
+    PipeReader, PipeWriter, Read, SHOWN_BYTES_MAX, StepRefusal, TERMINALS, TerminalStep,
+    VirtualTerminal, pipe, write_all_blocking,
 };
 
 /// A machine: what is typed, and what is seen of it.
@@ -286,6 +286,35 @@ fn control_keys_are_for_the_foreground_or_input() {
     assert_eq!(terminal.step(&interrupt), Ok(()));
     assert_eq!(read(&terminal.input()), b"x");
     assert!(member.0.load(Ordering::Relaxed));
+}
+
+/// Ctrl-C that went for input, because a job had not begun yet, is that job's however close it was.
+#[test]
+fn an_interrupt_that_nobody_has_read_is_the_next_jobs() {
+    let terminal = terminal();
+    let device = terminal.device();
+    device.set_foreground(1, Vec::new());
+    let typed = |input: &[u8]| {
+        let step = TerminalStep {
+            input,
+            ..TerminalStep::default()
+        };
+        terminal.step(&step).unwrap();
+    };
+    typed(b"for nobody\x03for cat\n");
+    device.begin_foreground(1);
+    assert!(terminal.input().take_interrupt() && !terminal.input().take_interrupt());
+    assert_eq!(read(&terminal.input()), b"for cat\n");
+    // The console had asked how keys are to be taken before the job began.
+    let member = Arc::new(Member::default());
+    device.join_foreground(1, Arc::clone(&member) as _);
+    typed(b"for nobody\x03");
+    assert!(member.0.load(Ordering::Relaxed) && device.was_interrupted(1));
+    assert!(!terminal.input().is_readable());
+    // Whoever takes every key gets this one too.
+    device.set_mode(2, KeyMode::Raw);
+    typed(b"\x03");
+    assert_eq!(read(&terminal.input()), b"\x03");
 }
 
 /// Whether it was killed.

@@ -100,6 +100,8 @@ pub struct Shell {
     pub history: Vec<String>,
     /// Whether a person types the commands.
     pub is_interactive: bool,
+    /// Whether a job of this shell's has the terminal, which everything joins that is started.
+    pub has_open_job: bool,
     /// How many conditions are being decided, in which a failure is no reason for `set -e` to end the shell.
     pub conditions: usize,
     /// How many loops are being run, in this function.
@@ -171,6 +173,7 @@ impl Shell {
             traps: BTreeMap::new(),
             history: Vec::new(),
             is_interactive: false,
+            has_open_job: false,
             conditions: 0,
             loops: 0,
             functions_running: 0,
@@ -197,6 +200,7 @@ impl Shell {
         subshell.loops = self.loops;
         subshell.depth = self.depth;
         subshell.functions_running = self.functions_running;
+        subshell.has_open_job = self.has_open_job;
         subshell.began = self.began;
         subshell.line = self.line;
         subshell.line_base = self.line_base;

@@ -11,7 +11,6 @@ use brush_parser::ast::{
 use crate::builtins;
 use crate::expand::quoted;
 use crate::jobs::{Job, Stage};
-use crate::launch::Captures;
 use crate::options::Switch;
 use crate::shell::{FAILURE, INTERRUPTED, Outcome, SUCCESS, Shell, Unwind};
 use crate::syntax::{self, Place};
@@ -53,6 +52,9 @@ impl Shell {
     /// Ctrl-C ends what the shell itself does. Other keys are for later.
     pub(super) fn look_at_keyboard(&mut self) -> Result<(), Unwind> {
         self.commands += 1;
+        if self.is_job_interrupted() {
+            return Err(Unwind::Interrupted);
+        }
         if !self.is_interactive || !self.commands.is_multiple_of(COMMANDS_PER_LOOK) {
             return Ok(());
         }
@@ -141,23 +143,16 @@ impl Shell {
         words: &[String],
         assigned: &[(String, String)],
     ) -> Outcome {
-        let mut captures = Captures::default();
-        let child = match self.start_program(words, assigned, &self.files, &mut captures) {
-            Ok(child) => child,
-            Err(status) => return Ok(status),
-        };
-        let name = words.first().cloned().unwrap_or_default();
-        let stage = Stage::Process {
-            name,
-            child,
-            exit: None,
-        };
         let command = words
             .iter()
             .map(|word| quoted(word))
             .collect::<Vec<_>>()
             .join(" ");
-        let statuses = self.run_in_foreground(Job::new(command, vec![stage]), captures)?;
+        let statuses = self.run_in_foreground(|shell, captures| {
+            let started = shell.start_program(words, assigned, &shell.files, captures);
+            let name = words.first().cloned().unwrap_or_default();
+            Ok(Job::new(command, vec![Stage::started(name, started)]))
+        })?;
         Ok(statuses.last().copied().unwrap_or(INTERRUPTED))
     }
 
