@@ -6,9 +6,9 @@ use std::thread;
 
 use runtime_host::{
     Budget, ByteSink, ByteSource, Cancellation, Console, ConsoleParts, ConsoleScreen, ConsoleStep,
-    Control, Controlled, INPUT_BYTES_MAX, KEPT_BYTES_MAX, KeyMode, Keys, Look, OUTPUT_BYTES_MAX,
-    PipeReader, PipeWriter, Read, SHOWN_BYTES_MAX, StepRefusal, TERMINALS, TerminalStep,
-    VirtualTerminal, pipe, write_all_blocking,
+    Control, Controlled, INPUT_BYTES_MAX, KEPT_BYTES_MAX, KeyMode, Keys, Look, Notifier,
+    OUTPUT_BYTES_MAX, PipeReader, PipeWriter, Read, SHOWN_BYTES_MAX, StepRefusal, TERMINALS,
+    TerminalStep, VirtualTerminal, pipe, write_all_blocking,
 };
 
 /// A machine: what is typed, and what is seen of it.
@@ -326,6 +326,38 @@ impl Controlled for Member {
         self.0.store(true, Ordering::Relaxed);
     }
     fn suspend(&self, _is_suspended: bool) {}
+}
+
+#[test]
+fn a_notice_is_told_where_a_person_looks_and_by_a_step() {
+    let machine = machine();
+    let hold = machine.console.open().expect("nobody has it");
+    hold.show(1);
+    let terminal = hold.terminal(1).expect("it was made").clone();
+    assert!(hold.notice().is_none() && !hold.news().is_ready());
+    // An editor is open there.
+    terminal.device().begin_foreground(1);
+    terminal.device().set_mode(2, KeyMode::Raw);
+    let news = hold.news();
+    let notifier = Notifier::new();
+    news.subscribe(&notifier);
+    machine.console.notices().push("told".to_owned());
+    assert!(notifier.wait(None) && !news.is_ready() && hold.notice().is_none());
+    terminal.device().release(2);
+    assert!(notifier.wait(None) && news.is_ready());
+    let number = hold.notice().expect("it waits").number;
+    let step = ConsoleStep {
+        notice: Some(number),
+        ..ConsoleStep::default()
+    };
+    let refused = ConsoleStep {
+        keyboard_bytes: 1,
+        ..step
+    };
+    assert!(hold.step(&terminal, &refused).is_err() && news.is_ready());
+    assert_eq!(hold.step(&terminal, &step), Ok(()));
+    assert!(hold.notice().is_none() && !news.is_ready());
+    assert!(machine.console.notices().take_all().is_empty());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime_host::{
@@ -93,6 +94,8 @@ pub struct ServiceLog {
     lines: Mutex<Lines>,
     /// Where all services' lines go.
     said: Said,
+    /// The service is in the manifest no more.
+    is_over: AtomicBool,
     grown: Subscribers,
     _memory: Reservation,
 }
@@ -118,6 +121,7 @@ impl ServiceLog {
             now_ns,
             said: said.clone(),
             lines: Mutex::default(),
+            is_over: AtomicBool::new(false),
             grown: Subscribers::new(),
             _memory: memory,
         }))
@@ -136,6 +140,12 @@ impl ServiceLog {
         };
         self.said.push(&self.name, &line);
         self.lock().push(line);
+        self.grown.notify_all();
+    }
+
+    /// Nothing comes any more: whoever waits for that does not go on waiting.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
         self.grown.notify_all();
     }
 
@@ -225,7 +235,7 @@ pub struct LogPart {
     pub next: u64,
 }
 
-/// What comes into a log from a place on: ready when there is something.
+/// What comes into a log from a place on: ready when there is something, or nothing will come.
 pub(crate) struct MoreLog {
     pub log: Arc<ServiceLog>,
     pub place: u64,
@@ -233,7 +243,7 @@ pub(crate) struct MoreLog {
 
 impl Awaited for MoreLog {
     fn is_ready(&self) -> bool {
-        self.log.lock().end() > self.place
+        self.log.lock().end() > self.place || self.log.is_over.load(Ordering::Acquire)
     }
 
     fn subscribe(&self, notifier: &Notifier) {

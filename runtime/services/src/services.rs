@@ -8,7 +8,7 @@ use std::thread;
 
 use lib_service_manifest::{Manifest, Service};
 use lib_service_policy::{Command, Status};
-use runtime_host::{Awaited, Budget, Notifier, Subscribers};
+use runtime_host::{Awaited, Budget, Notices, Notifier, Subscribers};
 
 use crate::REQUESTS_MAX;
 use crate::driver::Driver;
@@ -20,8 +20,6 @@ use crate::said::Said;
 const STACK_BYTES: usize = 256 << 10;
 /// What is said to who wants something after the end.
 const SHUT_DOWN: &str = "The services have been shut down.";
-/// News that nobody has asked for yet, at most; the oldest go first.
-const NEWS_MAX: usize = 16;
 
 /// What whoever starts the services decides.
 pub struct ServicesOptions {
@@ -35,6 +33,8 @@ pub struct ServicesOptions {
     pub budget: Budget,
     /// Where everything goes that they say, beside their logs.
     pub said: Said,
+    /// Where a person is told what became of them.
+    pub notices: Notices,
     /// The time in nanoseconds, of a clock that never goes back.
     pub now_ns: fn() -> u64,
 }
@@ -85,7 +85,6 @@ pub(crate) struct Shared {
     pub driver: Notifier,
     published: Mutex<Vec<Published>>,
     logs: Mutex<BTreeMap<String, Arc<ServiceLog>>>,
-    news: Mutex<VecDeque<String>>,
     changed: Subscribers,
 }
 
@@ -179,11 +178,6 @@ impl Services {
         log.ok_or_else(|| format!("There is no log of a service '{}'.", name.escape_debug()))
     }
 
-    /// What a person should know, and has not been told here yet: whole sentences.
-    pub fn news(&self) -> Vec<String> {
-        lock(&self.shared.news).drain(..).collect()
-    }
-
     /// Has `notifier` notified whenever the list may have changed.
     pub fn subscribe(&self, notifier: &Notifier) {
         self.shared.changed.add(notifier);
@@ -204,7 +198,6 @@ impl Shared {
             driver: Notifier::new(),
             published: Mutex::default(),
             logs: Mutex::default(),
-            news: Mutex::default(),
             changed: Subscribers::new(),
         }
     }
@@ -245,14 +238,6 @@ impl Shared {
     /// Logs of services that are not known any more go.
     pub fn keep_logs(&self, is_known: impl Fn(&str) -> bool) {
         lock(&self.logs).retain(|name, _| is_known(name));
-    }
-
-    pub fn tell(&self, sentence: String) {
-        let mut news = lock(&self.news);
-        if news.len() >= NEWS_MAX {
-            news.pop_front();
-        }
-        news.push_back(sentence);
     }
 }
 

@@ -84,15 +84,21 @@ fn level(word: &str) -> Result<Level, String> {
     }
 }
 
-/// Shows a log, and what comes into it, until somebody ends this.
+/// Shows a log, and what comes into it, until somebody ends this or the service has left the manifest.
 fn follow(name: &str, level: Level) -> Done {
-    let mut place = 0;
+    let mut part = control::log(name, level, 0)?;
     loop {
-        let part = control::log(name, level, place)?;
         show(&part.text)?;
-        place = part.next;
-        control::subscribe_log(name, place)?.block();
+        let Ok(more) = control::subscribe_log(name, part.next) else {
+            return Err(gone(name));
+        };
+        more.block();
+        part = control::log(name, level, part.next).map_err(|_| gone(name))?;
     }
+}
+
+fn gone(name: &str) -> String {
+    format!("the service '{name}' is in the manifest no more")
 }
 
 fn show(text: &str) -> Done {
