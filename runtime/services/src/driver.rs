@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use lib_log_line::Level;
 use lib_service_manifest::{CONSOLE, Service};
 use lib_service_policy::{Action, Ending, Policy, RunId, Status};
 use runtime_host::{Budget, Escrow, Notices};
 use runtime_link::Probe;
 
 use crate::launcher::{Launcher, OwnSide, ServiceProcess, ServiceRun, Serving};
-use crate::log_ring::{Level, ServiceLog};
+use crate::log_ring::ServiceLog;
 use crate::said::Said;
 use crate::services::{Published, Request, ServicesOptions, Shared, Wanted};
 use crate::stop_input::StopInput;

@@ -6,6 +6,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use lib_log_line::Level;
 use lib_service_manifest::{Manifest, Service};
 use lib_service_policy::{Command, Status};
 use runtime_host::{Awaited, Budget, Notices, Notifier, Subscribers};
@@ -13,7 +14,7 @@ use runtime_host::{Awaited, Budget, Notices, Notifier, Subscribers};
 use crate::REQUESTS_MAX;
 use crate::driver::Driver;
 use crate::launcher::{Launcher, ServiceProcess, Usage};
-use crate::log_ring::{Level, LogPart, LogText, MoreLog, ServiceLog};
+use crate::log_ring::{LogPart, LogText, MoreLog, ServiceLog};
 use crate::said::Said;
 
 /// Stack of the thread that decides, in bytes.
@@ -163,7 +164,7 @@ impl Services {
 
     /// What is left of a service's log from a place on; an error is a sentence.
     pub fn log_part(&self, name: &str, level: &str, place: u64) -> Result<LogPart, String> {
-        let level = Level::of_word(level)?;
+        let level = Level::of_word(level).map_err(|error| format!("{error}."))?;
         Ok(self.find_log(name)?.part(level, place))
     }
 
