@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::Files;
 use crate::jobs::Jobs;
 use crate::options::{Options, Switch};
+use crate::run::Consumer;
 use crate::system;
 use crate::variables::{Value, Variable, Variables};
 
@@ -118,6 +119,8 @@ pub struct Shell {
     pub substitution_status: Option<Status>,
     /// Files to be removed when the command has ended.
     pub temporary_files: Vec<String>,
+    /// Commands that are run then, on what it has written to them.
+    pub consumers: Vec<Consumer>,
     /// Keys that were typed while a command ran.
     pub keys: Vec<u8>,
     /// Counts commands, so that now and then the keyboard is looked at.
@@ -182,6 +185,7 @@ impl Shell {
             expansions: 0,
             substitution_status: None,
             temporary_files: Vec::new(),
+            consumers: Vec::new(),
             keys: Vec::new(),
             commands: 0,
             option_offset: 0,

@@ -6,6 +6,7 @@ use brush_parser::ast::{
     CompoundList, CompoundListItem, SeparatorOperator, SimpleCommand, Word,
 };
 
+use super::redirect;
 use super::simple::Words;
 use crate::builtins;
 use crate::expand::quoted;
@@ -72,7 +73,8 @@ impl Shell {
         captures: &mut Captures,
     ) -> (Stage, Option<Input>) {
         let simple = match command {
-            Command::Simple(simple) => simple,
+            // One who reads what it writes there is a part of the part.
+            Command::Simple(simple) if !redirect::has_consumer(simple) => simple,
             other => return (self.start_as_shell(other.clone(), &files, captures), None),
         };
         let mut subshell = self.subshell();

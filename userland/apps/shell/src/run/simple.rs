@@ -8,6 +8,7 @@ use brush_parser::ast::{
     FunctionDefinition, IoRedirect, SimpleCommand, Word,
 };
 
+use super::redirect;
 use crate::builtins;
 use crate::expand::quoted;
 use crate::jobs::{Job, Stage};
@@ -45,8 +46,14 @@ impl Shell {
     pub(super) fn run_simple(&mut self, simple: &SimpleCommand) -> Outcome {
         self.look_at_keyboard()?;
         self.substitution_status = None;
-        let words = self.words_of(simple)?;
-        self.run_words(simple, words)
+        let consumers = self.consumers.len();
+        let outcome = match self.words_of(simple) {
+            Ok(words) => self.run_words(simple, words),
+            Err(unwind) => Err(unwind),
+        };
+        let outcome = self.run_consumers(consumers, outcome);
+        self.remove_later();
+        outcome
     }
 
     /// Ctrl-C ends what the shell itself does. Other keys are for later.
@@ -84,10 +91,15 @@ impl Shell {
         let outcome = self.run_named(&words);
         // `exec` without a command is how a shell changes its own files.
         let keeps_files = words.words == ["exec"] && outcome == Ok(SUCCESS);
+        if keeps_files && redirect::has_consumer(simple) {
+            self.files = own;
+            return Err(Unwind::Failed(
+                "exec: >(…) lasts for one command, not for the rest of the shell".into(),
+            ));
+        }
         if !keeps_files {
             self.files = own;
         }
-        self.remove_later();
         outcome
     }
 
