@@ -74,6 +74,11 @@ impl Pipe {
         Ok(self.ring.write(bytes))
     }
 
+    /// Drops what is there up to the last byte that is `byte`, and that one; whether there was one.
+    pub fn drop_through_last(&mut self, byte: u8) -> bool {
+        self.ring.drop_through_last(byte)
+    }
+
     /// How many bytes a write would take now.
     pub fn room_bytes(&self) -> Result<usize, Broken> {
         if !self.reader_open {

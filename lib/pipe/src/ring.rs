@@ -65,6 +65,16 @@ impl Ring {
         count
     }
 
+    /// Forgets everything up to the last byte that is `byte`, and that one; whether there was one.
+    pub fn drop_through_last(&mut self, byte: u8) -> bool {
+        let is_wanted = |index: &usize| self.storage[self.wrapped(self.start + index)] == byte;
+        let Some(index) = (0..self.len).rev().find(is_wanted) else {
+            return false;
+        };
+        self.discard(index + 1);
+        true
+    }
+
     /// Forgets all that is held.
     pub fn clear(&mut self) {
         self.start = 0;

@@ -10,14 +10,16 @@ enum Step {
     Write(Vec<u8>),
     CloseReader,
     CloseWriter,
+    DropThroughLast(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0usize..20).prop_map(Step::Read),
-        8 => prop::collection::vec(any::<u8>(), 0..20).prop_map(Step::Write),
+        8 => prop::collection::vec(0u8..16, 0..20).prop_map(Step::Write),
         1 => Just(Step::CloseReader),
         1 => Just(Step::CloseWriter),
+        2 => (0u8..16).prop_map(Step::DropThroughLast),
     ]
 }
 
@@ -65,6 +67,11 @@ proptest! {
                     let (expected, bytes) = model.read(want);
                     prop_assert_eq!(answer, expected);
                     prop_assert_eq!(&buffer[..bytes.len()], &bytes[..]);
+                }
+                Step::DropThroughLast(byte) => {
+                    let last = model.held.iter().rposition(|held| *held == byte);
+                    last.into_iter().for_each(|last| drop(model.held.drain(..=last)));
+                    prop_assert_eq!(pipe.drop_through_last(byte), last.is_some());
                 }
                 Step::Write(bytes) => prop_assert_eq!(pipe.write(&bytes), model.write(&bytes)),
                 Step::CloseReader => {

@@ -12,7 +12,7 @@ use std::thread;
 use kernel_core::{power, time};
 use lib_service_manifest::{CONSOLE, Manifest, Service};
 use runtime_host::tmpfs::{Follow, NodeId};
-use runtime_host::{Awaited, Console, FileTree};
+use runtime_host::{Awaited, Console, FileTree, Notices};
 use runtime_services::{
     LinkBindings, Said, Services, ServicesOptions, SupervisorLauncher, Surroundings,
     host_interfaces,
@@ -68,6 +68,8 @@ pub struct SystemServices {
     services: Result<Services, String>,
     /// Whether it was told why there are none.
     trouble: Mutex<Option<String>>,
+    /// What became of them, for a person.
+    notices: Notices,
     /// The name of the one that is the console, if that was started.
     console: Option<String>,
     /// Whether a program has asked for the machine's end.
@@ -108,6 +110,7 @@ impl SystemServices {
             console: console.filter(|_| services.is_ok()),
             services,
             trouble: Mutex::new(trouble),
+            notices: devices.notices().clone(),
             is_switched_off: AtomicBool::new(false),
             around,
         }
@@ -155,8 +158,11 @@ impl SystemServices {
     /// What a person should know and was not told yet.
     pub fn news(&self) -> Vec<String> {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = self.services.as_ref().map_or(Vec::new(), Services::news);
-        trouble.take().into_iter().chain(news).collect()
+        trouble
+            .take()
+            .into_iter()
+            .chain(self.notices.take_all())
+            .collect()
     }
 
     /// Stops all services, and waits until they have ended.
@@ -266,6 +272,7 @@ fn launch(
         left_out,
         launcher: Box::new(launcher),
         said,
+        notices: devices.notices().clone(),
         budget: system.budget().clone(),
         now_ns: time::monotonic_ns,
     });

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use kernel_core::log::{self as kernel_log, TEXT_BYTES_MAX};
 use lib_kernel_log::{Header, HeaderKind};
+use lib_log_line::plain;
 use log::Level;
 use runtime_host::{Awaited, LogCursor, LogLevel, LogSource, Notifier, SaidLine, Subscribers};
 use runtime_services::Said;
@@ -128,7 +129,7 @@ fn said(header: &Header, text: &[u8]) -> SaidLine {
             HeaderKind::Raw => LogLevel::Info,
         },
         source: format!("kernel/{}", header.area.name()),
-        text: shown(&String::from_utf8_lossy(text)),
+        text: plain(String::from_utf8_lossy(text).trim_end()),
     }
 }
 
@@ -140,20 +141,6 @@ fn log_level(level: Level) -> LogLevel {
         Level::Debug => LogLevel::Debug,
         Level::Trace => LogLevel::Trace,
     }
-}
-
-/// A text without anything that a terminal obeys.
-fn shown(text: &str) -> String {
-    let text = text.trim_end();
-    let is_plain = |character: char| !character.is_control();
-    if text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    let parts = text.chars().map(|character| match is_plain(character) {
-        true => character.to_string(),
-        false => character.escape_default().to_string(),
-    });
-    parts.collect()
 }
 
 /// Something beyond two places.

@@ -9,14 +9,16 @@
 //! kept. So a console that is killed anywhere loses no key and doubles none. Only the serial line is written to
 //! before: a process is not ended within a call, so this comes to the same.
 //!
-//! Lock order: the state here, then a source's or the screen's, then subscribers'. Terminals and the line are written to with none held.
+//! Lock order: the state here, then a source's or the screen's, then subscribers'. Terminals and the line are written to, and notices are
+//! looked at, with none held.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::{
-    Awaited, Budget, ByteSink, ByteSource, Cancellation, Notifier, OverBudget, Read, StepRefusal,
-    StreamFailure, Subscribers, TerminalStep, VirtualTerminal, wait_for, write_all_blocking,
+    Awaited, Budget, ByteSink, ByteSource, Cancellation, Notice, Notices, Notifier, OverBudget,
+    Read, StepRefusal, StreamFailure, Subscribers, TerminalStep, VirtualTerminal, wait_for,
+    write_all_blocking,
 };
 
 /// Terminals of a console.
@@ -78,6 +80,8 @@ struct Shared {
     parts: ConsoleParts,
     /// Made where a process is to show them.
     terminals: OnceLock<Vec<VirtualTerminal>>,
+    /// What the system has to tell whoever looks at the devices.
+    notices: Notices,
     state: Mutex<State>,
     changed: Subscribers,
 }
@@ -86,6 +90,8 @@ struct State {
     is_held: bool,
     /// The terminals that a person has seen, each as the bit of its index.
     seen: u8,
+    /// The index of the one that is seen now.
+    shown: usize,
     /// The kernel's prompt has the devices whenever no process does.
     is_wanted_by_kernel: bool,
     /// What was looked at and not taken.
@@ -109,6 +115,8 @@ pub struct ConsoleStep<'a> {
     pub serial_bytes: usize,
     /// What is sent over the serial line.
     pub to_serial: &'a [u8],
+    /// The notice of this number is told by this.
+    pub notice: Option<u64>,
     /// What becomes of the terminal.
     pub terminal: TerminalStep<'a>,
 }
@@ -119,9 +127,11 @@ impl Console {
         Self(Arc::new(Shared {
             parts,
             terminals: OnceLock::new(),
+            notices: Notices::default(),
             state: Mutex::new(State {
                 is_held: false,
                 seen: 0,
+                shown: 0,
                 is_wanted_by_kernel: true,
                 keyboard: VecDeque::new(),
                 serial: VecDeque::new(),
@@ -174,6 +184,11 @@ impl Console {
         self.0.changed.notify_all();
     }
 
+    /// What is to be told to whoever looks at the devices.
+    pub fn notices(&self) -> &Notices {
+        &self.0.notices
+    }
+
     /// Whether a process has the devices.
     pub fn is_held(&self) -> bool {
         self.0.lock().is_held
@@ -216,6 +231,14 @@ impl Shared {
         if state.is_the_kernels() {
             self.parts.screen.take_back();
         }
+    }
+
+    fn notice(&self) -> Option<Notice> {
+        let shown = self.lock().shown;
+        let terminal = self.terminals().get(shown)?;
+        self.notices
+            .first()
+            .filter(|_| !terminal.device().is_drawn_on())
     }
 
     fn is_readable(&self, state: &State) -> bool {
@@ -270,8 +293,16 @@ impl ConsoleHold {
     /// Says that a person sees the terminal of this index.
     pub fn show(&self, index: usize) {
         let shared = self.shared();
-        shared.lock().seen |= 1 << (index % TERMINALS);
+        let mut state = shared.lock();
+        state.shown = index % TERMINALS;
+        state.seen |= 1 << state.shown;
+        drop(state);
         shared.changed.notify_all();
+    }
+
+    /// What a person is to be told now: nothing while a job draws on the terminal that is shown.
+    pub fn notice(&self) -> Option<Notice> {
+        self.shared().notice()
     }
 
     /// What was typed and no step has taken, as far as it may be looked at.
@@ -313,6 +344,10 @@ impl ConsoleHold {
         let mut state = shared.lock();
         state.keyboard.drain(..step.keyboard_bytes);
         state.serial.drain(..step.serial_bytes);
+        drop(state);
+        if let Some(number) = step.notice {
+            shared.notices.told(number);
+        }
         Ok(())
     }
 
@@ -344,15 +379,21 @@ impl Awaited for News {
     fn is_ready(&self) -> bool {
         let shared = &self.0.0;
         let is_typed = shared.is_readable(&shared.lock());
-        is_typed || shared.terminals().iter().any(VirtualTerminal::has_written)
+        is_typed
+            || shared.notice().is_some()
+            || shared.terminals().iter().any(VirtualTerminal::has_written)
     }
 
     fn subscribe(&self, notifier: &Notifier) {
         let shared = &self.0.0;
         shared.parts.keyboard.subscribe(notifier);
         shared.parts.serial_input.subscribe(notifier);
-        let terminals = shared.terminals().iter();
-        terminals.for_each(|terminal| terminal.subscribe(notifier));
+        shared.notices.subscribe(notifier);
+        for terminal in shared.terminals() {
+            terminal.subscribe(notifier);
+            // Whether a notice may be shown there.
+            terminal.device().subscribe(notifier);
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod file_tree;
 mod lending;
 mod log_source;
 mod meter;
+mod notices;
 mod notify;
 pub mod observe;
 mod pipe;
@@ -56,6 +57,7 @@ pub use file_tree::{BudgetCharge, FileTree, PinnedNode, file_time};
 pub use lending::{Urgencies, set_urgencies};
 pub use log_source::{LogCursor, LogLevel, LogSource, SaidLine};
 pub use meter::{MeteredSink, OnExcess, OutputExceeded};
+pub use notices::{NOTICES_MAX, Notice, Notices};
 pub use notify::{Awaited, Notifier, Subscribers};
 pub use pipe::{PIPE_DEFAULT_BYTES, PipeError, PipeReader, PipeWriter, pipe};
 pub use stream::{

@@ -2,24 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::Awaited;
+pub use lib_log_line::Level as LogLevel;
 
-/// How much a line matters, the most first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Something is broken.
-    Error,
-    /// Something may be.
-    Warning,
-    /// What was done with a service, and why.
-    Notice,
-    /// What is worth knowing.
-    Info,
-    /// For whoever looks for a bug.
-    Debug,
-    /// The same, in detail.
-    Trace,
-}
+use crate::Awaited;
 
 /// What somebody said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +15,7 @@ pub struct SaidLine {
     pub level: LogLevel,
     /// Who.
     pub source: String,
-    /// What, without control characters.
+    /// What, as [`lib_log_line::plain`] makes it.
     pub text: String,
 }
 

@@ -95,6 +95,20 @@ impl Drop for WriteEnd {
     }
 }
 
+impl PipeReader {
+    /// Drops what is there up to the last byte that is `byte`, and that one; whether there was one.
+    pub fn drop_through_last(&self, byte: u8) -> bool {
+        self.0.0.change(|pipe| pipe.drop_through_last(byte))
+    }
+}
+
+impl PipeWriter {
+    /// The same at this end, for who finds that it is not to be read.
+    pub fn drop_through_last(&self, byte: u8) -> bool {
+        self.0.0.change(|pipe| pipe.drop_through_last(byte))
+    }
+}
+
 impl ByteSource for PipeReader {
     fn read(&self, buffer: &mut [u8]) -> Result<Read, StreamFailure> {
         let found = self.0.0.lock().read(buffer);

@@ -47,6 +47,11 @@ pub trait ByteSource: Send + Sync {
     fn is_readable(&self) -> bool;
     /// Has `notifier` notified whenever the source may have become readable.
     fn subscribe(&self, notifier: &Notifier);
+    /// Of keys that nobody has read: drops them up to the last Ctrl-C, and that one; whether there was one. Where nobody
+    /// types there is none.
+    fn take_interrupt(&self) -> bool {
+        false
+    }
 }
 
 /// Where bytes go.

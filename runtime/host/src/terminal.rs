@@ -3,6 +3,8 @@
 //!
 //! Law: what a process has asked of a terminal is its claim, and goes with the process ([`TerminalDevice::release`]); the
 //! latest claim holds, and when it goes the one before it holds again. There are at most as many claims as processes.
+//! A job has the terminal before its first process exists: what a key asks of it is noted under the lock, and who joins later
+//! obeys then.
 //! The device's lock is taken alone: members are told to end or to stand still after it was let go.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -126,10 +128,41 @@ struct Claim {
     foreground: Option<Foreground>,
 }
 
-#[derive(Clone)]
+impl Claim {
+    fn of(owner: u64) -> Self {
+        Self {
+            owner,
+            mode: None,
+            foreground: None,
+        }
+    }
+}
+
+#[derive(Clone, Default)]
 struct Foreground {
+    /// Whether it is a job, be it without processes yet; otherwise keys are for the owner itself.
+    is_job: bool,
     members: Vec<Arc<dyn Controlled>>,
+    asked: Asked,
     was_suspended: Arc<AtomicBool>,
+}
+
+/// What keys have asked of a job.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    to_end: bool,
+    to_stand_still: bool,
+}
+
+impl Asked {
+    fn tell(self, member: &dyn Controlled) {
+        if self.to_end {
+            member.kill();
+        }
+        if self.to_stand_still {
+            member.suspend(true);
+        }
+    }
 }
 
 impl TerminalDevice {
@@ -186,13 +219,57 @@ impl TerminalDevice {
 
     /// Has Ctrl-C end, and Ctrl-Z suspend, `members`, as the process `owner` wants; with nobody in it both are input.
     pub fn set_foreground(&self, owner: u64, members: Vec<Arc<dyn Controlled>>) {
-        let foreground = Foreground {
-            members,
-            was_suspended: Arc::default(),
-        };
+        self.replace_foreground(
+            owner,
+            Foreground {
+                is_job: !members.is_empty(),
+                members,
+                ..Foreground::default()
+            },
+        );
+    }
+
+    /// Has the keys be for a job of the process `owner` that has no members yet.
+    pub fn begin_foreground(&self, owner: u64) {
+        self.replace_foreground(
+            owner,
+            Foreground {
+                is_job: true,
+                ..Foreground::default()
+            },
+        );
+    }
+
+    fn replace_foreground(&self, owner: u64, foreground: Foreground) {
         let before = self.0.lock().renew(owner).foreground.replace(foreground);
         // Members are let go without the lock: the last handle on a process may be among them.
         drop(before);
+        self.0.changed.notify_all();
+    }
+
+    /// Adds a member to the job of the process `owner`. It is told what keys have asked of the job so far. Who has begun none begins
+    /// one by this; a claim that came meanwhile stays in front.
+    pub fn join_foreground(&self, owner: u64, member: Arc<dyn Controlled>) {
+        let mut state = self.0.lock();
+        let foreground = state.claim(owner).foreground.get_or_insert_default();
+        foreground.is_job = true;
+        foreground.members.push(Arc::clone(&member));
+        let asked = foreground.asked;
+        drop(state);
+        asked.tell(&*member);
+    }
+
+    /// Whether Ctrl-C has asked the job of the process `owner` to end.
+    pub fn was_interrupted(&self, owner: u64) -> bool {
+        let state = self.0.lock();
+        let claim = state.claims.iter().find(|claim| claim.owner == owner);
+        let foreground = claim.and_then(|claim| claim.foreground.as_ref());
+        foreground.is_some_and(|set| set.asked.to_end)
+    }
+
+    /// Whether a Ctrl-C that comes now, or has just come, is for a job and no input.
+    pub fn is_jobs(&self) -> bool {
+        self.mode() == KeyMode::Cooked && self.0.lock().foreground().is_some_and(|set| set.is_job)
     }
 
     /// Ready once Ctrl-Z has suspended the foreground that the process `owner` has set; never where it has set none.
@@ -220,45 +297,59 @@ impl TerminalDevice {
 
     /// Ctrl-C.
     pub fn interrupt(&self) -> KeyMeaning {
-        self.tell(|foreground| foreground.members.iter().for_each(|member| member.kill()))
+        let to_end = Asked {
+            to_end: true,
+            ..Asked::default()
+        };
+        self.tell(to_end).0
     }
 
     /// Ctrl-Z.
     pub fn suspend(&self) -> KeyMeaning {
-        let meaning = self.tell(|foreground| {
-            let members = foreground.members.iter();
-            members.for_each(|member| member.suspend(true));
-            foreground.was_suspended.store(true, Ordering::Release);
-        });
-        self.0.changed.notify_all();
+        let to_stand_still = Asked {
+            to_stand_still: true,
+            ..Asked::default()
+        };
+        let (meaning, job) = self.tell(to_stand_still);
+        if let Some(job) = job {
+            // Only now: its owner may let the members go on as soon as it sees this.
+            job.was_suspended.store(true, Ordering::Release);
+            self.0.changed.notify_all();
+        }
         meaning
     }
 
-    fn tell(&self, order: impl FnOnce(&Foreground)) -> KeyMeaning {
-        match self.foreground() {
-            None => KeyMeaning::Unclaimed,
-            Some(foreground) if foreground.members.is_empty() => KeyMeaning::Input,
-            Some(foreground) => {
-                order(&foreground);
-                KeyMeaning::Obeyed
-            }
+    /// Notes what is asked of the foreground and tells its members; the job, if it is one.
+    fn tell(&self, asked: Asked) -> (KeyMeaning, Option<Foreground>) {
+        let mut state = self.0.lock();
+        let Some(foreground) = state.foreground() else {
+            return (KeyMeaning::Unclaimed, None);
+        };
+        if !foreground.is_job {
+            return (KeyMeaning::Input, None);
         }
+        foreground.asked.to_end |= asked.to_end;
+        foreground.asked.to_stand_still |= asked.to_stand_still;
+        let job = foreground.clone();
+        drop(state);
+        job.members.iter().for_each(|member| asked.tell(&**member));
+        (KeyMeaning::Obeyed, Some(job))
+    }
+
+    /// Whether a job takes every key itself: then the screen is most likely its picture, in which nobody else is to write.
+    pub fn is_drawn_on(&self) -> bool {
+        self.mode() == KeyMode::Raw && self.0.lock().foreground().is_some_and(|set| set.is_job)
+    }
+
+    /// Has `notifier` notified whenever its size or mode, or who is in its foreground, may have changed.
+    pub fn subscribe(&self, notifier: &Notifier) {
+        self.0.changed.add(notifier);
     }
 
     /// Whether somebody has said who is in the foreground, be it nobody: then there is a shell, which outlives those that
     /// read the keys.
     pub fn has_foreground(&self) -> bool {
-        self.foreground().is_some()
-    }
-
-    fn foreground(&self) -> Option<Foreground> {
-        let state = self.0.lock();
-        let mut foregrounds = state
-            .claims
-            .iter()
-            .rev()
-            .filter_map(|c| c.foreground.as_ref());
-        foregrounds.next().cloned()
+        self.0.lock().foreground().is_some()
     }
 }
 
@@ -274,13 +365,24 @@ impl State {
         let found = self.claims.iter().position(|claim| claim.owner == owner);
         let claim = match found {
             Some(index) => self.claims.remove(index),
-            None => Claim {
-                owner,
-                mode: None,
-                foreground: None,
-            },
+            None => Claim::of(owner),
         };
         self.claims.push_mut(claim)
+    }
+
+    /// The claim of `owner`, wherever it stands; the latest, where it is new.
+    fn claim(&mut self, owner: u64) -> &mut Claim {
+        let found = self.claims.iter().position(|claim| claim.owner == owner);
+        match found {
+            Some(index) => &mut self.claims[index],
+            None => self.claims.push_mut(Claim::of(owner)),
+        }
+    }
+
+    /// The foreground of the latest claim that has one.
+    fn foreground(&mut self) -> Option<&mut Foreground> {
+        let latest_first = self.claims.iter_mut().rev();
+        latest_first.filter_map(|c| c.foreground.as_mut()).next()
     }
 }
 
@@ -368,6 +470,52 @@ mod tests {
         terminal.release(1);
         assert_eq!(Arc::strong_count(&member), 1);
         assert_eq!(terminal.interrupt(), KeyMeaning::Unclaimed);
+    }
+
+    #[test]
+    fn a_job_has_the_terminal_before_it_has_members() {
+        let terminal = TerminalDevice::new(TerminalSize::USUAL);
+        terminal.set_foreground(1, Vec::new());
+        assert!(!terminal.is_jobs());
+        terminal.begin_foreground(1);
+        assert!(terminal.is_jobs() && !terminal.was_interrupted(1));
+        let [early, late, later] = [(); 3].map(|()| Arc::new(Member::default()));
+        let is_killed = |member: &Member| member.is_killed.load(Ordering::Relaxed);
+        let is_suspended = |member: &Member| member.is_suspended.load(Ordering::Relaxed);
+        terminal.join_foreground(1, Arc::clone(&early) as _);
+        assert!(!is_killed(&early) && !is_suspended(&early));
+        assert_eq!(terminal.suspend(), KeyMeaning::Obeyed);
+        terminal.join_foreground(1, Arc::clone(&late) as _);
+        assert!(is_suspended(&early) && is_suspended(&late) && !is_killed(&late));
+        assert_eq!(terminal.interrupt(), KeyMeaning::Obeyed);
+        terminal.join_foreground(1, Arc::clone(&later) as _);
+        assert!(
+            [&early, &late, &later]
+                .iter()
+                .all(|member| is_killed(member))
+        );
+        assert!(terminal.was_interrupted(1) && !terminal.was_interrupted(2));
+        // The next job has nothing to do with it.
+        terminal.begin_foreground(1);
+        assert!(!terminal.was_interrupted(1) && Arc::strong_count(&early) == 1);
+        assert_eq!(terminal.interrupt(), KeyMeaning::Obeyed);
+        assert!(terminal.was_interrupted(1));
+    }
+
+    #[test]
+    fn who_joins_a_job_leaves_the_keys_with_a_later_claim() {
+        let terminal = TerminalDevice::new(TerminalSize::USUAL);
+        terminal.begin_foreground(1);
+        terminal.set_foreground(2, Vec::new());
+        terminal.join_foreground(1, Arc::new(Member::default()));
+        assert_eq!(terminal.interrupt(), KeyMeaning::Input);
+        terminal.release(2);
+        assert_eq!(terminal.interrupt(), KeyMeaning::Obeyed);
+        assert!(terminal.is_jobs() && !terminal.is_drawn_on());
+        terminal.set_mode(3, KeyMode::Raw);
+        assert!(!terminal.is_jobs() && terminal.is_drawn_on());
+        terminal.set_foreground(1, Vec::new());
+        assert!(!terminal.is_drawn_on());
     }
 
     #[test]

@@ -164,6 +164,10 @@ impl VirtualTerminal {
     pub fn step(&self, step: &TerminalStep<'_>) -> Result<(), StepRefusal> {
         self.check(step)?;
         self.0.lock().apply(step);
+        // A job may have got the terminal since whoever takes the keys asked what they are.
+        if step.input.contains(&INTERRUPT) && self.device().is_jobs() && self.0.take_interrupt() {
+            self.device().interrupt();
+        }
         // Members of the foreground are told without the lock, after what was typed before. Programs only make room meanwhile.
         let as_input = step.control.and_then(|control| self.obey(control));
         let mut state = self.0.lock();
@@ -195,6 +199,14 @@ impl VirtualTerminal {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`ByteSource::take_interrupt`].
+    fn take_interrupt(&self) -> bool {
+        let input = &mut self.lock().input;
+        let last = input.iter().rposition(|&byte| byte == INTERRUPT);
+        drop(last.map(|last| input.drain(..=last)));
+        last.is_some()
     }
 }
 
@@ -270,6 +282,10 @@ impl ByteSource for TerminalInput {
 
     fn subscribe(&self, notifier: &Notifier) {
         self.0.programs.add(notifier);
+    }
+
+    fn take_interrupt(&self) -> bool {
+        self.0.take_interrupt()
     }
 }
 

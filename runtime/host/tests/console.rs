@@ -6,9 +6,9 @@ use std::thread;
 
 use runtime_host::{
     Budget, ByteSink, ByteSource, Cancellation, Console, ConsoleParts, ConsoleScreen, ConsoleStep,
-    Control, Controlled, INPUT_BYTES_MAX, KEPT_BYTES_MAX, Keys, Look, OUTPUT_BYTES_MAX, PipeReader,
-    PipeWriter, Read, SHOWN_BYTES_MAX, StepRefusal, TERMINALS, TerminalStep, VirtualTerminal, pipe,
-    write_all_blocking,
+    Control, Controlled, INPUT_BYTES_MAX, KEPT_BYTES_MAX, KeyMode, Keys, Look, Notifier,
+    OUTPUT_BYTES_MAX, PipeReader, PipeWriter, Read, SHOWN_BYTES_MAX, StepRefusal, TERMINALS,
+    TerminalStep, VirtualTerminal, pipe, write_all_blocking,
 };
 
 /// A machine: what is typed, and what is seen of it.
@@ -288,6 +288,35 @@ fn control_keys_are_for_the_foreground_or_input() {
     assert!(member.0.load(Ordering::Relaxed));
 }
 
+/// Ctrl-C that went for input, because a job had not begun yet, is that job's however close it was.
+#[test]
+fn an_interrupt_that_nobody_has_read_is_the_next_jobs() {
+    let terminal = terminal();
+    let device = terminal.device();
+    device.set_foreground(1, Vec::new());
+    let typed = |input: &[u8]| {
+        let step = TerminalStep {
+            input,
+            ..TerminalStep::default()
+        };
+        terminal.step(&step).unwrap();
+    };
+    typed(b"for nobody\x03for cat\n");
+    device.begin_foreground(1);
+    assert!(terminal.input().take_interrupt() && !terminal.input().take_interrupt());
+    assert_eq!(read(&terminal.input()), b"for cat\n");
+    // The console had asked how keys are to be taken before the job began.
+    let member = Arc::new(Member::default());
+    device.join_foreground(1, Arc::clone(&member) as _);
+    typed(b"for nobody\x03");
+    assert!(member.0.load(Ordering::Relaxed) && device.was_interrupted(1));
+    assert!(!terminal.input().is_readable());
+    // Whoever takes every key gets this one too.
+    device.set_mode(2, KeyMode::Raw);
+    typed(b"\x03");
+    assert_eq!(read(&terminal.input()), b"\x03");
+}
+
 /// Whether it was killed.
 #[derive(Default)]
 struct Member(AtomicBool);
@@ -297,6 +326,38 @@ impl Controlled for Member {
         self.0.store(true, Ordering::Relaxed);
     }
     fn suspend(&self, _is_suspended: bool) {}
+}
+
+#[test]
+fn a_notice_is_told_where_a_person_looks_and_by_a_step() {
+    let machine = machine();
+    let hold = machine.console.open().expect("nobody has it");
+    hold.show(1);
+    let terminal = hold.terminal(1).expect("it was made").clone();
+    assert!(hold.notice().is_none() && !hold.news().is_ready());
+    // An editor is open there.
+    terminal.device().begin_foreground(1);
+    terminal.device().set_mode(2, KeyMode::Raw);
+    let news = hold.news();
+    let notifier = Notifier::new();
+    news.subscribe(&notifier);
+    machine.console.notices().push("told".to_owned());
+    assert!(notifier.wait(None) && !news.is_ready() && hold.notice().is_none());
+    terminal.device().release(2);
+    assert!(notifier.wait(None) && news.is_ready());
+    let number = hold.notice().expect("it waits").number;
+    let step = ConsoleStep {
+        notice: Some(number),
+        ..ConsoleStep::default()
+    };
+    let refused = ConsoleStep {
+        keyboard_bytes: 1,
+        ..step
+    };
+    assert!(hold.step(&terminal, &refused).is_err() && news.is_ready());
+    assert_eq!(hold.step(&terminal, &step), Ok(()));
+    assert!(hold.notice().is_none() && !news.is_ready());
+    assert!(machine.console.notices().take_all().is_empty());
 }
 
 #[test]

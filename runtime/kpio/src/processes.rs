@@ -19,8 +19,8 @@ use crate::system::{Child, ChildLimits, Ending, ProcessError, Program, SpawnRequ
 
 /// What every WebAssembly binary begins with.
 const WASM_MAGIC: &[u8] = b"\0asm";
-/// What a child costs its parent while a handle on it is held, in bytes.
-const CHILD_BYTES: u64 = 1024;
+/// What a child costs its parent while a handle on it is held, or a place in a job, in bytes.
+pub(crate) const CHILD_BYTES: u64 = 1024;
 /// The longest program that is read from a file, in bytes.
 const PROGRAM_BYTES_MAX: u64 = 256 << 20;
 

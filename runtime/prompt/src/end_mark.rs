@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use runtime_host::{ByteSource, Notifier, PipeReader, Read, StreamFailure, Subscribers};
 
+/// Ctrl-C, as a key.
+pub(crate) const INTERRUPT: u8 = 0x03;
+
 /// The mark, shared by the keys' side and the readers'.
 #[derive(Clone)]
 pub(crate) struct EndMark(Arc<Shared>);
@@ -69,6 +72,10 @@ impl ByteSource for MarkedInput {
     fn subscribe(&self, notifier: &Notifier) {
         self.pipe.subscribe(notifier);
         self.end_mark.0.subscribers.add(notifier);
+    }
+
+    fn take_interrupt(&self) -> bool {
+        self.pipe.drop_through_last(INTERRUPT)
     }
 }
 

@@ -11,7 +11,7 @@ use runtime_host::{
 
 use lib_line_editor::{CookedEvent, CookedInput};
 
-use crate::end_mark::{EndMark, MarkedInput};
+use crate::end_mark::{EndMark, INTERRUPT, MarkedInput};
 use crate::output::TerminalOutput;
 use crate::prompt::{Keys, Typed};
 use crate::system::Job;
@@ -22,7 +22,6 @@ const PIPE_BYTES: usize = 8 * 1024;
 const TYPED_AHEAD_BYTES_MAX: usize = 64 * 1024;
 
 const BELL: &[u8] = b"\x07";
-const INTERRUPT: u8 = 0x03;
 const SUSPEND: u8 = 0x1A;
 /// Ctrl-\, and how often it is pressed in a row by somebody who means it.
 const BREAK: u8 = 0x1C;
@@ -85,7 +84,13 @@ impl Stdin {
     fn advance(&mut self) {
         let Some(pipe) = &self.pipe else { return };
         match pipe.write(&self.typed_ahead) {
-            Ok(taken) => drop(self.typed_ahead.drain(..taken)),
+            Ok(taken) => {
+                let has_interrupt = self.typed_ahead.drain(..taken).any(|key| key == INTERRUPT);
+                // A job may have got the terminal since the key was taken for input.
+                if has_interrupt && self.terminal.is_jobs() && pipe.drop_through_last(INTERRUPT) {
+                    self.terminal.interrupt();
+                }
+            }
             // The program has closed its input.
             Err(_) => self.end(),
         }

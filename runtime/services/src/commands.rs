@@ -39,7 +39,10 @@ impl Services {
             ["replace", name, program] => self.replace(name, program, around),
             ["revoke", name, interface] => self.revoke(name, interface).map(|()| String::new()),
             ["log", name] => self.log_text(name, Level::Info),
-            ["log", name, level] => self.log_text(name, Level::of_word(level)?),
+            ["log", name, level] => {
+                let level = Level::of_word(level).map_err(|error| format!("{error}."))?;
+                self.log_text(name, level)
+            }
             ["reload"] => self.reload_from(MANIFEST, around),
             ["reload", path] => self.reload_from(path, around),
             _ => Err(format!("Say it so: {USAGE}")),

@@ -1,17 +1,18 @@
 //! The thread that decides.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use lib_log_line::Level;
 use lib_service_manifest::{CONSOLE, Service};
 use lib_service_policy::{Action, Ending, Policy, RunId, Status};
-use runtime_host::{Budget, Escrow};
+use runtime_host::{Budget, Escrow, Notices};
 use runtime_link::Probe;
 
 use crate::launcher::{Launcher, OwnSide, ServiceProcess, ServiceRun, Serving};
-use crate::log_ring::{Level, ServiceLog};
+use crate::log_ring::ServiceLog;
 use crate::said::Said;
 use crate::services::{Published, Request, ServicesOptions, Shared, Wanted};
 use crate::stop_input::StopInput;
@@ -36,6 +37,9 @@ pub(crate) struct Driver {
     launcher: Box<dyn Launcher>,
     budget: Budget,
     said: Said,
+    notices: Notices,
+    /// Those of which a person was told that they have failed.
+    given_up: BTreeSet<String>,
     now_ns: fn() -> u64,
     shared: Arc<Shared>,
     /// Who waits for the end of all services; once there is one, nothing else is wanted.
@@ -52,6 +56,8 @@ impl Driver {
             launcher: options.launcher,
             budget: options.budget,
             said: options.said,
+            notices: options.notices,
+            given_up: BTreeSet::new(),
             now_ns: options.now_ns,
             shared,
             shutting_down: Vec::new(),
@@ -61,7 +67,11 @@ impl Driver {
             if let Some(service) = driver.policy.service(name) {
                 // Whoever starts without the console sees that, and the services on it with it.
                 let is_seen = service.terminal.is_some() || service.is_granted(CONSOLE);
-                driver.note(name, "is left out, as the command line says", !is_seen);
+                let text = "is left out, as the command line says";
+                driver.note(name, text, !is_seen);
+                if !is_seen {
+                    driver.tell(name, &format!("{text}; 'svc start {name}' starts it"));
+                }
             }
         }
         driver
@@ -184,7 +194,12 @@ impl Driver {
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Start { service, run } => actions.extend(self.start(&service, run)),
-                Action::Bind { service, run } => self.launcher.bind(&service, Some(run)),
+                Action::Bind { service, run } => {
+                    self.launcher.bind(&service, Some(run));
+                    if self.given_up.remove(&service) {
+                        self.tell(&service, "runs again");
+                    }
+                }
                 Action::Unbind { service } => self.launcher.bind(&service, None),
                 Action::AskToEnd { run } => self.with(run, |live| live.stdin.end()),
                 Action::Kill { run } => self.with(run, |live| {
@@ -199,9 +214,27 @@ impl Driver {
                     service,
                     text,
                     is_grave,
-                } => self.note(&service, &text, is_grave),
+                } => {
+                    self.note(&service, &text, is_grave);
+                    if is_grave {
+                        self.tell_failure(&service, &text);
+                    }
+                }
             }
         }
+    }
+
+    /// Once for each failure, however often it was started before.
+    fn tell_failure(&mut self, name: &str, text: &str) {
+        let help = format!("'svc log {name}' shows why, 'svc start {name}' tries again");
+        self.tell(name, &format!("{text}; {help}"));
+        self.given_up.insert(name.to_owned());
+    }
+
+    /// Has a person be told.
+    fn tell(&self, name: &str, text: &str) {
+        self.notices
+            .push(format!("kpio: the service '{name}' {text}."));
     }
 
     fn with(&self, run: RunId, act: impl FnOnce(&Live)) {
@@ -286,7 +319,7 @@ impl Driver {
         Some(log)
     }
 
-    /// Writes down what was done with a service. What is grave, a person is told.
+    /// Writes down what was done with a service.
     fn note(&mut self, name: &str, text: &str, is_grave: bool) {
         let level = match is_grave {
             true => Level::Error,
@@ -295,14 +328,10 @@ impl Driver {
         if let Some(log) = self.log(name) {
             log.push(level, text);
         }
-        if is_grave {
-            log::warn!("service {name} {text}");
-            let more = format!("'svc log {name}' says more");
-            self.shared
-                .tell(format!("Service '{name}' {text}; {more}."));
-        } else {
-            // Whoever keeps the whole log has it already.
-            log::debug!("service {name} {text}");
+        // Whoever keeps the whole log has it already.
+        match is_grave {
+            true => log::info!("service {name} {text}"),
+            false => log::debug!("service {name} {text}"),
         }
     }
 
@@ -313,9 +342,12 @@ impl Driver {
         let published = statuses
             .filter_map(|status| self.published(status))
             .collect();
-        self.logs.retain(|name, _| is_known(name));
+        self.given_up.retain(|name| is_known(name));
         self.launcher.keep(&is_known);
         self.shared.keep_logs(is_known);
+        for (_, log) in self.logs.extract_if(.., |name, _| !is_known(name)) {
+            log.end();
+        }
         self.shared.publish(published);
     }
 

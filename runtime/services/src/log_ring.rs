@@ -2,12 +2,15 @@
 //!
 //! Law: a log takes everything at once and keeps the newest of it, at most [`LOG_BYTES_MAX`](crate::LOG_BYTES_MAX). A line
 //! longer than [`LINE_BYTES_MAX`] becomes several. Nothing of a service reaches a terminal as it is: what is no
-//! text, and every control character, is shown escaped.
+//! text, and what a terminal obeys, is shown escaped. Its standard output is `info`, its standard error `warning`; `notice` is what
+//! was done with it, and `error` that it has failed.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lib_log_line::{Level, plain};
 use runtime_host::{
     Awaited, Budget, ByteSink, Notifier, OverBudget, Reservation, StreamFailure, Subscribers,
 };
@@ -22,46 +25,6 @@ const WRITE_BYTES_MAX: usize = 4096;
 /// What a line takes beside its text, in bytes.
 const LINE_OVERHEAD_BYTES: usize = size_of::<LogLine>();
 
-/// How much a line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Somebody who repairs the system has to know: the service has failed.
-    Error,
-    /// The service's standard error.
-    Warning,
-    /// What was done with the service.
-    Notice,
-    /// The service's standard output.
-    Info,
-}
-
-impl Level {
-    /// The level of this name. An error is a sentence.
-    pub fn of_word(word: &str) -> Result<Self, String> {
-        match word {
-            "error" => Ok(Self::Error),
-            "warning" => Ok(Self::Warning),
-            "notice" => Ok(Self::Notice),
-            "info" => Ok(Self::Info),
-            _ => Err(format!(
-                "'{}' is no level: write error, warning, notice or info.",
-                word.escape_debug()
-            )),
-        }
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Notice => "notice",
-            Self::Info => "info",
-        })
-    }
-}
-
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
@@ -75,13 +38,13 @@ pub struct LogLine {
 
 impl fmt::Display for LogLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, rest_ns) = (self.at_ns / 1_000_000_000, self.at_ns % 1_000_000_000);
-        let millis = rest_ns / 1_000_000;
-        write!(
-            f,
-            "[{seconds:5}.{millis:03}] {:7} {}",
-            self.level, self.text
-        )
+        let line = lib_log_line::LogLine {
+            at_ns: self.at_ns,
+            level: self.level,
+            source: None,
+            text: &self.text,
+        };
+        line.fmt(f)
     }
 }
 
@@ -93,6 +56,8 @@ pub struct ServiceLog {
     lines: Mutex<Lines>,
     /// Where all services' lines go.
     said: Said,
+    /// The service is in the manifest no more.
+    is_over: AtomicBool,
     grown: Subscribers,
     _memory: Reservation,
 }
@@ -118,6 +83,7 @@ impl ServiceLog {
             now_ns,
             said: said.clone(),
             lines: Mutex::default(),
+            is_over: AtomicBool::new(false),
             grown: Subscribers::new(),
             _memory: memory,
         }))
@@ -132,10 +98,16 @@ impl ServiceLog {
         let line = LogLine {
             at_ns: (self.now_ns)(),
             level,
-            text: shown(text),
+            text: plain(text),
         };
         self.said.push(&self.name, &line);
         self.lock().push(line);
+        self.grown.notify_all();
+    }
+
+    /// Nothing comes any more: whoever waits for that does not go on waiting.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
         self.grown.notify_all();
     }
 
@@ -225,7 +197,7 @@ pub struct LogPart {
     pub next: u64,
 }
 
-/// What comes into a log from a place on: ready when there is something.
+/// What comes into a log from a place on: ready when there is something, or nothing will come.
 pub(crate) struct MoreLog {
     pub log: Arc<ServiceLog>,
     pub place: u64,
@@ -233,26 +205,12 @@ pub(crate) struct MoreLog {
 
 impl Awaited for MoreLog {
     fn is_ready(&self) -> bool {
-        self.log.lock().end() > self.place
+        self.log.lock().end() > self.place || self.log.is_over.load(Ordering::Acquire)
     }
 
     fn subscribe(&self, notifier: &Notifier) {
         self.log.grown.add(notifier);
     }
-}
-
-/// A text without anything that a terminal obeys.
-fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\t' => shown.push(' '),
-            plain if !plain.is_control() => shown.push(plain),
-            control => shown.extend(control.escape_default()),
-        }
-    }
-    shown.shrink_to_fit();
-    shown
 }
 
 /// A stream of a service that becomes lines.

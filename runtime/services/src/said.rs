@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runtime_host::{Budget, LogLevel, Notifier, OverBudget, Reservation, SaidLine, Subscribers};
+use runtime_host::{Budget, Notifier, OverBudget, Reservation, SaidLine, Subscribers};
 
-use crate::log_ring::{Level, LogLine};
+use crate::log_ring::LogLine;
 
 /// What is kept, with what each line takes beside its texts, in bytes.
 pub const SAID_BYTES_MAX: usize = 64 << 10;
@@ -50,7 +50,7 @@ impl Said {
     pub(crate) fn push(&self, name: &str, line: &LogLine) {
         self.lock().push(SaidLine {
             at_ns: line.at_ns,
-            level: level(line.level),
+            level: line.level,
             source: name.to_owned(),
             text: line.text.clone(),
         });
@@ -95,17 +95,10 @@ fn bytes_of(line: &SaidLine) -> usize {
     size_of::<SaidLine>() + line.text.capacity() + line.source.capacity()
 }
 
-fn level(level: Level) -> LogLevel {
-    match level {
-        Level::Error => LogLevel::Error,
-        Level::Warning => LogLevel::Warning,
-        Level::Notice => LogLevel::Notice,
-        Level::Info => LogLevel::Info,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use lib_log_line::Level;
+
     use super::*;
 
     fn line(text: &str) -> LogLine {

@@ -6,22 +6,21 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use lib_log_line::Level;
 use lib_service_manifest::{Manifest, Service};
 use lib_service_policy::{Command, Status};
-use runtime_host::{Awaited, Budget, Notifier, Subscribers};
+use runtime_host::{Awaited, Budget, Notices, Notifier, Subscribers};
 
 use crate::REQUESTS_MAX;
 use crate::driver::Driver;
 use crate::launcher::{Launcher, ServiceProcess, Usage};
-use crate::log_ring::{Level, LogPart, LogText, MoreLog, ServiceLog};
+use crate::log_ring::{LogPart, LogText, MoreLog, ServiceLog};
 use crate::said::Said;
 
 /// Stack of the thread that decides, in bytes.
 const STACK_BYTES: usize = 256 << 10;
 /// What is said to who wants something after the end.
 const SHUT_DOWN: &str = "The services have been shut down.";
-/// News that nobody has asked for yet, at most; the oldest go first.
-const NEWS_MAX: usize = 16;
 
 /// What whoever starts the services decides.
 pub struct ServicesOptions {
@@ -35,6 +34,8 @@ pub struct ServicesOptions {
     pub budget: Budget,
     /// Where everything goes that they say, beside their logs.
     pub said: Said,
+    /// Where a person is told what became of them.
+    pub notices: Notices,
     /// The time in nanoseconds, of a clock that never goes back.
     pub now_ns: fn() -> u64,
 }
@@ -85,7 +86,6 @@ pub(crate) struct Shared {
     pub driver: Notifier,
     published: Mutex<Vec<Published>>,
     logs: Mutex<BTreeMap<String, Arc<ServiceLog>>>,
-    news: Mutex<VecDeque<String>>,
     changed: Subscribers,
 }
 
@@ -164,7 +164,7 @@ impl Services {
 
     /// What is left of a service's log from a place on; an error is a sentence.
     pub fn log_part(&self, name: &str, level: &str, place: u64) -> Result<LogPart, String> {
-        let level = Level::of_word(level)?;
+        let level = Level::of_word(level).map_err(|error| format!("{error}."))?;
         Ok(self.find_log(name)?.part(level, place))
     }
 
@@ -177,11 +177,6 @@ impl Services {
     pub(crate) fn find_log(&self, name: &str) -> Result<Arc<ServiceLog>, String> {
         let log = lock(&self.shared.logs).get(name).cloned();
         log.ok_or_else(|| format!("There is no log of a service '{}'.", name.escape_debug()))
-    }
-
-    /// What a person should know, and has not been told here yet: whole sentences.
-    pub fn news(&self) -> Vec<String> {
-        lock(&self.shared.news).drain(..).collect()
     }
 
     /// Has `notifier` notified whenever the list may have changed.
@@ -204,7 +199,6 @@ impl Shared {
             driver: Notifier::new(),
             published: Mutex::default(),
             logs: Mutex::default(),
-            news: Mutex::default(),
             changed: Subscribers::new(),
         }
     }
@@ -245,14 +239,6 @@ impl Shared {
     /// Logs of services that are not known any more go.
     pub fn keep_logs(&self, is_known: impl Fn(&str) -> bool) {
         lock(&self.logs).retain(|name, _| is_known(name));
-    }
-
-    pub fn tell(&self, sentence: String) {
-        let mut news = lock(&self.news);
-        if news.len() >= NEWS_MAX {
-            news.pop_front();
-        }
-        news.push_back(sentence);
     }
 }
 

@@ -59,4 +59,8 @@ impl ByteSource for TerminalOrStop {
         self.stop.subscribe(notifier);
         self.terminal.subscribe(notifier);
     }
+
+    fn take_interrupt(&self) -> bool {
+        self.terminal.take_interrupt()
+    }
 }

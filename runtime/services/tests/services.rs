@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lib_service_manifest::Manifest;
 use lib_service_policy::{Command, Ending, RunId, StateKind};
-use runtime_host::{Budget, ByteSource, Notifier, Read, Subscribers};
+use runtime_host::{Budget, ByteSource, Notices, Notifier, Read, Subscribers};
 use runtime_services::{
     LOG_BYTES_MAX, Launcher, Level, Said, ServiceProcess, ServiceRow, ServiceRun, Services,
     ServicesOptions, Surroundings, Usage,
@@ -176,17 +176,20 @@ struct Test {
     services: Services,
     world: Arc<World>,
     budget: Budget,
+    notices: Notices,
 }
 
 impl Test {
     fn start(manifest: &str, left_out: &[&str]) -> Self {
         let world = Arc::new(World::default());
         let budget = Budget::new(1 << 20);
+        let notices = Notices::default();
         let services = Services::start(ServicesOptions {
             manifest: Manifest::parse(manifest).expect("right"),
             left_out: left_out.iter().map(|&name| name.to_owned()).collect(),
             launcher: Box::new(Pretender(Arc::clone(&world))),
             said: Said::new(&Budget::new(1 << 20)).expect("affordable"),
+            notices: notices.clone(),
             budget: budget.clone(),
             now_ns,
         });
@@ -194,6 +197,7 @@ impl Test {
             services: services.expect("a thread"),
             world,
             budget,
+            notices,
         }
     }
 
@@ -279,12 +283,23 @@ fn one_that_dies_comes_back_until_it_is_given_up_with_its_clients() {
     test.world.end("web", Ending::Clean);
     test.wait_for("web", StateKind::Waiting);
     assert!(lock(&test.world.bound).is_empty());
-    let news = test.services.news();
-    assert!(
-        news.len() == 1 && news[0].contains("'log' has failed"),
-        "{news:?}"
-    );
-    assert!(test.services.news().is_empty(), "told once");
+    let failed = "kpio: the service 'log' has failed: it ended again after 2 restarts within 3600 s; \
+                  'svc log log' shows why, 'svc start log' tries again.";
+    assert_eq!(test.notices.take_all(), [failed]);
+    assert_eq!(test.svc("start log"), Ok(String::new()));
+    test.wait_for_process("log", 5);
+    assert!(test.notices.take_all().is_empty(), "told once");
+    test.serve("log");
+    test.wait_for("log", StateKind::Ready);
+    let again = ["kpio: the service 'log' runs again."];
+    assert_eq!(test.notices.take_all(), again);
+    // It is told only of what had failed.
+    assert_eq!(test.svc("restart log"), Ok(String::new()));
+    test.world.end("log", Ending::Clean);
+    test.wait_for_process("log", 7);
+    test.serve("log");
+    test.wait_for("log", StateKind::Ready);
+    assert!(test.notices.take_all().is_empty());
 }
 
 const KEEPER: &str = r#"
@@ -442,6 +457,11 @@ fn another_manifest_is_followed() {
             .expect_err("not there")
             .contains("/system/services.toml")
     );
+    let follower = test
+        .services
+        .more_log("log", u64::MAX)
+        .expect("it is known");
+    assert!(!follower.is_ready());
     assert_eq!(test.svc("reload /other"), Ok(String::new()));
     test.wait_for("web", StateKind::Stopping);
     test.world.end("web", Ending::Clean);
@@ -449,13 +469,17 @@ fn another_manifest_is_followed() {
     test.world.end("log", Ending::Clean);
     test.wait(|rows| rows.len() == 1 && rows[0].status.state == StateKind::Ready);
     assert!(test.svc("log log").is_err());
+    assert!(follower.is_ready(), "nothing will come");
+    assert!(test.services.more_log("log", 0).is_err());
 }
 
 #[test]
 fn who_is_left_out_does_not_start_and_that_is_said() {
     let test = Test::start(PAIR, &["log", "nobody"]);
     test.wait_for("log", StateKind::Failed);
-    assert!(test.services.news()[0].contains("'log' is left out"));
+    let left_out =
+        "kpio: the service 'log' is left out, as the command line says; 'svc start log' starts it.";
+    assert_eq!(test.notices.take_all(), [left_out]);
     assert_eq!(test.svc("start log"), Ok(String::new()));
     test.wait_for("log", StateKind::Starting);
 }

@@ -504,6 +504,21 @@ fn the_foreground_gets_the_keys_and_the_shell_lives() {
 }
 
 #[test]
+fn a_job_that_was_asked_to_end_before_it_had_a_process_ends() {
+    let system = System::new();
+    let (launch, _keyboard) = system.launch_on_terminal(&["job"]);
+    let shell = system.start(launch);
+    system.expect("begun");
+    assert_eq!(system.terminal.interrupt(), KeyMeaning::Obeyed);
+    assert_eq!(shell.wait(), Exit::Code(0));
+    let said = system.output.text();
+    assert!(
+        said.ends_with("the child ended with 130\nasked to end: false\n"),
+        "{said}"
+    );
+}
+
+#[test]
 fn terminals_are_inherited_and_absent_ones_said() {
     let system = System::new();
     let (launch, _keyboard) = system.launch_on_terminal(&["inherit", "terminal"]);

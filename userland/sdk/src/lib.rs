@@ -1,6 +1,7 @@
 //! What programs of KPIO import beyond WASI, as Rust functions and types.
 //!
-//! Law: everything here is generated from `contract/wit`, which documents it; nothing is added. Types of WASI are
+//! Law: everything here is generated from `contract/wit`, which documents it; nothing is added but what all programs say to a person
+//! in the same words. Types of WASI are
 //! those of crate `wasip2`, so that a stream from the one can be handed to the other. A program that calls anything
 //! of this has to be granted it: otherwise it does not link.
 #![expect(missing_docs, reason = "generated; the WIT documents it")]
@@ -22,3 +23,5 @@ generate! {
 }
 
 pub use kpio::process::{foreground, pipes, processes, terminal};
+
+pub mod link;

@@ -43,6 +43,8 @@ const TESTS: &[(&str, Test)] = &[
     ("the-log-is-followed", log_is_followed),
     ("the-time-here-and-there", time_here_and_there),
     ("the-clocks-are-set", clocks_are_set),
+    ("what-has-failed-is-told", failure_is_told),
+    ("who-follows-a-log-is-told-its-end", log_that_ends),
     ("given-up", given_up),
 ];
 
@@ -224,6 +226,45 @@ fn clocks_are_set(guest: &mut Guest) -> Result<()> {
         &["no clock can show it"],
     )?;
     says(guest, "timectl", &["universal  2033-05-18 03:"])?;
+    Ok(())
+}
+
+/// A manifest with one service more, which ends at once, and is given up soon.
+const WITH_BROKEN: &str = r#"{ cat /system/services.toml; echo '[[service]]'; echo 'name = "broken"'; echo 'program = "false"'; echo 'restart = { limit = 2, backoff-ms = 1 }'; } > /tmp/broken.toml"#;
+/// What is said of it; a line of the terminal ends between the two.
+const TOLD: [&str; 2] = [
+    "kpio: the service 'broken' has failed: it ended again after 2 restarts within",
+    "60 s; 'svc log broken' shows why, 'svc start broken' tries again.",
+];
+
+/// A person is told once that a service has failed, and goes on typing.
+fn failure_is_told(guest: &mut Guest) -> Result<()> {
+    command(guest, WITH_BROKEN)?;
+    command(guest, "{ sleep 2; svc reload /tmp/broken.toml; } &")?;
+    guest.send("echo typed in")?;
+    for told in TOLD {
+        console::expect(guest, told)?;
+    }
+    guest.send(" two\r")?;
+    console::expect(guest, "\r\ntyped in two\r\n")?;
+    console::expect(guest, console::SHELL_PROMPT)?;
+    guest.send("svc start broken\r")?;
+    for told in TOLD {
+        console::expect(guest, told)?;
+    }
+    guest.send("\r")?;
+    console::expect(guest, console::SHELL_PROMPT)?;
+    says(guest, "svc", &["broken", "it ended again after 2 restarts"])?;
+    Ok(())
+}
+
+/// Who follows the log of a service that leaves the manifest does not wait for ever.
+fn log_that_ends(guest: &mut Guest) -> Result<()> {
+    command(guest, "{ sleep 2; svc reload; } &")?;
+    guest.send("svc log -f broken\r")?;
+    console::expect(guest, "has failed: ")?;
+    console::expect(guest, "the service 'broken' is in the manifest no more")?;
+    console::expect(guest, console::SHELL_PROMPT)?;
     Ok(())
 }
 

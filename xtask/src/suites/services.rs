@@ -173,7 +173,7 @@ fn given_up(guest: &mut Guest) -> Result<()> {
             "three restarts were allowed: {row:?}\n{log}"
         )));
     }
-    let told = guest.line_with(&["Service 'storm' has failed"]);
+    let told = guest.line_with(&["kpio: the service 'storm' has failed"]);
     told.map(drop)
         .ok_or_else(|| unmet("nobody is told that storm has failed"))
 }
@@ -363,7 +363,7 @@ fn left_out(machine: &Machine, log: &Path) -> Result<()> {
             "it does not say for whom it waits: {behind:?}"
         )));
     }
-    let told = guest.line_with(&["Service 'storm' is left out"]);
+    let told = guest.line_with(&["kpio: the service 'storm' is left out"]);
     told.ok_or_else(|| unmet("nobody is told that storm is left out"))?;
     console::power_off(guest)
 }

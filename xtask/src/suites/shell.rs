@@ -175,12 +175,32 @@ const SCENES: &[(&str, Scene)] = &[
         "ctrl-c-ends-a-pipeline",
         &[
             (
-                // The last part is started last: when it speaks, the shell is about to give all of them the terminal.
-                "yes | { echo run''ning >&2; cat > /dev/null; }\r",
+                // The shell has yet to start the last part when the first one speaks.
+                "{ echo run''ning >&2; yes; } | cat > /dev/null\r",
                 "\nrunning",
             ),
             ("\x03", PROMPT),
             ("jobs; echo no''ne\r", "\nnone"),
+            ("", PROMPT),
+        ],
+    ),
+    (
+        "ctrl-c-ends-what-was-only-just-entered",
+        &[
+            ("sleep 1000 | cat | cat\r\x03", PROMPT),
+            ("echo \"status $?\"\r", "\nstatus 130"),
+            ("", PROMPT),
+        ],
+    ),
+    (
+        "ctrl-c-ends-what-words-of-a-pipeline-wait-for",
+        &[
+            (
+                "cat $(echo run''ning >&2; while sleep 1000; do :; done) | cat\r",
+                "\nrunning",
+            ),
+            ("\x03", PROMPT),
+            ("echo \"status $?\"\r", "\nstatus 130"),
             ("", PROMPT),
         ],
     ),

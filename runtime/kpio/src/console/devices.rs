@@ -8,7 +8,8 @@ use runtime_wasi::io::Pollable;
 use wasmtime::component::Resource;
 
 use super::bindings::kpio::console::devices::{
-    Control as WitControl, Host, HostConsole, Look as WitLook, Mode, Origin, Refusal, Step, Which,
+    Control as WitControl, Host, HostConsole, Look as WitLook, Mode, Notice, Origin, Refusal, Step,
+    Which,
 };
 use crate::context::Caller;
 
@@ -79,6 +80,14 @@ impl HostConsole for Caller<'_> {
         Ok(self.of_console(&handle, which)?.written(WRITTEN_BYTES_MAX))
     }
 
+    fn notice(&mut self, handle: Handle) -> wasmtime::Result<Option<Notice>> {
+        let notice = self.hold(&handle)?.notice();
+        Ok(notice.map(|notice| Notice {
+            number: notice.number,
+            text: notice.text,
+        }))
+    }
+
     fn subscribe(&mut self, handle: Handle) -> wasmtime::Result<Resource<Pollable>> {
         let news = self.hold(&handle)?.news();
         Ok(self.wasi.push(Pollable::Event(news))?)
@@ -95,6 +104,7 @@ impl HostConsole for Caller<'_> {
             keyboard_bytes: step.keyboard as usize,
             serial_bytes: step.serial as usize,
             to_serial: &step.to_serial,
+            notice: step.notice,
             terminal: TerminalStep {
                 output_bytes: step.output as usize,
                 input: &step.input,

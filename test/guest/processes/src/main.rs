@@ -29,6 +29,7 @@ fn main() {
         ["disown"] => leave_behind(Process::disown),
         ["exit", code] => exit(number(code) as i32),
         ["foreground"] => take_foreground(),
+        ["job"] => begin_job(),
         ["handles"] => fill_handles(),
         ["hold", mebibytes] => hold(number(mebibytes) as usize),
         ["held"] => hold_a_child(),
@@ -383,6 +384,21 @@ fn ask_terminal() {
         (Ok((columns, rows)), Ok(mode)) => println!("{columns}x{rows} {mode:?}"),
         (size, mode) => println!("{size:?} {mode:?}"),
     }
+}
+
+/// As a shell starts a pipeline of which the person has had enough before it has a part.
+fn begin_job() {
+    foreground::set_foreground(&[]).expect("a terminal");
+    foreground::begin().expect("a terminal");
+    println!("begun");
+    while !foreground::was_interrupted() {
+        monotonic_clock::subscribe_duration(1_000_000).block();
+    }
+    let child = start(launch(&["wait"]));
+    foreground::join(&child).expect("a terminal");
+    println!("the child ended with {}", child.wait().code);
+    foreground::begin().expect("a terminal");
+    println!("asked to end: {}", foreground::was_interrupted());
 }
 
 /// As a shell does it: a child in the foreground, and afterwards nobody.

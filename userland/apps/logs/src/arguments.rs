@@ -11,15 +11,6 @@ usage: logs [-f] [-n LINES] [-l LEVEL] [-s SOURCE] [TEXT]
   -s SOURCE  a service's name, or kernel, or a part of it: kernel/memory
   TEXT       lines with this text in them";
 
-const LEVELS: [(&str, Level); 6] = [
-    ("error", Level::Error),
-    ("warning", Level::Warning),
-    ("notice", Level::Notice),
-    ("info", Level::Info),
-    ("debug", Level::Debug),
-    ("trace", Level::Trace),
-];
-
 /// Arguments that make sense.
 pub struct Arguments {
     /// Whether it goes on.
@@ -67,21 +58,27 @@ fn number(word: &str) -> Result<u32, String> {
 }
 
 fn level(word: &str) -> Result<Level, String> {
-    let found = LEVELS.iter().find(|(name, _)| *name == word);
-    let names = || LEVELS.map(|(name, _)| name).join(", ");
-    found.map(|(_, level)| *level).ok_or_else(|| {
-        format!(
-            "'{}' is no level: those are {}",
-            word.escape_debug(),
-            names()
-        )
+    let level = lib_log_line::Level::of_word(word).map_err(|error| error.to_string())?;
+    Ok(match level {
+        lib_log_line::Level::Error => Level::Error,
+        lib_log_line::Level::Warning => Level::Warning,
+        lib_log_line::Level::Notice => Level::Notice,
+        lib_log_line::Level::Info => Level::Info,
+        lib_log_line::Level::Debug => Level::Debug,
+        lib_log_line::Level::Trace => Level::Trace,
     })
 }
 
-/// What people call it.
-pub fn level_name(level: Level) -> &'static str {
-    let found = LEVELS.iter().find(|(_, known)| *known as u8 == level as u8);
-    found.map_or("", |(name, _)| name)
+/// As lines show it.
+pub fn level_shown(level: Level) -> lib_log_line::Level {
+    match level {
+        Level::Error => lib_log_line::Level::Error,
+        Level::Warning => lib_log_line::Level::Warning,
+        Level::Notice => lib_log_line::Level::Notice,
+        Level::Info => lib_log_line::Level::Info,
+        Level::Debug => lib_log_line::Level::Debug,
+        Level::Trace => lib_log_line::Level::Trace,
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +96,13 @@ mod tests {
         assert_eq!(arguments.filter.source.as_deref(), Some("web"));
         assert_eq!(arguments.filter.text.as_deref(), Some("out"));
         assert_eq!(arguments.filter.up_to as u8, Level::Warning as u8);
+    }
+
+    #[test]
+    fn levels_are_those_of_lines() {
+        for shown in lib_log_line::Level::ALL {
+            assert_eq!(level(shown.name()).map(level_shown), Ok(shown));
+        }
     }
 
     #[test]

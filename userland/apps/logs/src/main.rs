@@ -15,13 +15,15 @@ generate! {
         "wasi:io/error@0.2.12": wasip2::io::error,
         "wasi:io/poll@0.2.12": wasip2::io::poll,
         "wasi:io/streams@0.2.12": wasip2::io::streams,
+        "kpio:link/failure@0.1.0": sdk::link::failure,
     },
 }
 
 use arguments::Arguments;
-use kpio::link::failure::LinkFailure;
 use kpio::log::reader;
 use kpio::log::types::{Filter, Line, LogError};
+use lib_log_line::LogLine;
+use sdk::link::no_answer;
 use wasip2::io::streams::StreamError;
 
 /// Bytes that are passed on at once.
@@ -100,13 +102,13 @@ fn write(bytes: &[u8]) -> Result<(), String> {
 
 /// A line as people read it, with its end.
 fn shown(line: &Line) -> String {
-    let (seconds, ms) = (line.at_ns / 1_000_000_000, line.at_ns / 1_000_000 % 1000);
-    format!(
-        "[{seconds:5}.{ms:03}] {:7} {}: {}\n",
-        arguments::level_name(line.level),
-        line.source,
-        line.text
-    )
+    let line = LogLine {
+        at_ns: line.at_ns,
+        level: arguments::level_shown(line.level),
+        source: Some(&line.source),
+        text: &line.text,
+    };
+    format!("{line}\n")
 }
 
 fn sentence(error: LogError) -> String {
@@ -115,15 +117,5 @@ fn sentence(error: LogError) -> String {
         LogError::Link(failure) => {
             format!("the service that keeps the log: {}", no_answer(failure))
         }
-    }
-}
-
-fn no_answer(failure: LinkFailure) -> &'static str {
-    match failure {
-        LinkFailure::Unavailable => "it is not there now; try again",
-        LinkFailure::Lost => "it ended before it had answered",
-        LinkFailure::Revoked => "it may not be asked any more",
-        LinkFailure::Busy => "too many ask it now; try again",
-        LinkFailure::TooLarge => "its answer is too long",
     }
 }

@@ -26,6 +26,20 @@ pub enum Stage {
     Done(Status),
 }
 
+impl Stage {
+    /// A process that was to be started; a status where that failed.
+    pub fn started(name: String, started: Result<Child, Status>) -> Self {
+        match started {
+            Ok(child) => Self::Process {
+                name,
+                child,
+                exit: None,
+            },
+            Err(status) => Self::Done(status),
+        }
+    }
+}
+
 /// A pipeline that was started.
 #[derive(Clone)]
 pub struct Job {
@@ -111,6 +125,15 @@ impl Job {
         for child in self.running() {
             child.kill();
             child.suspend(false);
+        }
+    }
+
+    /// Waits until all its processes have ended.
+    pub fn await_end(&mut self) {
+        self.update();
+        while !self.is_done() {
+            system::wait_for_any(&self.running(), false);
+            self.update();
         }
     }
 
@@ -271,13 +294,19 @@ impl Jobs {
 }
 
 impl Shell {
+    /// Has a job go on that has got the terminal.
+    pub fn go_on_in_foreground(&self, job: &mut Job) -> Result<(), Unwind> {
+        // First: what Ctrl-Z asks of it from now on holds.
+        job.suspend(false);
+        let joined = job.running().into_iter().try_for_each(system::join_job);
+        joined.map_err(Unwind::Failed)?;
+        self.files.error(&format!("{}\n", job.command));
+        Ok(())
+    }
+
     /// Waits for a job of the background. Ctrl-C ends the waiting.
     pub fn wait_for(&mut self, job: &mut Job) -> Result<Status, Unwind> {
-        job.update();
-        while !job.is_done() {
-            system::wait_for_any(&job.running(), false);
-            job.update();
-        }
+        job.await_end();
         self.tell_messages(job);
         Ok(job.status())
     }

@@ -193,10 +193,17 @@ impl Shell {
             stdout: &files.stdout,
             stderr: &files.stderr,
         };
-        system::spawn(&launch).map_err(|error| match error {
+        let child = system::spawn(&launch).map_err(|error| match error {
             SpawnError::NotFound => self.refuse(program, "command not found", NOT_FOUND),
             SpawnError::Refused(reason) => self.refuse(program, &reason, UNUSABLE),
-        })
+        })?;
+        if self.has_open_job
+            && let Err(reason) = system::join_job(&child)
+        {
+            child.kill();
+            return Err(self.refuse(program, &reason, UNUSABLE));
+        }
+        Ok(child)
     }
 
     fn refuse(&self, name: &str, reason: &str, status: Status) -> Status {
@@ -204,42 +211,61 @@ impl Shell {
         status
     }
 
-    /// Waits for a job that has the terminal.
+    /// Starts a job and waits for it. The terminal is the job's before any of it runs. What else is started meanwhile, for words of its
+    /// commands, belongs to it; where this shell is such a part itself, the job is its own no more than the terminal is.
     pub fn run_in_foreground(
         &mut self,
-        mut job: Job,
-        captures: Captures,
+        start: impl FnOnce(&mut Self, &mut Captures) -> Result<Job, Unwind>,
     ) -> Result<Vec<Status>, Unwind> {
-        if self.is_interactive {
+        let is_first = self.is_interactive && !self.has_open_job;
+        if is_first {
+            self.has_open_job = true;
             system::set_raw(false);
-            system::give_terminal_to(&job.running());
+            system::give_terminal_to_job();
         }
-        if job.is_suspended {
-            // Only now: what is typed at once is the job's already.
-            job.suspend(false);
+        let mut captures = Captures::default();
+        let ended = start(self, &mut captures).map(|job| self.wait_in_foreground(job, captures));
+        let was_interrupted = self.is_job_interrupted();
+        if is_first {
+            system::resume_from_terminal();
+            system::set_raw(true);
+            self.has_open_job = false;
         }
-        if job.number != 0 {
-            self.files.error(&format!("{}\n", job.command));
-        }
-        let mut is_suspended = captures.drain(self.is_interactive) == Drained::Suspended;
+        self.after_foreground(ended?, was_interrupted)
+    }
+
+    /// Whether Ctrl-C has ended the job that has the terminal, so that no more of it is to be started.
+    pub fn is_job_interrupted(&self) -> bool {
+        self.has_open_job && system::was_interrupted()
+    }
+
+    /// Waits until a job has ended or stands still.
+    fn wait_in_foreground(&mut self, mut job: Job, captures: Captures) -> Job {
+        let is_on_terminal = self.has_open_job;
+        let mut is_suspended = captures.drain(is_on_terminal) == Drained::Suspended;
         if is_suspended {
             // A command substitution cannot be gone on with later.
             job.kill();
         }
         job.update();
         while !job.is_done() && !is_suspended {
-            system::wait_for_any(&job.running(), self.is_interactive);
+            system::wait_for_any(&job.running(), is_on_terminal);
             job.update();
-            is_suspended = self.is_interactive && !job.is_done() && system::was_suspended();
+            is_suspended = is_on_terminal && !job.is_done() && system::was_suspended();
         }
-        if self.is_interactive {
-            system::resume_from_terminal();
-            system::set_raw(true);
+        if is_suspended && !self.is_interactive {
+            // Nor can a part of a part.
+            job.kill();
+            job.await_end();
         }
-        self.after_foreground(job)
+        job
     }
 
-    fn after_foreground(&mut self, mut job: Job) -> Result<Vec<Status>, Unwind> {
+    fn after_foreground(
+        &mut self,
+        mut job: Job,
+        was_interrupted: bool,
+    ) -> Result<Vec<Status>, Unwind> {
         if !job.is_done() {
             job.is_suspended = true;
             let mut statuses = job.statuses();
@@ -255,7 +281,7 @@ impl Shell {
             return Ok(statuses);
         }
         self.tell_messages(&job);
-        if self.is_interactive && job.was_interrupted() {
+        if was_interrupted || (self.is_interactive && job.was_interrupted()) {
             return Err(Unwind::Interrupted);
         }
         Ok(job.statuses())

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::Files;
 use crate::jobs::Jobs;
 use crate::options::{Options, Switch};
+use crate::run::Consumer;
 use crate::system;
 use crate::variables::{Value, Variable, Variables};
 
@@ -100,6 +101,8 @@ pub struct Shell {
     pub history: Vec<String>,
     /// Whether a person types the commands.
     pub is_interactive: bool,
+    /// Whether a job of this shell's has the terminal, which everything joins that is started.
+    pub has_open_job: bool,
     /// How many conditions are being decided, in which a failure is no reason for `set -e` to end the shell.
     pub conditions: usize,
     /// How many loops are being run, in this function.
@@ -116,6 +119,8 @@ pub struct Shell {
     pub substitution_status: Option<Status>,
     /// Files to be removed when the command has ended.
     pub temporary_files: Vec<String>,
+    /// Commands that are run then, on what it has written to them.
+    pub consumers: Vec<Consumer>,
     /// Keys that were typed while a command ran.
     pub keys: Vec<u8>,
     /// Counts commands, so that now and then the keyboard is looked at.
@@ -171,6 +176,7 @@ impl Shell {
             traps: BTreeMap::new(),
             history: Vec::new(),
             is_interactive: false,
+            has_open_job: false,
             conditions: 0,
             loops: 0,
             functions_running: 0,
@@ -179,6 +185,7 @@ impl Shell {
             expansions: 0,
             substitution_status: None,
             temporary_files: Vec::new(),
+            consumers: Vec::new(),
             keys: Vec::new(),
             commands: 0,
             option_offset: 0,
@@ -197,6 +204,7 @@ impl Shell {
         subshell.loops = self.loops;
         subshell.depth = self.depth;
         subshell.functions_running = self.functions_running;
+        subshell.has_open_job = self.has_open_job;
         subshell.began = self.began;
         subshell.line = self.line;
         subshell.line_base = self.line_base;

@@ -72,27 +72,32 @@ fn svc(words: &[&str]) -> Done {
 }
 
 fn level(word: &str) -> Result<Level, String> {
-    match word {
-        "error" => Ok(Level::Error),
-        "warning" => Ok(Level::Warning),
-        "notice" => Ok(Level::Notice),
-        "info" => Ok(Level::Info),
-        _ => Err(format!(
-            "'{}' is no level: write error, warning, notice or info.",
-            word.escape_debug()
-        )),
+    use lib_log_line::Level as Shown;
+    let level = Shown::of_word(word).map_err(|error| error.to_string())?;
+    Ok(match level {
+        Shown::Error => Level::Error,
+        Shown::Warning => Level::Warning,
+        Shown::Notice => Level::Notice,
+        // A service says nothing that matters less.
+        Shown::Info | Shown::Debug | Shown::Trace => Level::Info,
+    })
+}
+
+/// Shows a log, and what comes into it, until somebody ends this or the service has left the manifest.
+fn follow(name: &str, level: Level) -> Done {
+    let mut part = control::log(name, level, 0)?;
+    loop {
+        show(&part.text)?;
+        let Ok(more) = control::subscribe_log(name, part.next) else {
+            return Err(gone(name));
+        };
+        more.block();
+        part = control::log(name, level, part.next).map_err(|_| gone(name))?;
     }
 }
 
-/// Shows a log, and what comes into it, until somebody ends this.
-fn follow(name: &str, level: Level) -> Done {
-    let mut place = 0;
-    loop {
-        let part = control::log(name, level, place)?;
-        show(&part.text)?;
-        place = part.next;
-        control::subscribe_log(name, place)?.block();
-    }
+fn gone(name: &str) -> String {
+    format!("the service '{name}' is in the manifest no more")
 }
 
 fn show(text: &str) -> Done {

@@ -8,11 +8,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 include!(concat!(env!("OUT_DIR"), "/wit.rs"));
 
-generate! { world: "kpio:time/client", generate_all }
+generate! {
+    world: "kpio:time/client",
+    generate_all,
+    with: { "kpio:link/failure@0.1.0": sdk::link::failure },
+}
 
-use kpio::link::failure::LinkFailure;
 use kpio::time::types::{Instant, LocalTime, TimeError};
 use kpio::time::{settings, zones};
+use sdk::link::no_answer;
 
 const USAGE: &str = "\
 usage: timectl                           the time here, in UTC, and by the battery-backed clock
@@ -112,15 +116,5 @@ fn sentence(error: TimeError) -> String {
         TimeError::Link(failure) => {
             format!("the service that knows the time: {}", no_answer(failure))
         }
-    }
-}
-
-fn no_answer(failure: LinkFailure) -> &'static str {
-    match failure {
-        LinkFailure::Unavailable => "it is not there now; try again",
-        LinkFailure::Lost => "it ended before it had answered",
-        LinkFailure::Revoked => "it may not be asked any more",
-        LinkFailure::Busy => "too many ask it now; try again",
-        LinkFailure::TooLarge => "its answer is too long",
     }
 }

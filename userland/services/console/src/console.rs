@@ -3,6 +3,7 @@
 use lib_terminal::{Cell, CellTerminal, each_run};
 
 use crate::keys::{self, Command, Next};
+use crate::notice;
 use crate::typing::Typing;
 use crate::{Devices, Origin, Step, TERMINALS};
 
@@ -78,6 +79,7 @@ impl<D: Devices> Console<D> {
             self.type_on(ON_SERIAL_LINE, Origin::Serial, &typed);
         }
         (0..TERMINALS).for_each(|index| self.show_written(index));
+        self.tell();
     }
 
     fn serve_keyboard(&mut self) {
@@ -164,6 +166,27 @@ impl<D: Devices> Console<D> {
         };
         if self.devices.step(index, step).is_ok() {
             self.show(index, &written);
+        }
+    }
+
+    /// Shows what the system has to tell.
+    fn tell(&mut self) {
+        let Some((number, text)) = self.devices.notice() else {
+            return;
+        };
+        let columns = self.picture.as_ref().map(|picture| picture.row.len());
+        let above = notice::above_the_line(&text, columns);
+        let step = Step {
+            notice: Some(number),
+            echo: above.clone(),
+            to_serial: match self.shown == ON_SERIAL_LINE {
+                true => above.clone(),
+                false => Vec::new(),
+            },
+            ..Step::default()
+        };
+        if self.devices.step(self.shown, step).is_ok() {
+            self.show(self.shown, &above);
         }
     }
 

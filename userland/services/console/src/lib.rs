@@ -9,11 +9,13 @@
 //! - *A step is done before it is shown.* So what is shown has happened; what has happened and was not shown is in what the
 //!   next one starts from.
 //! - *Any bytes may come, from keys and programs.* Nothing panics, and memory is that of the screens and their histories.
+//! - What the system has to tell is shown on the terminal that the person sees, above the line on which that is being typed, once.
 //! - Lines that leave a screen are kept as far as there is room ([`HISTORY_BYTES`] for each terminal); of the terminals' own
 //!   memory a new console has less.
 
 mod console;
 mod keys;
+mod notice;
 mod typing;
 
 use lib_terminal::Style;
@@ -69,6 +71,8 @@ pub struct Step {
     pub echo: Vec<u8>,
     /// What goes over the serial line.
     pub to_serial: Vec<u8>,
+    /// The notice of this number is told.
+    pub notice: Option<u64>,
     /// What the next console starts from.
     pub kept: Option<Vec<u8>>,
 }
@@ -83,6 +87,8 @@ pub trait Devices {
     fn typed(&self, origin: Origin) -> Vec<u8>;
     /// What programs have written and is not shown.
     fn written(&self, terminal: usize) -> Vec<u8>;
+    /// What is to be told to the person now, with its number: one line.
+    fn notice(&self) -> Option<(u64, String)>;
     /// Does a step, or nothing.
     fn step(&self, terminal: usize, step: Step) -> Result<(), Refusal>;
     /// What was shown before.

@@ -112,6 +112,11 @@ impl Devices for Opened {
         self.0.written(which(terminal))
     }
 
+    fn notice(&self) -> Option<(u64, String)> {
+        let notice = self.0.notice()?;
+        Some((notice.number, notice.text))
+    }
+
     fn step(&self, terminal: usize, step: Step) -> Result<(), Refusal> {
         let step = devices::Step {
             keyboard: count(step.keyboard),
@@ -125,6 +130,7 @@ impl Devices for Opened {
             }),
             echo: step.echo,
             to_serial: step.to_serial,
+            notice: step.notice,
             kept: step.kept,
         };
         let done = self.0.step(which(terminal), &step);

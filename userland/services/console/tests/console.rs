@@ -108,6 +108,54 @@ fn lines_that_have_left_are_seen_again_by_a_new_console() {
 }
 
 #[test]
+fn what_the_system_tells_comes_above_the_line_that_is_typed() {
+    let told = |before: &[u8]| {
+        let mut machine = typed(&[b"ls"]);
+        machine.terminals[0].written = before.to_vec();
+        machine.terminals[0].is_raw = true;
+        // As an editor shows what is typed.
+        let mut machine = served(machine);
+        machine.terminals[0].written = b"ls\x1b[D".to_vec();
+        machine.notices = vec![
+            "kpio: it has failed again.".to_owned(),
+            "kpio: why.".to_owned(),
+        ];
+        let mut machine = served(machine);
+        assert!(machine.notices.is_empty() && machine.told == 2);
+        machine.terminals[0].written = b"X".to_vec();
+        served(machine)
+    };
+    let machine = told(b"out\n$ ");
+    let expected = ["out", "kpio: it has failed", "again.", "kpio: why.", "$ lX"];
+    assert_eq!(machine.text(), expected);
+    // The other end of the serial line shows the same.
+    let mut far = lib_terminal::CellTerminal::new(20, 5, 0).expect("memory");
+    far.feed(&machine.to_serial);
+    let mut row = vec![lib_terminal::Cell::BLANK; 20];
+    for (line, text) in expected.iter().enumerate() {
+        far.look_at(line, &mut row);
+        let seen: String = row.iter().map(|cell| cell.character).collect();
+        assert_eq!(seen.trim_end(), *text);
+    }
+    // At the bottom all goes up.
+    let machine = told(b"1\n2\n3\n4\n$ ");
+    assert_eq!(
+        machine.text(),
+        ["4", "kpio: it has failed", "again.", "kpio: why.", "$ lX"]
+    );
+}
+
+#[test]
+fn what_is_told_on_another_terminal_is_not_on_the_serial_line() {
+    let mut machine = typed(&[SHOW_SECOND]);
+    machine.notices = vec!["kpio: why.".to_owned()];
+    let machine = served(machine);
+    assert_eq!(machine.to_serial, b"");
+    assert_eq!(machine.text()[0], "kpio: why.");
+    assert!(machine.terminals[0].shown.is_empty());
+}
+
+#[test]
 fn without_a_screen_the_line_is_enough() {
     let mut machine = typed(&[b"ls\r", SHOW_SECOND, PAGE_BACK, b"x\r"]);
     machine.has_screen = false;
@@ -134,6 +182,7 @@ fn busy() -> Machine {
     machine.terminals[1].written = b"a\nb\nc\nd\ne\nf\ng".to_vec();
     machine.terminals[1].is_raw = true;
     machine.terminals[0].has_foreground = true;
+    machine.notices = (0..3).map(|number| format!("notice {number}")).collect();
     machine
 }
 

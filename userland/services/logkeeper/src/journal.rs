@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use lib_log_line::LogLine;
+
 use crate::exports::kpio::log::reader::Part;
 use crate::kpio::log::types::{Entry, Filter, Level, Line};
 
@@ -128,22 +130,23 @@ fn is_wanted(line: &Line, filter: &Filter) -> bool {
 
 /// A line as people read it, with its end.
 pub fn shown(line: &Line) -> String {
-    let (seconds, ms) = (line.at_ns / 1_000_000_000, line.at_ns / 1_000_000 % 1000);
-    let level = level_name(line.level);
-    format!(
-        "[{seconds:5}.{ms:03}] {level:7} {}: {}\n",
-        line.source, line.text
-    )
+    let line = LogLine {
+        at_ns: line.at_ns,
+        level: level_shown(line.level),
+        source: Some(&line.source),
+        text: &line.text,
+    };
+    format!("{line}\n")
 }
 
-fn level_name(level: Level) -> &'static str {
+fn level_shown(level: Level) -> lib_log_line::Level {
     match level {
-        Level::Error => "error",
-        Level::Warning => "warning",
-        Level::Notice => "notice",
-        Level::Info => "info",
-        Level::Debug => "debug",
-        Level::Trace => "trace",
+        Level::Error => lib_log_line::Level::Error,
+        Level::Warning => lib_log_line::Level::Warning,
+        Level::Notice => lib_log_line::Level::Notice,
+        Level::Info => lib_log_line::Level::Info,
+        Level::Debug => lib_log_line::Level::Debug,
+        Level::Trace => lib_log_line::Level::Trace,
     }
 }
 

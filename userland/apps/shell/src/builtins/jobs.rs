@@ -2,7 +2,6 @@
 
 use super::{failed, options};
 use crate::jobs::Job;
-use crate::launch::Captures;
 use crate::shell::{NOT_FOUND, Outcome, SUCCESS, Shell, Unwind};
 
 pub(super) fn list(shell: &mut Shell, arguments: &[String]) -> Outcome {
@@ -43,10 +42,13 @@ fn meant(shell: &Shell, text: Option<&String>) -> Result<usize, Unwind> {
 
 pub(super) fn foreground(shell: &mut Shell, arguments: &[String]) -> Outcome {
     let number = meant(shell, arguments.first())?;
-    let Some(job) = shell.jobs.take(number) else {
+    let Some(mut job) = shell.jobs.take(number) else {
         return Err(failed("no current job"));
     };
-    let statuses = shell.run_in_foreground(job, Captures::default())?;
+    let statuses = shell.run_in_foreground(|shell, _| {
+        shell.go_on_in_foreground(&mut job)?;
+        Ok(job)
+    })?;
     Ok(statuses.last().copied().unwrap_or_default())
 }
 

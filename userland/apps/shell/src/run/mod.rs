@@ -9,6 +9,8 @@ mod redirect;
 mod simple;
 mod tests_extended;
 
+pub use redirect::Consumer;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 

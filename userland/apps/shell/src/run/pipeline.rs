@@ -6,6 +6,7 @@ use brush_parser::ast::{
     CompoundList, CompoundListItem, SeparatorOperator, SimpleCommand, Word,
 };
 
+use super::redirect;
 use super::simple::Words;
 use crate::builtins;
 use crate::expand::quoted;
@@ -18,14 +19,15 @@ use crate::system::{self, Input};
 impl Shell {
     /// Runs a pipeline of several parts in the foreground.
     pub(super) fn run_stages(&mut self, commands: &[Command]) -> Result<Vec<Status>, Unwind> {
-        let mut captures = Captures::default();
-        let stages = self.start_stages(commands, self.files.clone(), &mut captures)?;
         let name = commands
             .iter()
             .map(Command::to_string)
             .collect::<Vec<_>>()
             .join(" | ");
-        let statuses = self.run_in_foreground(Job::new(name, stages), captures);
+        let statuses = self.run_in_foreground(|shell, captures| {
+            let stages = shell.start_stages(commands, shell.files.clone(), captures)?;
+            Ok(Job::new(name, stages))
+        });
         self.remove_later();
         statuses
     }
@@ -40,6 +42,9 @@ impl Shell {
         let mut stages = Vec::new();
         let mut files = own.clone();
         for (index, command) in commands.iter().enumerate() {
+            if self.is_job_interrupted() {
+                return Err(Unwind::Interrupted);
+            }
             let mut next = own.clone();
             let has_next = index + 1 < commands.len();
             if has_next {
@@ -68,7 +73,8 @@ impl Shell {
         captures: &mut Captures,
     ) -> (Stage, Option<Input>) {
         let simple = match command {
-            Command::Simple(simple) => simple,
+            // One who reads what it writes there is a part of the part.
+            Command::Simple(simple) if !redirect::has_consumer(simple) => simple,
             other => return (self.start_as_shell(other.clone(), &files, captures), None),
         };
         let mut subshell = self.subshell();
@@ -124,7 +130,7 @@ impl Shell {
         captures: &mut Captures,
     ) -> Stage {
         let name = self.state.name.clone();
-        stage(name, self.start_subshell(command, files, captures))
+        Stage::started(name, self.start_subshell(command, files, captures))
     }
 
     fn start_as_program(
@@ -142,7 +148,7 @@ impl Shell {
             Ok(assigned) => self.start_program(&words.words, &assigned, &self.files, captures),
             Err(unwind) => Err(self.settle(Err(unwind))),
         };
-        stage(name, started)
+        Stage::started(name, started)
     }
 
     /// What goes to the next part is kept and handed on.
@@ -174,11 +180,19 @@ impl Shell {
             files.set(0, File::Input(Input::Empty));
         }
         let mut captures = Captures::default();
+        // Ctrl-C is not for the background, wherever it is begun.
+        let has_open_job = std::mem::take(&mut self.has_open_job);
         let stages = if list.additional.is_empty() && !list.first.bang {
-            self.start_stages(&list.first.seq, files, &mut captures)?
+            self.start_stages(&list.first.seq, files, &mut captures)
         } else {
-            vec![self.start_as_shell(grouped(list), &files, &mut captures)]
+            Ok(vec![self.start_as_shell(
+                grouped(list),
+                &files,
+                &mut captures,
+            )])
         };
+        self.has_open_job = has_open_job;
+        let stages = stages?;
         captures.drain(false);
         let job = Job::new(list.to_string(), stages);
         if let Some(id) = job.id() {
@@ -190,17 +204,6 @@ impl Shell {
             self.files.error(&format!("[{number}] {id}\n"));
         }
         Ok(SUCCESS)
-    }
-}
-
-fn stage(name: String, started: Result<crate::system::Child, Status>) -> Stage {
-    match started {
-        Ok(child) => Stage::Process {
-            name,
-            child,
-            exit: None,
-        },
-        Err(status) => Stage::Done(status),
     }
 }
 

@@ -1,15 +1,39 @@
 //! Redirections.
 
 use brush_parser::ast::{
-    IoFileRedirectKind, IoFileRedirectTarget, IoHereDocument, IoRedirect, ProcessSubstitutionKind,
-    RedirectList, SubshellCommand, Word,
+    CompoundList, IoFileRedirectKind, IoFileRedirectTarget, IoHereDocument, IoRedirect,
+    ProcessSubstitutionKind, RedirectList, SimpleCommand, SubshellCommand, Word,
 };
 
-use crate::files::{self, File};
+use crate::files::{self, File, Files};
 use crate::options::Switch;
 use crate::shell::{FAILURE, Outcome, Shell, Unwind};
 use crate::syntax::Place;
 use crate::system::{self, Opening};
+
+/// A command that reads what another one has written to `>(…)`.
+pub struct Consumer {
+    list: CompoundList,
+    files: Files,
+}
+
+/// Whether a command has such a reader of its own.
+pub(super) fn has_consumer(simple: &SimpleCommand) -> bool {
+    use brush_parser::ast::CommandPrefixOrSuffixItem as Item;
+    let prefix = simple.prefix.iter().flat_map(|prefix| &prefix.0);
+    let suffix = simple.suffix.iter().flat_map(|suffix| &suffix.0);
+    prefix.chain(suffix).any(|item| {
+        let kind = match item {
+            Item::ProcessSubstitution(kind, _) => kind,
+            Item::IoRedirect(IoRedirect::File(_, _, target)) => match target {
+                IoFileRedirectTarget::ProcessSubstitution(kind, _) => kind,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        matches!(kind, ProcessSubstitutionKind::Write)
+    })
+}
 
 impl Shell {
     /// Runs with other open files, and has its own again afterwards.
@@ -22,6 +46,7 @@ impl Shell {
             return run(self);
         };
         let own = self.files.clone();
+        let consumers = self.consumers.len();
         let outcome = match redirects
             .0
             .iter()
@@ -35,6 +60,7 @@ impl Shell {
             Err(other) => Err(other),
         };
         self.files = own;
+        let outcome = self.run_consumers(consumers, outcome);
         self.remove_later();
         outcome
     }
@@ -109,9 +135,14 @@ impl Shell {
             }
             IoFileRedirectTarget::ProcessSubstitution(kind, subshell) => {
                 let path = self.substitute_process(kind, subshell)?;
-                let input = system::open_input(&path)
-                    .map_err(|reason| Unwind::Failed(format!("{path}: {reason}")))?;
-                self.files.set(number, File::Input(input));
+                let file = match kind {
+                    ProcessSubstitutionKind::Read => system::open_input(&path).map(File::Input),
+                    ProcessSubstitutionKind::Write => {
+                        system::open_output(&path, Opening::Append).map(File::Output)
+                    }
+                };
+                let file = file.map_err(|reason| Unwind::Failed(format!("{path}: {reason}")))?;
+                self.files.set(number, file);
             }
         }
         Ok(())
@@ -208,17 +239,42 @@ impl Shell {
         kind: &ProcessSubstitutionKind,
         subshell: &SubshellCommand,
     ) -> Result<String, Unwind> {
-        if !matches!(kind, ProcessSubstitutionKind::Read) {
-            return Err(Unwind::Failed(">(…): pipes have no names here".into()));
-        }
-        let bytes = self.capture(|copy| copy.run_list(&subshell.list))?;
-        let path =
-            files::temporary(&bytes).map_err(|reason| Unwind::Failed(format!("/tmp: {reason}")))?;
+        let bytes = match kind {
+            ProcessSubstitutionKind::Read => self.capture(|copy| copy.run_list(&subshell.list))?,
+            ProcessSubstitutionKind::Write => Vec::new(),
+        };
+        let failed = |reason| Unwind::Failed(format!("/tmp: {reason}"));
+        let path = files::temporary(&bytes).map_err(failed)?;
         self.temporary_files.push(path.clone());
+        if matches!(kind, ProcessSubstitutionKind::Write) {
+            // Opened now, so that it can be read also when its name is gone.
+            let mut files = self.files.clone();
+            files.set(0, File::Input(system::open_input(&path).map_err(failed)?));
+            self.consumers.push(Consumer {
+                list: subshell.list.clone(),
+                files,
+            });
+        }
         Ok(path)
     }
 
-    /// Removes the files of `<(…)`.
+    /// Runs those that were to read what the command that has ended has written, of all behind so many; the last first, since it may
+    /// have been told to write to one before it. The command's status stays.
+    pub(super) fn run_consumers(&mut self, after: usize, outcome: Outcome) -> Outcome {
+        let consumers = self.consumers.split_off(after);
+        if outcome == Err(Unwind::Interrupted) {
+            return outcome;
+        }
+        for consumer in consumers.into_iter().rev() {
+            let mut subshell = self.subshell();
+            subshell.files = consumer.files;
+            subshell.is_interactive = self.is_interactive;
+            self.in_subshell(&mut subshell, |copy| copy.run_list(&consumer.list))?;
+        }
+        outcome
+    }
+
+    /// Removes the files of `<(…)` and `>(…)`.
     pub(super) fn remove_later(&mut self) {
         if !self.jobs.has_own() {
             // They may be gone already.

@@ -8,10 +8,10 @@ use brush_parser::ast::{
     FunctionDefinition, IoRedirect, SimpleCommand, Word,
 };
 
+use super::redirect;
 use crate::builtins;
 use crate::expand::quoted;
 use crate::jobs::{Job, Stage};
-use crate::launch::Captures;
 use crate::options::Switch;
 use crate::shell::{FAILURE, INTERRUPTED, Outcome, SUCCESS, Shell, Unwind};
 use crate::syntax::{self, Place};
@@ -46,13 +46,22 @@ impl Shell {
     pub(super) fn run_simple(&mut self, simple: &SimpleCommand) -> Outcome {
         self.look_at_keyboard()?;
         self.substitution_status = None;
-        let words = self.words_of(simple)?;
-        self.run_words(simple, words)
+        let consumers = self.consumers.len();
+        let outcome = match self.words_of(simple) {
+            Ok(words) => self.run_words(simple, words),
+            Err(unwind) => Err(unwind),
+        };
+        let outcome = self.run_consumers(consumers, outcome);
+        self.remove_later();
+        outcome
     }
 
     /// Ctrl-C ends what the shell itself does. Other keys are for later.
     pub(super) fn look_at_keyboard(&mut self) -> Result<(), Unwind> {
         self.commands += 1;
+        if self.is_job_interrupted() {
+            return Err(Unwind::Interrupted);
+        }
         if !self.is_interactive || !self.commands.is_multiple_of(COMMANDS_PER_LOOK) {
             return Ok(());
         }
@@ -82,10 +91,15 @@ impl Shell {
         let outcome = self.run_named(&words);
         // `exec` without a command is how a shell changes its own files.
         let keeps_files = words.words == ["exec"] && outcome == Ok(SUCCESS);
+        if keeps_files && redirect::has_consumer(simple) {
+            self.files = own;
+            return Err(Unwind::Failed(
+                "exec: >(…) lasts for one command, not for the rest of the shell".into(),
+            ));
+        }
         if !keeps_files {
             self.files = own;
         }
-        self.remove_later();
         outcome
     }
 
@@ -141,23 +155,16 @@ impl Shell {
         words: &[String],
         assigned: &[(String, String)],
     ) -> Outcome {
-        let mut captures = Captures::default();
-        let child = match self.start_program(words, assigned, &self.files, &mut captures) {
-            Ok(child) => child,
-            Err(status) => return Ok(status),
-        };
-        let name = words.first().cloned().unwrap_or_default();
-        let stage = Stage::Process {
-            name,
-            child,
-            exit: None,
-        };
         let command = words
             .iter()
             .map(|word| quoted(word))
             .collect::<Vec<_>>()
             .join(" ");
-        let statuses = self.run_in_foreground(Job::new(command, vec![stage]), captures)?;
+        let statuses = self.run_in_foreground(|shell, captures| {
+            let started = shell.start_program(words, assigned, &shell.files, captures);
+            let name = words.first().cloned().unwrap_or_default();
+            Ok(Job::new(command, vec![Stage::started(name, started)]))
+        })?;
         Ok(statuses.last().copied().unwrap_or(INTERRUPTED))
     }
 

@@ -290,7 +290,17 @@ pub fn terminal_columns() -> Option<usize> {
 }
 
 /// There is no terminal.
-pub fn give_terminal_to(_children: &[&Child]) {}
+pub fn give_terminal_to_job() {}
+
+/// There is no terminal.
+pub fn join_job(_child: &Child) -> Result<(), String> {
+    Ok(())
+}
+
+/// There is no terminal.
+pub fn was_interrupted() -> bool {
+    false
+}
 
 /// There is no terminal.
 pub fn resume_from_terminal() {}

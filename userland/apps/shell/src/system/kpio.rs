@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use sdk::foreground;
+use sdk::foreground::{self, JoinError};
 use sdk::pipes;
 use sdk::processes::{self, Launch as Spawn, Limits, ProcessError};
 use sdk::terminal;
@@ -374,10 +374,22 @@ pub fn terminal_columns() -> Option<usize> {
     terminal::size().ok().map(|(columns, _)| columns.into())
 }
 
-/// From now on Ctrl-C and Ctrl-Z are meant for them. Without a terminal there is nothing to do.
-pub fn give_terminal_to(children: &[&Child]) {
-    let processes: Vec<&processes::Process> = children.iter().map(|child| &*child.0).collect();
-    let _ = foreground::set_foreground(&processes);
+/// From now on Ctrl-C and Ctrl-Z are meant for a job that is yet to be started. Without a terminal there is nothing to do.
+pub fn give_terminal_to_job() {
+    let _ = foreground::begin();
+}
+
+/// The child belongs to the job that has the terminal; a sentence, where the shell could not end it by Ctrl-C.
+pub fn join_job(child: &Child) -> Result<(), String> {
+    match foreground::join(&child.0) {
+        Ok(()) | Err(JoinError::NoTerminal) => Ok(()),
+        Err(JoinError::Quota) => Err("the shell's memory is used up".into()),
+    }
+}
+
+/// Whether Ctrl-C has ended the job that has the terminal.
+pub fn was_interrupted() -> bool {
+    foreground::was_interrupted()
 }
 
 /// Ctrl-C and Ctrl-Z are the shell's again.

@@ -17,9 +17,10 @@ use host as backend;
 use kpio as backend;
 
 pub use backend::{
-    Child, Input, Output, drain, exit, give_terminal_to, has_terminal, id, open_input, open_output,
-    own_program, pending_keys, pipe, programs, random, resume_from_terminal, set_raw, spawn,
-    terminal_columns, wait_for_any, was_suspended,
+    Child, Input, Output, drain, exit, give_terminal_to_job, has_terminal, id, join_job,
+    open_input, open_output, own_program, pending_keys, pipe, programs, random,
+    resume_from_terminal, set_raw, spawn, terminal_columns, wait_for_any, was_interrupted,
+    was_suspended,
 };
 
 /// How a file is opened for writing.

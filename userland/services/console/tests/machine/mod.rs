@@ -37,6 +37,9 @@ pub struct Machine {
     pub to_serial: Vec<u8>,
     pub terminals: [Terminal; TERMINALS],
     pub has_screen: bool,
+    /// What is to be told, and how many were before.
+    pub notices: Vec<String>,
+    pub told: u64,
     pub picture: Vec<Vec<Cell>>,
 }
 
@@ -57,7 +60,7 @@ impl Machine {
 
     fn is_quiet(&self) -> bool {
         let is_read = self.terminals.iter().all(|t| t.written.is_empty());
-        self.keyboard.is_empty() && self.serial.is_empty() && is_read
+        self.keyboard.is_empty() && self.serial.is_empty() && is_read && self.notices.is_empty()
     }
 
     /// The text on the screen, each line without the blanks at its end.
@@ -131,6 +134,11 @@ impl Devices for Held {
         self.call().terminals[terminal].written.clone()
     }
 
+    fn notice(&self) -> Option<(u64, String)> {
+        let machine = self.call();
+        Some((machine.told, machine.notices.first()?.clone()))
+    }
+
     fn step(&self, terminal: usize, step: Step) -> Result<(), Refusal> {
         let mut machine = self.call();
         let own = &mut machine.terminals[terminal];
@@ -152,6 +160,11 @@ impl Devices for Held {
         }
         if let Some(kept) = step.kept {
             own.kept = kept;
+        }
+        if let Some(number) = step.notice {
+            assert_eq!(number, machine.told);
+            machine.notices.remove(0);
+            machine.told += 1;
         }
         machine.to_serial.extend(step.to_serial);
         machine.keyboard.drain(..step.keyboard);
