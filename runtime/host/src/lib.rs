@@ -35,6 +35,7 @@ mod pipe;
 mod stream;
 mod sync;
 mod terminal;
+mod tie;
 mod virtual_terminal;
 mod wait;
 
@@ -65,6 +66,7 @@ pub use terminal::{
     AttachedTerminal, Controlled, KeyMeaning, KeyMode, StandardStream, Terminal, TerminalDevice,
     TerminalSize,
 };
+pub use tie::{Severable, TIES_MAX, Tie, TieError};
 pub use virtual_terminal::{
     Control, INPUT_BYTES_MAX, KEPT_BYTES_MAX, OUTPUT_BYTES_MAX, SHOWN_BYTES_MAX, StepRefusal,
     TerminalStep, VirtualTerminal,

@@ -34,6 +34,8 @@ enum BulkError {
     OutOfBounds,
     #[component(name = "read-only")]
     ReadOnly,
+    #[component(name = "revoked")]
+    Revoked,
 }
 
 impl From<BufferError> for BulkError {
@@ -43,6 +45,7 @@ impl From<BufferError> for BulkError {
             BufferError::HandedOver => Self::HandedOver,
             BufferError::OutOfBounds { .. } => Self::OutOfBounds,
             BufferError::ReadOnly => Self::ReadOnly,
+            BufferError::Revoked => Self::Revoked,
         }
     }
 }
@@ -195,7 +198,7 @@ fn loan_len<T: KpioView>(
     (handle,): (Resource<HeldLoan>,),
 ) -> wasmtime::Result<(u32,)> {
     let loan = loan(&mut store, &handle)?;
-    Ok((wit_len(loan.with(|loan| loan.bytes().len())),))
+    Ok((wit_len(loan.len_bytes()),))
 }
 
 fn loan_write<T: KpioView + 'static>(
@@ -249,8 +252,7 @@ fn gather<T: KpioView>(
         })
         .collect();
     let moved = source
-        .with(|source| target.change(|target| moving::gather(source.bytes(), &extents, target)));
-    let moved = moved.and_then(|moved| moved);
+        .with(|source| target.change(|target| moving::gather(source.bytes(), &extents, target))?);
     Ok((moved.map(wit_len).map_err(BulkError::from),))
 }
 
@@ -274,7 +276,7 @@ fn blit<T: KpioView>(
     let moved = source.with(|source| {
         target.change(|target| {
             moving::blit(source.bytes(), source_width, &damage, target, target_width)
-        })
+        })?
     });
-    Ok((moved.and_then(|moved| moved).map_err(BulkError::from),))
+    Ok((moved.map_err(BulkError::from),))
 }

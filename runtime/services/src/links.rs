@@ -85,7 +85,7 @@ impl Bindings for LinkBindings {
         let client = self.lock().runs.remove(&run);
         // What it passed on to processes that outlive it is taken back as well.
         let grants = client.iter().flat_map(|client| &client.grants);
-        grants.for_each(Grant::revoke);
+        grants.for_each(Grant::expire);
     }
 
     fn keep(&self, is_known: &dyn Fn(&str) -> bool) {

@@ -361,7 +361,7 @@ fn makes_a_buffer() -> String {
     calling_plainly(
         r#"(import "kpio:bulk/buffers@0.1.0" (instance $buffers
                (export "buffer" (type $buffer (sub resource)))
-               (type $error (enum "quota" "handed-over" "out-of-bounds" "read-only"))
+               (type $error (enum "quota" "handed-over" "out-of-bounds" "read-only" "revoked"))
                (export "bulk-error" (type $bulk-error (eq $error)))
                (export "[static]buffer.make" (func (param "len" u32)
                    (result (result (own $buffer) (error $bulk-error)))))))"#,
