@@ -29,8 +29,10 @@ mod file_tree;
 mod lending;
 mod log_source;
 mod meter;
+mod moving;
 mod notify;
 pub mod observe;
+mod permission;
 mod pipe;
 mod stream;
 mod sync;
@@ -57,7 +59,9 @@ pub use file_tree::{BudgetCharge, FileTree, PinnedNode, file_time};
 pub use lending::{Urgencies, set_urgencies};
 pub use log_source::{LogCursor, LogLevel, LogSource, SaidLine};
 pub use meter::{MeteredSink, OnExcess, OutputExceeded};
+pub use moving::{Extent, Rectangle, blit, gather};
 pub use notify::{Awaited, Notifier, Subscribers};
+pub use permission::Permission;
 pub use pipe::{PIPE_DEFAULT_BYTES, PipeError, PipeReader, PipeWriter, pipe};
 pub use stream::{
     ByteSink, ByteSource, Discard, NoInput, Read, StreamFailure, read_blocking, write_all_blocking,

@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use runtime_host::{Access, Awaited, Buffer, BufferError, HeldLoan, Part, check_free_memory};
+use runtime_host::{
+    Access, Awaited, Buffer, BufferError, Extent, HeldLoan, Part, Rectangle, check_free_memory,
+};
 use runtime_wasi::io::Pollable;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
@@ -15,7 +17,6 @@ use wasmtime::component::{
 };
 
 use crate::context::KpioView;
-use crate::moving::{self, Extent, Rectangle};
 
 const INTERFACE: &str = "kpio:bulk/buffers@0.1.0";
 
@@ -251,8 +252,9 @@ fn gather<T: KpioView>(
             len_bytes: extent.len,
         })
         .collect();
-    let moved = source
-        .with(|source| target.change(|target| moving::gather(source.bytes(), &extents, target))?);
+    let moved = source.with(|source| {
+        target.change(|target| runtime_host::gather(source.bytes(), &extents, target))?
+    });
     Ok((moved.map(wit_len).map_err(BulkError::from),))
 }
 
@@ -275,7 +277,7 @@ fn blit<T: KpioView>(
     };
     let moved = source.with(|source| {
         target.change(|target| {
-            moving::blit(source.bytes(), source_width, &damage, target, target_width)
+            runtime_host::blit(source.bytes(), source_width, &damage, target, target_width)
         })?
     });
     Ok((moved.map_err(BulkError::from),))
