@@ -43,11 +43,13 @@ pub const WORD_LEN_BYTES_MAX: usize = 1024;
 /// The restricted interfaces of the host that a service can be granted.
 pub const GRANTS: [&str; 5] = [
     "kpio:process/processes",
-    "kpio:service/control",
+    CONTROL,
     CONSOLE,
     "kpio:log/source",
     "kpio:time/hardware",
 ];
+/// The one that lets a service control services and the machine.
+pub const CONTROL: &str = "kpio:service/control";
 /// The one that makes a service the console.
 pub const CONSOLE: &str = "kpio:console/devices";
 /// Terminals that a service can be put on.

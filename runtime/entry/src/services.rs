@@ -299,7 +299,7 @@ fn process_capabilities(process: &Process) -> String {
         process.id(),
         process.name().escape_debug(),
         yes_or_no(reach.may_spawn),
-        yes_or_no(reach.may_control),
+        yes_or_no(process.may_control()),
         yes_or_no(reach.has_terminal),
         calls.collect::<String>(),
         folders.collect::<String>(),

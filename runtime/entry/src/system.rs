@@ -19,8 +19,9 @@ use runtime_host::{
 use runtime_platform::{code_memory, interruption, urgency};
 use runtime_prompt::{Job, Limits, MemoryUse, ProcessRow, StartError, System, TerminalOutput};
 use runtime_supervisor::{
-    ChildLimits, CodeSource, Files, Launch, Links, Phase, Process, ProcessId, ProcessLimits,
-    ProcessStatus, ProgramFinder, Rights, Supervisor, SupervisorOptions, ThreadMeter,
+    ChildLimits, CodeSource, Files, Launch, Links, Permission, Phase, Process, ProcessId,
+    ProcessLimits, ProcessStatus, ProgramFinder, Rights, Supervisor, SupervisorOptions,
+    ThreadMeter,
 };
 
 use crate::crash::{self, CrashCommand, Request, Saying};
@@ -217,7 +218,7 @@ impl PromptSystem {
             limits: self.system.limits().lowered(&child_limits(limits)),
             may_spawn: true,
             links: Links {
-                may_control: true,
+                control: Some(Permission::new()),
                 ..Links::default()
             },
             code: CodeSource::Precompiled,

@@ -2,7 +2,7 @@
 //!
 //! At any time a [`Buffer`]'s bytes are in one place: with its owner, or with the holder of the [`Loan`] that the owner handed out.
 //! So neither ever sees the other change them. They are charged to the owner's budget until both are dropped. A loan that is dropped,
-//! by a holder that dies too, is back with the owner.
+//! by a holder that dies too, is back with the owner; so is one that is cut off from its holder ([`crate::Tie`]).
 //!
 //! All of a buffer can also be looked at without a copy ([`Buffer::read_part`] with all of it): whoever does so while the bytes are
 //! changed keeps what was there, in a copy that is nobody's to pay for. So only the host does that, between two steps of one
@@ -11,7 +11,10 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Awaited, Budget, Notifier, OverBudget, Reservation, Subscribers, check_free_memory};
+use crate::{
+    Awaited, Budget, Notifier, OverBudget, Reservation, Severable, Subscribers, Tie,
+    check_free_memory,
+};
 
 /// A buffer, as its owner has it.
 pub struct Buffer(Arc<Home>);
@@ -26,9 +29,15 @@ pub struct Loan {
 /// All bytes of a buffer. Shared only while the host passes them on to the process that reads them.
 type Bytes = Arc<Vec<u8>>;
 
-/// A loan in its holder's table of handles. Clones are the same loan, for the time of a call.
+/// A loan as it is held and passed on. Clones are the same loan, for the time of a call.
 #[derive(Clone)]
-pub struct HeldLoan(Arc<Mutex<Loan>>);
+pub struct HeldLoan(Arc<Held>);
+
+struct Held {
+    len_bytes: usize,
+    /// Nothing once it was cut off.
+    loan: Mutex<Option<Loan>>,
+}
 
 /// Bytes that were read: without a copy, if they are all that there are.
 pub enum Part {
@@ -66,6 +75,8 @@ pub enum BufferError {
     },
     /// Its holder may only look at it.
     ReadOnly,
+    /// The permission by which its holder had it was taken back.
+    Revoked,
 }
 
 struct Home {
@@ -195,18 +206,42 @@ impl Loan {
 impl HeldLoan {
     /// The loan as it is held.
     pub fn new(loan: Loan) -> Self {
-        Self(Arc::new(Mutex::new(loan)))
+        Self(Arc::new(Held {
+            len_bytes: loan.bytes().len(),
+            loan: Mutex::new(Some(loan)),
+        }))
     }
 
-    /// Has the loan used.
-    pub fn with<R>(&self, operation: impl FnOnce(&mut Loan) -> R) -> R {
-        operation(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// How long it is, or was.
+    pub fn len_bytes(&self) -> usize {
+        self.0.len_bytes
     }
 
-    /// The loan itself, to be passed on; none while a call uses it.
-    pub fn into_loan(self) -> Option<Loan> {
-        let loan = Arc::into_inner(self.0)?;
-        Some(loan.into_inner().unwrap_or_else(PoisonError::into_inner))
+    /// Has the loan used, which is not cut off until that is done.
+    pub fn with<R>(
+        &self,
+        operation: impl FnOnce(&mut Loan) -> Result<R, BufferError>,
+    ) -> Result<R, BufferError> {
+        let mut loan = self.0.lock();
+        operation(loan.as_mut().ok_or(BufferError::Revoked)?)
+    }
+
+    /// Has it cut off from whoever holds it when `tie` is cut.
+    pub fn hang_on(&self, tie: &Tie) {
+        tie.hang(&self.0);
+    }
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, Option<Loan>> {
+        self.loan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Severable for Held {
+    fn sever(&self) {
+        let given_back = self.lock().take();
+        drop(given_back);
     }
 }
 
@@ -278,6 +313,9 @@ impl fmt::Display for BufferError {
             Self::ReadOnly => {
                 out.write_str("the process may only look at the buffer that it was handed")
             }
+            Self::Revoked => {
+                out.write_str("the permission by which the process had the buffer was taken back")
+            }
         }
     }
 }
@@ -318,15 +356,22 @@ mod tests {
     }
 
     #[test]
-    fn a_loan_leaves_its_holder_once_no_call_uses_it() {
+    fn a_loan_that_is_cut_off_is_back_at_once() {
         let buffer = buffer(3);
         let held = HeldLoan::new(buffer.hand_over(Access::Write).expect("it is here"));
-        let used = held.clone();
-        assert!(held.into_loan().is_none());
+        let tie = Tie::new();
+        // It goes to and fro.
+        held.hang_on(&tie);
+        held.hang_on(&tie);
+        held.with(|loan| loan.write(0, &[5])).expect("it may");
         assert_eq!(buffer.read(0, &mut [0]), Err(BufferError::HandedOver));
-        used.with(|loan| loan.write(0, &[5])).expect("it may");
-        drop(used.into_loan().expect("nobody else uses it"));
+        tie.cut();
         assert!(matches!(buffer.read_part(0, 1), Ok(Part::Some(part)) if part == [5]));
-        assert_eq!(buffer.change(|bytes| bytes.len()), Ok(3));
+        assert_eq!(held.len_bytes(), 3);
+        let refused = held.with(|loan| loan.write(0, &[6]));
+        assert_eq!(refused, Err(BufferError::Revoked));
+        let late = HeldLoan::new(buffer.hand_over(Access::Read).expect("it is here"));
+        late.hang_on(&tie);
+        assert_eq!(buffer.change(|bytes| bytes[0]), Ok(5));
     }
 }

@@ -29,13 +29,16 @@ mod file_tree;
 mod lending;
 mod log_source;
 mod meter;
+mod moving;
 mod notices;
 mod notify;
 pub mod observe;
+mod permission;
 mod pipe;
 mod stream;
 mod sync;
 mod terminal;
+mod tie;
 mod virtual_terminal;
 mod wait;
 
@@ -57,8 +60,10 @@ pub use file_tree::{BudgetCharge, FileTree, PinnedNode, file_time};
 pub use lending::{Urgencies, set_urgencies};
 pub use log_source::{LogCursor, LogLevel, LogSource, SaidLine};
 pub use meter::{MeteredSink, OnExcess, OutputExceeded};
+pub use moving::{Extent, Rectangle, blit, gather};
 pub use notices::{NOTICES_MAX, Notice, Notices};
 pub use notify::{Awaited, Notifier, Subscribers};
+pub use permission::Permission;
 pub use pipe::{PIPE_DEFAULT_BYTES, PipeError, PipeReader, PipeWriter, pipe};
 pub use stream::{
     ByteSink, ByteSource, Discard, NoInput, Read, StreamFailure, read_blocking, write_all_blocking,
@@ -67,6 +72,7 @@ pub use terminal::{
     AttachedTerminal, Controlled, KeyMeaning, KeyMode, StandardStream, Terminal, TerminalDevice,
     TerminalSize,
 };
+pub use tie::{Severable, TIES_MAX, Tie, TieError};
 pub use virtual_terminal::{
     Control, INPUT_BYTES_MAX, KEPT_BYTES_MAX, OUTPUT_BYTES_MAX, SHOWN_BYTES_MAX, StepRefusal,
     TerminalStep, VirtualTerminal,

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::{Cancellation, Cancelled, Notifier, wait_for};
+use crate::{Cancellation, Cancelled, Notifier, Tie, wait_for};
 
 /// What a read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,10 @@ pub trait ByteSource: Send + Sync {
     fn take_interrupt(&self) -> bool {
         false
     }
+    /// What it hangs on; nothing, if nobody can take it away.
+    fn ties(&self) -> Vec<Tie> {
+        Vec::new()
+    }
 }
 
 /// Where bytes go.
@@ -66,6 +70,10 @@ pub trait ByteSink: Send + Sync {
     }
     /// Has `notifier` notified whenever the sink may have become writable.
     fn subscribe(&self, notifier: &Notifier);
+    /// What it hangs on; nothing, if nobody can take it away.
+    fn ties(&self) -> Vec<Tie> {
+        Vec::new()
+    }
 }
 
 /// A source at whose end one always is.

@@ -8,7 +8,8 @@ use runtime_host::channel::{
     Message, Passed, Progress, Refusal, Reply, Request, Room, SendError, ServerEnd, channel,
 };
 use runtime_host::{
-    Access, Awaited, Budget, Buffer, BufferError, Cancellation, Cancelled, NoInput, Notifier,
+    Access, Awaited, Budget, Buffer, BufferError, Cancellation, Cancelled, HeldLoan, NoInput,
+    Notifier,
 };
 
 const LIMITS: Limits = Limits {
@@ -474,15 +475,19 @@ fn a_buffer_is_with_one_of_two() {
         Err(BufferError::HandedOver)
     ));
     client
-        .send(carrying(Passed::Buffer(loan)))
+        .send(carrying(Passed::Buffer(HeldLoan::new(loan))))
         .expect("there is room");
     let received = request(&server);
     let handles = received.envelope.open().0.handles;
-    let Some(Passed::Buffer(mut loan)) = handles.into_iter().next() else {
+    let Some(Passed::Buffer(loan)) = handles.into_iter().next() else {
         panic!("it carried a buffer");
     };
-    assert_eq!(&loan.bytes()[4092..], b"data");
-    assert_eq!(loan.write(0, b"x"), Err(BufferError::ReadOnly));
+    let mut found = [0; 4];
+    loan.with(|loan| loan.read(4092, &mut found))
+        .expect("it is lent");
+    assert_eq!(&found, b"data");
+    let refused = loan.with(|loan| loan.write(0, b"x"));
+    assert_eq!(refused, Err(BufferError::ReadOnly));
 
     let notifier = Notifier::new();
     buffer.subscribe(&notifier);
@@ -505,7 +510,7 @@ fn a_buffer_comes_back_from_a_holder_that_dies() {
     let (server, client) = pair(&budget);
     let loan = buffer.hand_over(Access::Read).expect("it is here");
     client
-        .send(carrying(Passed::Buffer(loan)))
+        .send(carrying(Passed::Buffer(HeldLoan::new(loan))))
         .expect("there is room");
     drop(server);
     assert!(buffer.is_ready());

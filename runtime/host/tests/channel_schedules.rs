@@ -33,7 +33,7 @@ use channel::{
 };
 use notify::{Awaited, Notifier};
 use runtime_host::{
-    Budget, ByteSink, ByteSource, Clock, Loan, OverBudget, Reservation, SystemClock,
+    Budget, ByteSink, ByteSource, Clock, HeldLoan, OverBudget, Reservation, SystemClock,
 };
 use shuttle::Runner;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};

@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use runtime_host::{Access, Awaited, Buffer, BufferError, HeldLoan, Part, check_free_memory};
+use runtime_host::{
+    Access, Awaited, Buffer, BufferError, Extent, HeldLoan, Part, Rectangle, check_free_memory,
+};
 use runtime_wasi::io::Pollable;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
@@ -15,7 +17,6 @@ use wasmtime::component::{
 };
 
 use crate::context::KpioView;
-use crate::moving::{self, Extent, Rectangle};
 
 const INTERFACE: &str = "kpio:bulk/buffers@0.1.0";
 
@@ -34,6 +35,8 @@ enum BulkError {
     OutOfBounds,
     #[component(name = "read-only")]
     ReadOnly,
+    #[component(name = "revoked")]
+    Revoked,
 }
 
 impl From<BufferError> for BulkError {
@@ -43,6 +46,7 @@ impl From<BufferError> for BulkError {
             BufferError::HandedOver => Self::HandedOver,
             BufferError::OutOfBounds { .. } => Self::OutOfBounds,
             BufferError::ReadOnly => Self::ReadOnly,
+            BufferError::Revoked => Self::Revoked,
         }
     }
 }
@@ -195,7 +199,7 @@ fn loan_len<T: KpioView>(
     (handle,): (Resource<HeldLoan>,),
 ) -> wasmtime::Result<(u32,)> {
     let loan = loan(&mut store, &handle)?;
-    Ok((wit_len(loan.with(|loan| loan.bytes().len())),))
+    Ok((wit_len(loan.len_bytes()),))
 }
 
 fn loan_write<T: KpioView + 'static>(
@@ -248,9 +252,9 @@ fn gather<T: KpioView>(
             len_bytes: extent.len,
         })
         .collect();
-    let moved = source
-        .with(|source| target.change(|target| moving::gather(source.bytes(), &extents, target)));
-    let moved = moved.and_then(|moved| moved);
+    let moved = source.with(|source| {
+        target.change(|target| runtime_host::gather(source.bytes(), &extents, target))?
+    });
     Ok((moved.map(wit_len).map_err(BulkError::from),))
 }
 
@@ -273,8 +277,8 @@ fn blit<T: KpioView>(
     };
     let moved = source.with(|source| {
         target.change(|target| {
-            moving::blit(source.bytes(), source_width, &damage, target, target_width)
-        })
+            runtime_host::blit(source.bytes(), source_width, &damage, target, target_width)
+        })?
     });
-    Ok((moved.and_then(|moved| moved).map_err(BulkError::from),))
+    Ok((moved.map_err(BulkError::from),))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runtime_host::TerminalDevice;
+use runtime_host::{Permission, TerminalDevice};
 use runtime_wasi::{WasiContext, WasiView};
 use wasmtime::component::{HasData, Linker};
 
@@ -24,7 +24,9 @@ pub struct KpioContext {
     devices: Devices,
     /// What it has as a service, if it is one.
     service: Option<Arc<dyn ServiceSide>>,
-    /// Whom it asks to control the system, if it may.
+    /// Whether it may control the system; what was taken back does not hold any more.
+    may_control: Option<Permission>,
+    /// Whom it asks for that.
     control: Option<Arc<dyn SystemControl>>,
 }
 
@@ -42,6 +44,7 @@ impl KpioContext {
             terminal,
             devices,
             service: None,
+            may_control: None,
             control: None,
         }
     }
@@ -52,8 +55,13 @@ impl KpioContext {
         self
     }
 
-    /// The same for a process that may control the system.
-    pub fn with_control(mut self, control: Option<Arc<dyn SystemControl>>) -> KpioContext {
+    /// The same for a process that may control the system, as long as that holds.
+    pub fn with_control(
+        mut self,
+        may_control: Option<Permission>,
+        control: Option<Arc<dyn SystemControl>>,
+    ) -> KpioContext {
+        self.may_control = may_control;
         self.control = control;
         self
     }
@@ -99,6 +107,15 @@ impl Caller<'_> {
 
     /// An error is a sentence.
     pub(crate) fn control(&self) -> Result<&dyn SystemControl, String> {
+        // What was not granted does not link.
+        let is_allowed = self
+            .kpio
+            .may_control
+            .as_ref()
+            .is_some_and(Permission::holds);
+        if !is_allowed {
+            return Err("The permission to control services was taken back.".to_owned());
+        }
         let control = self.kpio.control.as_deref();
         control.ok_or_else(|| "There are no services here that could be controlled.".to_owned())
     }

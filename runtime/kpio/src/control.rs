@@ -1,5 +1,5 @@
 //! `kpio:service/control`: the services of the system, and the machine. Who may import it is decided before a program is
-//! linked; what it does, by whoever runs the services.
+//! linked, and whether that still holds at each call; what it does, by whoever runs the services.
 
 use std::sync::Arc;
 

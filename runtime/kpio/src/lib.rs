@@ -19,7 +19,6 @@ mod devices;
 mod escrow;
 mod foreground;
 mod log;
-mod moving;
 mod pipes;
 mod processes;
 mod reactor;

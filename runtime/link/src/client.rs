@@ -7,10 +7,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use runtime_host::Awaited;
 use runtime_host::channel::{
     self, CallFailure, Envelope, Message, Passed, Progress, Refusal, SendError,
 };
+use runtime_host::{Awaited, Tie};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     Linker, LinkerInstance, Resource, ResourceAny, ResourceDynamic, ResourceType, Val,
@@ -222,7 +222,7 @@ impl<T: LinkView + 'static> Call<'_, T> {
         loop {
             let connection = self.connection()?;
             if let Attempt::Answered(answer) = self.attempt(&connection, parameters)? {
-                return self.values(answer);
+                return self.values(answer, &connection.ties.client);
             }
             if self.while_down() == WhileDown::Fail {
                 return Err(LinkFailure::Unavailable.into());
@@ -323,13 +323,14 @@ impl<T: LinkView + 'static> Call<'_, T> {
         Ok(answer.map_err(of_call_error))
     }
 
-    fn values(&mut self, answer: Envelope) -> Result<Vec<Val>, CallError> {
+    fn values(&mut self, answer: Envelope, tie: &Tie) -> Result<Vec<Val>, CallError> {
         let (answer, _paid) = answer.open();
         answer::check(&answer)?;
         let shapes = self.stub.interface.functions[self.function].result.as_ref();
         let mut taker = Taker {
             store: &mut self.store,
             stub: self.stub,
+            tie,
             passed: answer.handles.into_iter(),
             taken: Vec::new(),
         };
@@ -418,7 +419,11 @@ impl<T: LinkView + 'static> Sender for Giver<'_, '_, T> {
     ) -> Result<(), EncodeError> {
         if streams::changes_hands(name) {
             let stream = streams::take(self.store, name, resource);
-            self.passed.push(stream.map_err(EncodeError::Resource)?);
+            let stream = stream.map_err(EncodeError::Resource)?;
+            let payer = self.store.data_mut().wasi().budget();
+            let hung = streams::hang(stream, &self.connection.ties.provider, payer);
+            self.passed
+                .push(hung.map_err(|_refused| EncodeError::Full)?);
             return Ok(());
         }
         let object = ResourceDynamic::try_from_resource_any(resource, &mut *self.store);
@@ -459,6 +464,8 @@ fn refused(error: impl Into<wasmtime::Error>) -> EncodeError {
 struct Taker<'a, 's, T: 'static> {
     store: &'a mut StoreContextMut<'s, T>,
     stub: &'a Stub,
+    /// What is taken in hangs on this.
+    tie: &'a Tie,
     passed: std::vec::IntoIter<Passed>,
     taken: Vec<ResourceAny>,
 }
@@ -472,6 +479,9 @@ impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
     ) -> Result<ResourceAny, DecodeError> {
         let passed = self.passed.next().ok_or(DecodeError::Malformed)?;
         if streams::changes_hands(name) {
+            let payer = self.store.data_mut().wasi().budget();
+            let hung = streams::hang(passed, self.tie, payer);
+            let passed = hung.map_err(|_refused| DecodeError::TooMany)?;
             let stream = streams::give(self.store, name, passed);
             let stream = stream.map_err(DecodeError::Resource)?;
             self.taken.push(stream);
@@ -479,6 +489,7 @@ impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
         }
         let ty = self.stub.resource(name).ok_or(DecodeError::Malformed)?;
         let object = RemoteObject::take_from(passed).ok_or(DecodeError::Malformed)?;
+        object.hang_on(self.tie);
         let (wasi, _) = self.store.data_mut().link();
         let handle = wasi.push(object);
         let handle = handle.map_err(|limit| DecodeError::Resource(limit.into()))?;

@@ -3,14 +3,15 @@
 //! Law: a [`Route`] outlives those who provide it. A provider offers itself on it when it is ready to be called, and takes
 //! the offer back, or has it taken back, when it ends; each offer has a number of its own, higher than all before, so that
 //! who was connected to an earlier one sees that it is gone. A [`Grant`] is one client's use of a route. It can be revoked
-//! at any moment, which ends the calls that are in flight under it.
+//! at any moment, which ends the calls that are in flight under it, and cuts off what went over it: streams and loans from whoever got
+//! them, objects from their client. What came to the provider from a client that is gone stays there ([`Grant::expire`]): nobody took it back.
 //!
-//! Lock order: a grant's state, then its route's, then a channel's.
+//! Lock order: a grant's state, then its route's, then a channel's. What is cut off is, with none of them held.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime_host::channel::{ClientEnd, JoinError, JoinRefusal, Revoker};
-use runtime_host::{Budget, Notifier, Subscribers};
+use runtime_host::{Budget, Notifier, Subscribers, Tie};
 
 use crate::failure::LinkFailure;
 use crate::returns::Returns;
@@ -149,6 +150,14 @@ struct GrantShared {
     while_down: WhileDown,
     state: Mutex<GrantState>,
     changed: Subscribers,
+    ties: Ties,
+}
+
+/// What went over a grant hangs on these, by who got it.
+#[derive(Clone, Default)]
+pub(crate) struct Ties {
+    pub client: Tie,
+    pub provider: Tie,
 }
 
 #[derive(Default)]
@@ -164,6 +173,7 @@ pub(crate) struct Connection {
     pub client: ClientEnd,
     /// For each function that the client imports, its number at the provider.
     pub functions: Vec<u32>,
+    pub ties: Ties,
 }
 
 /// Why there is no connection.
@@ -185,6 +195,7 @@ impl Grant {
             while_down,
             state: Mutex::default(),
             changed: Subscribers::new(),
+            ties: Ties::default(),
         }))
     }
 
@@ -198,8 +209,15 @@ impl Grant {
         self.0.while_down
     }
 
-    /// Takes the permission back. Calls that are in flight end, as all that come later do: with an error, not with a trap.
+    /// Takes the permission back. Calls that are in flight end, as all that come later do: with an error, not with a trap. What went over
+    /// it to either side is cut off.
     pub fn revoke(&self) {
+        self.expire();
+        self.0.ties.provider.cut();
+    }
+
+    /// Its client is gone. As if it had been taken back, but for what came to the provider.
+    pub fn expire(&self) {
         let mut state = self.lock();
         state.is_revoked = true;
         let revoker = state.revoker.take();
@@ -207,6 +225,7 @@ impl Grant {
         if let Some((_, revoker)) = revoker {
             revoker.revoke();
         }
+        self.0.ties.client.cut();
         self.0.changed.notify_all();
     }
 
@@ -242,6 +261,7 @@ impl Grant {
                 .collect(),
             client,
             offer,
+            ties: self.0.ties.clone(),
         })
     }
 

@@ -1,10 +1,11 @@
 //! What the host keeps for a process and can change hands: streams of WASI, and loans of buffers.
 //!
 //! Law: what is given away leaves its process's table of handles at once and is what it was in the other's: a place in a
-//! file, an end of a pipe, the bytes that somebody has lent.
+//! file, an end of a pipe, the bytes that somebody has lent. It hangs on the grant over which it goes, and is cut off from whoever got
+//! it when that is taken back.
 
-use runtime_host::HeldLoan;
 use runtime_host::channel::Passed;
+use runtime_host::{Budget, HeldLoan, Tie, TieError};
 use runtime_wasi::io::{InputStream, OutputStream};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Resource, ResourceAny};
@@ -35,9 +36,7 @@ pub(crate) fn take<T: LinkView + 'static>(
 ) -> wasmtime::Result<Passed> {
     if is_loan(name) {
         let handle = resource.try_into_resource::<HeldLoan>(&mut *store)?;
-        let loan = store.data_mut().wasi().delete(handle)?.into_loan();
-        let loan = loan.ok_or_else(|| wasmtime::format_err!("a loan is in use"))?;
-        return Ok(Passed::Buffer(loan));
+        return Ok(Passed::Buffer(store.data_mut().wasi().delete(handle)?));
     }
     if name.name == INPUT {
         let handle = resource.try_into_resource::<InputStream>(&mut *store)?;
@@ -70,10 +69,23 @@ pub(crate) fn give<T: LinkView + 'static>(
             handle.try_into_resource_any(store)
         }
         Passed::Buffer(loan) if is_loan(name) => {
-            let handle = store.data_mut().wasi().push(HeldLoan::new(loan))?;
+            let handle = store.data_mut().wasi().push(loan)?;
             handle.try_into_resource_any(store)
         }
         _ => wasmtime::bail!("what was passed is no '{}'", name.name),
+    }
+}
+
+/// What was passed, as those have it who lose it when `tie` is cut.
+pub(crate) fn hang(passed: Passed, tie: &Tie, payer: &Budget) -> Result<Passed, TieError> {
+    match passed {
+        Passed::Source(source) => Ok(Passed::Source(tie.source(source, payer)?)),
+        Passed::Sink(sink) => Ok(Passed::Sink(tie.sink(sink, payer)?)),
+        Passed::Buffer(loan) => {
+            loan.hang_on(tie);
+            Ok(Passed::Buffer(loan))
+        }
+        other => Ok(other),
     }
 }
 

@@ -26,7 +26,7 @@ pub trait Bindings: Send + Sync {
     fn gone(&self, run: RunId);
     /// What is held for services that are not known any more goes.
     fn keep(&self, is_known: &dyn Fn(&str) -> bool);
-    /// Takes an import back from the runs that a service has now: their calls fail, those in flight too. An error is a
-    /// sentence.
+    /// Takes an import back from the runs that a service has now: their calls fail, those in flight too; or what lets it control
+    /// services. An error is a sentence.
     fn revoke(&self, service: &str, interface: &str) -> Result<(), String>;
 }

@@ -1,17 +1,18 @@
 //! Calls between services go over links.
 //!
 //! Law: each interface of each service has one route, made when it is first named and kept until the service is not known any
-//! more and nobody has a grant for it. Each run of a client gets grants of its own, which are revoked together and forgotten when it is gone.
+//! more and nobody has a grant for it. Each run of a client gets grants of its own, which are revoked together and forgotten when it is gone,
+//! and so is its permission to control services: who has either from it does not keep it.
 //!
 //! Lock order: the state here, then a route's; a grant's with none of them held.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lib_service_manifest::{Import, Service, WhileDown};
+use lib_service_manifest::{CONTROL, Import, Service, WhileDown};
 use lib_service_policy::RunId;
 use runtime_link::{Grant, MESSAGE_BYTES_MAX, Route};
-use runtime_supervisor::Launch;
+use runtime_supervisor::{Launch, Permission};
 
 use crate::{Bindings, ServiceRun};
 
@@ -41,6 +42,34 @@ struct State {
 struct Client {
     service: String,
     grants: Vec<Grant>,
+    /// To control services.
+    control: Option<Permission>,
+}
+
+impl Client {
+    /// What it has for an interface.
+    fn rights<'a>(&'a self, interface: &'a str) -> impl Iterator<Item = Right> + 'a {
+        let grants = self.grants.iter();
+        let grants = grants.filter(move |grant| grant.route().interface() == interface);
+        let control = self.control.iter().filter(move |_| interface == CONTROL);
+        let control = control.cloned().map(Right::Control);
+        grants.cloned().map(Right::Call).chain(control)
+    }
+}
+
+/// Something that can be taken back while the service runs.
+enum Right {
+    Call(Grant),
+    Control(Permission),
+}
+
+impl Right {
+    fn revoke(&self) {
+        match self {
+            Right::Call(grant) => grant.revoke(),
+            Right::Control(permission) => permission.revoke(),
+        }
+    }
 }
 
 impl Bindings for LinkBindings {
@@ -68,6 +97,7 @@ impl Bindings for LinkBindings {
         let client = Client {
             service: service.name.clone(),
             grants,
+            control: launch.links.control.clone(),
         };
         state.runs.insert(run.id, client);
         Ok(())
@@ -85,7 +115,9 @@ impl Bindings for LinkBindings {
         let client = self.lock().runs.remove(&run);
         // What it passed on to processes that outlive it is taken back as well.
         let grants = client.iter().flat_map(|client| &client.grants);
-        grants.for_each(Grant::revoke);
+        grants.for_each(Grant::expire);
+        let control = client.iter().flat_map(|client| &client.control);
+        control.for_each(Permission::revoke);
     }
 
     fn keep(&self, is_known: &dyn Fn(&str) -> bool) {
@@ -103,19 +135,18 @@ impl Bindings for LinkBindings {
     fn revoke(&self, service: &str, interface: &str) -> Result<(), String> {
         let state = self.lock();
         let clients = state.runs.values();
-        let grants = clients
+        let rights = clients
             .filter(|client| client.service == service)
-            .flat_map(|client| &client.grants);
-        let grants = grants.filter(|grant| grant.route().interface() == interface);
-        let grants: Vec<Grant> = grants.cloned().collect();
+            .flat_map(|client| client.rights(interface));
+        let rights: Vec<Right> = rights.collect();
         drop(state);
-        if grants.is_empty() {
+        if rights.is_empty() {
             let (service, interface) = (service.escape_debug(), interface.escape_debug());
             return Err(format!(
-                "No run of '{service}' imports '{interface}' from a service."
+                "No run of '{service}' imports '{interface}' from a service, and only that and '{CONTROL}' can be taken back while it runs."
             ));
         }
-        grants.iter().for_each(Grant::revoke);
+        rights.iter().for_each(Right::revoke);
         Ok(())
     }
 }
@@ -161,6 +192,7 @@ mod tests {
         let client = Client {
             service: "client".to_owned(),
             grants: vec![grants[1].clone()],
+            control: None,
         };
         state.runs.insert(RunId(1), client);
         drop(state);
@@ -187,14 +219,34 @@ mod tests {
         };
         let mut state = bindings.lock();
         let grant = state.grant(&import);
+        let control = Permission::new();
         let client = Client {
             service: "shell".to_owned(),
             grants: vec![grant.clone()],
+            control: Some(control.clone()),
         };
         state.runs.insert(RunId(1), client);
         drop(state);
-        assert!(!grant.is_revoked());
+        assert!(!grant.is_revoked() && control.holds());
         bindings.gone(RunId(1));
-        assert!(grant.is_revoked());
+        assert!(grant.is_revoked() && !control.holds());
+    }
+
+    #[test]
+    fn control_is_taken_back_from_the_service_that_is_named() {
+        let bindings = LinkBindings::default();
+        let [one, other] = [Permission::new(), Permission::new()];
+        for (run, service, control) in [(1, "shell", &one), (2, "other", &other)] {
+            let client = Client {
+                service: service.to_owned(),
+                grants: Vec::new(),
+                control: Some(control.clone()),
+            };
+            bindings.lock().runs.insert(RunId(run), client);
+        }
+        let refused = bindings.revoke("shell", "kpio:console/devices");
+        assert!(refused.is_err_and(|why| why.contains("'shell'")));
+        assert_eq!(bindings.revoke("shell", CONTROL), Ok(()));
+        assert!(!one.holds() && other.holds());
     }
 }

@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use lib_service_manifest::{Folder as GrantedFolder, FolderRights, Limits, Service};
+use lib_service_manifest::{CONTROL, Folder as GrantedFolder, FolderRights, Limits, Service};
 use lib_service_policy::{Ending, RunId};
 use runtime_host::tmpfs::{Kind, NodeId};
 use runtime_host::{AttachedTerminal, FileTree, Notifier, Terminal, VirtualTerminal};
 use runtime_supervisor::{
-    ChildLimits, CodeSource, Devices, Exit, Files, Folder, Launch, Links, Process, ProcessLimits,
-    ProgramFinder, Rights, Supervisor,
+    ChildLimits, CodeSource, Devices, Exit, Files, Folder, Launch, Links, Permission, Process,
+    ProcessLimits, ProgramFinder, Rights, Supervisor,
 };
 
 use crate::Bindings;
 use crate::launcher::{Launcher, ServiceProcess, ServiceRun, Usage};
 use crate::stop_input::TerminalOrStop;
 
-/// The grant that lets a program control services.
-const CONTROL: &str = "kpio:service/control";
 /// The grant that lets a program start processes.
 const SPAWN: &str = "kpio:process/processes";
 
@@ -53,7 +51,7 @@ impl Launcher for SupervisorLauncher {
             may_spawn: service.is_granted(SPAWN),
             links: Links {
                 own: Some(Arc::clone(&run.own)),
-                may_control: service.is_granted(CONTROL),
+                control: service.is_granted(CONTROL).then(Permission::new),
                 ..Links::default()
             },
             code: CodeSource::Precompiled,

@@ -33,7 +33,7 @@ impl ProcessSystem for Supervisor {
             may_spawn: request.may_spawn,
             // What the parent does not have the child does not get, whatever the image says of its program.
             links: Links {
-                may_control: starter.reach.may_control,
+                control: starter.control.clone(),
                 grants,
                 ..Links::default()
             },

@@ -2,7 +2,7 @@
 
 use crate::{ChildLimits, ProcessLimits};
 use runtime_engine::{ClaimedImage, Tier};
-use runtime_host::{ByteSink, ByteSource, OverBudget, Terminal};
+use runtime_host::{ByteSink, ByteSource, OverBudget, Permission, Terminal};
 use runtime_kpio::{Devices, ServiceSide};
 use runtime_link::{Grant, Service};
 use runtime_wasi::Files;
@@ -47,6 +47,13 @@ impl Grants {
         may_control: false,
         may_call: Vec::new(),
     };
+}
+
+impl Links {
+    /// Whether it may control the services now.
+    pub(crate) fn may_control(&self) -> bool {
+        self.control.as_ref().is_some_and(Permission::holds)
+    }
 }
 
 impl ProgramImage {
@@ -122,8 +129,8 @@ pub struct Links {
     pub devices: Devices,
     /// What it has as a service's own process.
     pub own: Option<Arc<dyn ServiceSide>>,
-    /// Whether it may control the services.
-    pub may_control: bool,
+    /// Whether it may control the services, until that is taken back.
+    pub control: Option<Permission>,
 }
 
 /// Where a program's code comes from.

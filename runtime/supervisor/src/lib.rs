@@ -38,6 +38,7 @@ pub use exit::Exit;
 pub use launch::{CodeSource, Grants, Launch, LaunchError, Links, ProgramImage, WasmBytes};
 pub use limits::{ProcessLimits, Refusal};
 pub use process::{Phase, Process, ProcessId, ProcessStatus, Reach, ThreadMeter};
+pub use runtime_host::Permission;
 pub use runtime_kpio::{ChildLimits, Devices, ServiceSide, SystemControl};
 pub use runtime_wasi::{Files, Folder, Rights};
 pub use state::ProcessState;

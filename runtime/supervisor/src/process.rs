@@ -4,7 +4,7 @@ use crate::family::Family;
 use crate::{Exit, Launch, ProcessLimits, Rights};
 use runtime_engine::Engine;
 use runtime_engine::interrupt::Target;
-use runtime_host::{Budget, Cancellation, Notifier, Reservation, Subscribers};
+use runtime_host::{Budget, Cancellation, Notifier, Permission, Reservation, Subscribers};
 use runtime_link::Grant;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -77,8 +77,6 @@ pub struct Reach {
     pub folders: Vec<(String, Rights)>,
     /// Whether it may start processes.
     pub may_spawn: bool,
-    /// Whether it may control the system's services.
-    pub may_control: bool,
     /// Interfaces of services that it may call, each with the service; what of it was taken back is among them.
     pub calls: Vec<(String, String)>,
     /// Whether a terminal lies behind its streams.
@@ -91,6 +89,8 @@ pub(crate) struct Description {
     pub reach: Reach,
     /// Its ways to others, which it can pass on.
     pub grants: Vec<Grant>,
+    /// Its right to control services, which it can pass on.
+    pub control: Option<Permission>,
 }
 
 impl Description {
@@ -103,11 +103,11 @@ impl Description {
                     .map(|(path, rights)| (path.to_owned(), rights))
                     .collect(),
                 may_spawn: launch.may_spawn,
-                may_control: launch.links.may_control,
                 calls: launch.links.grants.iter().map(call).collect(),
                 has_terminal: launch.terminal.is_some(),
             },
             grants: launch.links.grants.clone(),
+            control: launch.links.control.clone(),
         }
     }
 }
@@ -142,6 +142,8 @@ pub(crate) struct Shared {
     pub reach: Reach,
     /// Its ways to others, which it can pass on.
     pub grants: Vec<Grant>,
+    /// Its right to control services, which it can pass on.
+    pub control: Option<Permission>,
     pub engine: Engine,
     pub limits: ProcessLimits,
     pub allowance: Allowance,
@@ -193,6 +195,7 @@ impl Shared {
             name: description.name,
             reach: description.reach,
             grants: description.grants,
+            control: description.control,
             engine,
             limits,
             allowance,
@@ -369,6 +372,12 @@ impl Process {
     /// What it can reach.
     pub fn reach(&self) -> &Reach {
         &self.shared.reach
+    }
+
+    /// Whether it may control the system's services now.
+    pub fn may_control(&self) -> bool {
+        let control = self.shared.control.as_ref();
+        control.is_some_and(Permission::holds)
     }
 
     /// Its state at this moment.

@@ -229,11 +229,10 @@ fn new_store(
         .as_ref()
         .and_then(|terminal| terminal.device());
     let devices = launch.links.devices.clone();
-    let may_control = launch.links.may_control;
-    let control = may_control.then(|| supervisor.control()).flatten();
+    let (may_control, control) = (launch.links.control.take(), supervisor.control());
     let kpio = KpioContext::new(shared.id.0, Arc::new(supervisor), terminal, devices)
         .with_service(launch.links.own.take())
-        .with_control(control);
+        .with_control(may_control, control);
     let wasi = wasi_context(launch, shared)?;
     let mut store = Store::new(engine, ProcessState::new(wasi, kpio, links, limiter));
     store.set_hostcall_fuel(HOST_CALL_BYTES as usize);
@@ -317,7 +316,7 @@ impl Linked {
         let mut imports = self.restricted_imports.iter();
         let refused = imports.find(|(_, authority)| match authority {
             Authority::Spawn => !launch.may_spawn,
-            Authority::Control => !launch.links.may_control,
+            Authority::Control => !launch.links.may_control(),
             Authority::Device(device) => !launch.links.devices.has(*device),
         });
         let Some((import, authority)) = refused else {

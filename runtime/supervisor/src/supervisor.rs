@@ -127,7 +127,8 @@ impl Supervisor {
         let grants = &launch.program.grants;
         launch.limits = launch.limits.at_most(&grants.limits);
         launch.may_spawn &= grants.may_spawn;
-        launch.links.may_control &= grants.may_control;
+        let control = launch.links.control.take();
+        launch.links.control = control.filter(|_| grants.may_control);
         let running = Running::new();
         let allowance = self.allowance(parent, &launch.limits)?;
         let reserved = allowance.memory.child(u64::MAX).reserve(PROCESS_BYTES_MIN);

@@ -9,6 +9,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use runtime_host::{
 };
 use runtime_link::{Function, Grant, HostOffer, Interface, Route, Shape, WhileDown};
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Grants, Launch, Links, Process, ProcessLimits, ProgramImage,
-    Supervisor, SupervisorOptions, WasmBytes,
+    CodeSource, Exit, Files, Grants, Launch, Links, Permission, Process, ProcessLimits,
+    ProgramImage, Supervisor, SupervisorOptions, SystemControl, WasmBytes,
 };
 use support::{Collected, guest, guests_folder};
 
@@ -46,12 +47,14 @@ enum Row {
     Open(fn() -> String),
     /// Ours: it links for a process that was given this and not without; that stays, for this reason.
     Restricted(fn() -> String, fn(&mut Launch), &'static str),
+    /// The same, but it can be taken back while the program runs, which then gets errors, as its children do.
+    Revocable(fn() -> String, fn(&mut Launch, Permission)),
     /// Ours: services export it and are called by the host; nobody imports it.
     Exported,
     /// Provided by a service, as its one function `add` is: it links with a grant of a route, which can be taken back.
     Provided,
 }
-use Row::{Answers, Exported, NothingToAsk, Open, Provided, Restricted, Types};
+use Row::{Answers, Exported, NothingToAsk, Open, Provided, Restricted, Revocable, Types};
 
 const NEEDS_A_DESCRIPTOR: &str =
     "all is asked of a descriptor, and those come from preopened folders";
@@ -155,7 +158,7 @@ const ROWS: &[(&str, Row)] = &[
     ("kpio:process/terminal", Open(asks_for_a_terminal)),
     (
         "kpio:service/control",
-        Restricted(lists_services, let_control, WHOLE),
+        Revocable(lists_services, let_control),
     ),
     ("kpio:service/escrow", Open(asks_for_the_escrow)),
     ("kpio:service/health", Exported),
@@ -176,9 +179,9 @@ fn let_spawn(launch: &mut Launch) {
 }
 
 /// The program's own grants do not stand in the way of what is tested.
-fn let_control(launch: &mut Launch) {
+fn let_control(launch: &mut Launch, permission: Permission) {
     launch.program.grants.may_control = true;
-    launch.links.may_control = true;
+    launch.links.control = Some(permission);
 }
 
 fn give_console(launch: &mut Launch) {
@@ -361,7 +364,7 @@ fn makes_a_buffer() -> String {
     calling_plainly(
         r#"(import "kpio:bulk/buffers@0.1.0" (instance $buffers
                (export "buffer" (type $buffer (sub resource)))
-               (type $error (enum "quota" "handed-over" "out-of-bounds" "read-only"))
+               (type $error (enum "quota" "handed-over" "out-of-bounds" "read-only" "revoked"))
                (export "bulk-error" (type $bulk-error (eq $error)))
                (export "[static]buffer.make" (func (param "len" u32)
                    (result (result (own $buffer) (error $bulk-error)))))))"#,
@@ -402,14 +405,51 @@ fn asks_for_the_escrow() -> String {
     )
 }
 
-/// There is nobody who runs services: an error.
+/// Asks for the services until the answer is an error.
 fn lists_services() -> String {
-    calling(
+    component(
         r#"(import "kpio:service/control@0.1.0" (instance $control
                (export "services" (func (result (result string (error string)))))))"#,
-        r#"$control "services""#,
-        1,
+        r#"(core func $call (canon lower (func $control "services")
+               (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))"#,
+        r#"(export "call" (func $call))"#,
+        r#"(import "host" "call" (func $call (param i32)))
+           (func (export "run") (result i32)
+               (loop $again
+                   (call $call (i32.const 64))
+                   (br_if $again (i32.eqz (i32.load8_u (i32.const 64)))))
+               (i32.const 0))"#,
     )
+}
+
+/// Services whose control is taken back in one of the calls, from whoever makes them.
+struct LastCall {
+    permission: Permission,
+    calls: AtomicU32,
+}
+
+/// In which.
+const LAST_CALL: u32 = 3;
+
+impl SystemControl for LastCall {
+    fn command(&self, _words: &[&str]) -> Result<String, String> {
+        if self.calls.fetch_add(1, Ordering::Relaxed) + 1 >= LAST_CALL {
+            self.permission.revoke();
+        }
+        Ok(String::new())
+    }
+    fn log(&self, service: &str, _level: &str, _place: u64) -> Result<(String, u64), String> {
+        Err(service.to_owned())
+    }
+    fn more_log(&self, service: &str, _place: u64) -> Result<Arc<dyn Awaited>, String> {
+        Err(service.to_owned())
+    }
+    fn capabilities(&self, whose: &str) -> Result<String, String> {
+        Err(whose.to_owned())
+    }
+    fn switch_off(&self, _is_reboot: bool) -> Result<(), String> {
+        Err("it stays on".to_owned())
+    }
 }
 
 fn opens_the_console() -> String {
@@ -705,7 +745,7 @@ fn what_is_ours_and_open_links_without_grants() {
 fn what_is_restricted_links_with_a_grant_only_and_the_refusal_says_where_it_stands() {
     let system = System::new();
     for (name, row) in ROWS {
-        let Restricted(program, give, _) = row else {
+        let (Restricted(program, ..) | Revocable(program, _)) = row else {
             continue;
         };
         let sentence = refusal(system.run(&program(), false, Vec::new()));
@@ -713,8 +753,38 @@ fn what_is_restricted_links_with_a_grant_only_and_the_refusal_says_where_it_stan
             assert!(sentence.contains(part), "{part} is not in: {sentence}");
         }
         let mut launch = system.launch(binary(&program()), false, Vec::new());
-        give(&mut launch);
+        match row {
+            Restricted(_, give, _) => give(&mut launch),
+            Revocable(_, give) => give(&mut launch, Permission::new()),
+            _ => {}
+        }
         assert_eq!(system.start(launch).wait(), Exit::Code(0), "{name}");
+    }
+}
+
+/// Revoked in a call: the next one is an error that reaches nobody, and the program goes on. Who has nothing left does not link either.
+#[test]
+fn what_is_revocable_is_asked_for_at_each_call() {
+    let revocable = ROWS.iter().filter_map(|(name, row)| match row {
+        Revocable(program, give) => Some((name, program, give)),
+        _ => None,
+    });
+    for (name, program, give) in revocable {
+        let (system, permission) = (System::new(), Permission::new());
+        let control = Arc::new(LastCall {
+            permission: permission.clone(),
+            calls: AtomicU32::new(0),
+        });
+        let asked = Arc::clone(&control) as Arc<dyn SystemControl>;
+        system.supervisor.set_control(asked);
+        let start = || {
+            let mut launch = system.launch(binary(&program()), false, Vec::new());
+            give(&mut launch, permission.clone());
+            system.start(launch).wait()
+        };
+        assert_eq!(start(), Exit::Code(0), "{name}");
+        assert_eq!(control.calls.load(Ordering::Relaxed), LAST_CALL, "{name}");
+        assert!(refusal(start()).contains("was not granted"), "{name}");
     }
 }
 

@@ -14,8 +14,8 @@ use runtime_host::{
     KeyMeaning, NoInput, PipeReader, PipeWriter, TerminalDevice, TerminalSize, pipe, wait_until,
 };
 use runtime_supervisor::{
-    CodeSource, Exit, Files, Grants, Launch, Links, Process, ProcessLimits, ProgramFinder,
-    ProgramImage, Rights, Supervisor, SupervisorOptions, SystemControl, WasmBytes,
+    CodeSource, Exit, Files, Grants, Launch, Links, Permission, Process, ProcessLimits,
+    ProgramFinder, ProgramImage, Rights, Supervisor, SupervisorOptions, SystemControl, WasmBytes,
 };
 use support::{Collected, guest, guests_folder};
 
@@ -339,7 +339,7 @@ fn who_controls_services_was_granted_that_and_has_a_parent_that_was() {
     let steward_with = |image: ProgramImage, may_control: bool| {
         let mut launch = system.launch(&[]);
         launch.program = image;
-        launch.links.may_control = may_control;
+        launch.links.control = may_control.then(Permission::new);
         system.start(launch).wait()
     };
     // Where nobody runs services, it is told so.
@@ -358,11 +358,17 @@ fn who_controls_services_was_granted_that_and_has_a_parent_that_was() {
             "{exit:?}"
         );
     }
-    for (parent_may, text) in [(true, "0 \n"), (false, "126 ")] {
+    let taken_back = Permission::new();
+    taken_back.revoke();
+    for (parent_may, has, text) in [
+        (true, Permission::new(), "0 \n"),
+        (false, Permission::new(), "126 "),
+        (true, taken_back, "126 "),
+    ] {
         let before_bytes = system.output.text().len();
         let mut launch = system.launch(&["named", STEWARD]);
         launch.program.grants.may_control = parent_may;
-        launch.links.may_control = true;
+        launch.links.control = Some(has);
         assert_eq!(system.start(launch).wait(), Exit::Code(0));
         let all = system.output.text();
         assert!(all[before_bytes..].starts_with(text), "{parent_may}: {all}");

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use runtime_engine::{Engine, EngineOptions};
 use runtime_host::{
-    Budget, ByteSink, ByteSource, Discard, NoInput, Notifier, PipeReader, PipeWriter, pipe,
+    Budget, ByteSink, ByteSource, Discard, NoInput, Notifier, PipeReader, PipeWriter,
+    StreamFailure, pipe,
 };
 use runtime_link::{Grant, Limits, Probe, Route, Service, WhileDown};
 use runtime_supervisor::{
@@ -24,6 +25,7 @@ use support::{Collected, guest, guests_folder};
 const MIB: u64 = 1 << 20;
 /// How long memory may take to come back before it is said that it does not.
 const PATIENCE: Duration = Duration::from_secs(300);
+const PIPE_BYTES: usize = 4096;
 const COUNTERS: &str = "kpio:link-probe/counters";
 const SHAPES: &str = "kpio:link-probe/shapes";
 const WATCHING: &str = "kpio:link-probe/watching";
@@ -223,11 +225,15 @@ impl System {
     }
 
     fn pipe(&self) -> (PipeReader, PipeWriter) {
-        pipe(4096, &self.budget).expect("there is room")
+        pipe(PIPE_BYTES, &self.budget).expect("there is room")
     }
 }
 
 impl Client {
+    fn revoke(&self) {
+        self.grants.iter().for_each(Grant::revoke);
+    }
+
     fn output(&self) -> String {
         let exit = self.process.wait();
         assert_eq!(exit, Exit::Code(0), "{:?}", exit.message("client"));
@@ -413,14 +419,92 @@ fn what_is_revoked_is_an_error_from_then_on() {
     let client = system.start(&["until-error"]);
     let other = system.start(&["repeat", "200"]);
     wait_for_line(&client.output);
-    for grant in &client.grants {
-        grant.revoke();
-    }
+    client.revoke();
     assert_eq!(
         client.output(),
         format!("ready\nError::Link({})\n", revoked())
     );
     assert_eq!(other.output(), "200 answered, 0 lost\n");
+}
+
+/// Whoever reads learns that it is over, the stream's other end sees it closed, and what was not read is not had.
+#[test]
+fn a_stream_from_the_provider_is_cut_off_with_its_grant() {
+    let system = System::new();
+    let _provider = system.provide();
+    let (reader, writer) = system.pipe();
+    let grants = system.grants(WhileDown::Wait);
+    let client = system.start_with(&["listen"], Arc::new(reader), grants);
+    writer.write(&[5]).expect("there is room");
+    // It reads the first byte and waits for another, or is about to.
+    wait_for_line(&client.output);
+    client.revoke();
+    let expected = "Ok([5])\nthe permission by which the stream came was taken back\nErr(StreamError::Closed)\n";
+    assert_eq!(client.output(), expected);
+    assert_eq!(writer.write(&[6]), Err(StreamFailure::Closed));
+}
+
+/// A provider that waits for bytes of whoever is out serves others again.
+#[test]
+fn a_stream_to_the_provider_is_cut_off_with_its_grant() {
+    let system = System::new();
+    let _provider = system.provide();
+    let (reader, writer) = system.pipe();
+    let grants = system.grants(WhileDown::Wait);
+    let client = system.start_with(&["read"], Arc::new(reader), grants);
+    writer.write(&[5]).expect("there is room");
+    // The provider has read it, and waits for more.
+    while writer.room_bytes() != Ok(PIPE_BYTES) {
+        std::thread::yield_now();
+    }
+    client.revoke();
+    let failed = format!("Err(Error::Link({}))\n", revoked());
+    assert_eq!(client.output(), failed);
+    assert_eq!(system.ask(&["consume", "3"]), "Ok(3)\n");
+    assert_eq!(writer.write(&[6]), Err(StreamFailure::Closed));
+}
+
+#[test]
+fn objects_are_back_at_once_when_their_grant_is_taken_back() {
+    let system = System::new();
+    let _provider = system.provide();
+    let (reader, writer) = system.pipe();
+    let client = system.start_with(&["hold"], Arc::new(reader), system.grants(WhileDown::Wait));
+    wait_for_line(&client.output);
+    assert_eq!(system.ask(&["live"]), "1\n");
+    client.revoke();
+    assert_eq!(system.ask(&["live"]), "0\n");
+    writer.write(b"\n").expect("there is room");
+    assert_eq!(client.output(), format!("Ok(2)\nErr({})\n", revoked()));
+    assert_eq!(system.ask(&["count"]), "Ok(42) Ok(1)\n2\n42\n1\n0\n");
+}
+
+#[test]
+fn a_loan_is_back_at_once_when_its_grant_is_taken_back() {
+    let system = System::new();
+    let _provider = system.provide();
+    let client = system.start(&["bulk-cut-off"]);
+    wait_for_line(&client.output);
+    client.revoke();
+    assert_eq!(client.output(), "Ok(())\nOk(())\n");
+}
+
+/// What a client that is gone had sent is still read.
+#[test]
+fn what_came_from_a_client_that_is_gone_stays_with_the_provider() {
+    let system = System::new();
+    let provider = system.provide();
+    let (reader, writer) = system.pipe();
+    let grants = system.grants(WhileDown::Wait);
+    let client = system.start_with(&["watch-input"], Arc::new(reader), grants);
+    assert_eq!(client.output(), "Ok(())\n");
+    client.grants.iter().for_each(Grant::expire);
+    assert_eq!(provider.output.text(), "");
+    writer.write(&[1]).expect("there is room");
+    wait_for_line(&provider.output);
+    assert_eq!(provider.output.text(), "ready: 5\n");
+    assert!(client.grants.iter().all(Grant::is_revoked));
+    provider.stop();
 }
 
 #[test]

@@ -89,6 +89,13 @@ impl Caller {
         }
     }
 
+    /// Waits until all that it was told has been read, by it or by whom it gave its input to.
+    pub fn await_read(&self) -> Result<(), String> {
+        patience::wait_until("what a client was told is read", || {
+            self.input.room_bytes() == Ok(INPUT_BYTES)
+        })
+    }
+
     /// Has it call `enter`; the answer is the call's number.
     pub fn enter(&mut self) -> Result<u64, String> {
         self.call("enter")

@@ -1,6 +1,9 @@
 //! What the host's own peers send and understand, in the layout of `runtime/link/src/encode.rs` and `answer.rs` beside it.
 
-use runtime_host::channel::Message;
+use std::sync::Arc;
+
+use runtime_host::ByteSource;
+use runtime_host::channel::{Message, Passed};
 use runtime_link::{Function, Interface, Shape};
 
 /// The journal's interface, as `test/guest/faults/wit` has it.
@@ -46,6 +49,14 @@ pub fn answer(value: u64) -> Message {
     let mut bytes = vec![0];
     bytes.extend(value.to_le_bytes());
     Message::new(0, bytes)
+}
+
+/// The answer that is a stream.
+pub fn stream_answer(stream: Arc<dyn ByteSource>) -> Message {
+    Message {
+        handles: vec![Passed::Source(stream)],
+        ..Message::new(0, vec![0])
+    }
 }
 
 /// The value of an answer, if it has one.

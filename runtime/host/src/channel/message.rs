@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{ClientEnd, END_BYTES, ServerEnd};
 use crate::lending::LentUrgency;
-use crate::{Budget, ByteSink, ByteSource, Loan, OverBudget, Reservation};
+use crate::{Budget, ByteSink, ByteSource, HeldLoan, OverBudget, Reservation};
 
 /// Handles that one message may carry.
 pub const HANDLES_MAX: usize = 64;
@@ -39,7 +39,7 @@ pub enum Passed {
     /// The service of another channel.
     Server(ServerEnd),
     /// A buffer, until it is dropped.
-    Buffer(Loan),
+    Buffer(HeldLoan),
     /// Something that both sides know. It holds no ends either.
     Object(Box<dyn Any + Send>),
 }

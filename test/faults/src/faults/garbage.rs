@@ -1,7 +1,7 @@
 //! What is sent or answered means nothing.
 
 use runtime_host::channel::{Message, Passed};
-use runtime_host::{Access, Buffer, NoInput};
+use runtime_host::{Access, Buffer, HeldLoan, NoInput};
 use std::sync::Arc;
 
 use super::{HAS_STATES, await_end, expect};
@@ -75,7 +75,7 @@ fn handle(world: &mut World) -> Result<Passed, String> {
         2 => {
             let buffer = Buffer::new(64, &world.host).map_err(|error| error.to_string())?;
             let loan = buffer.hand_over(Access::Read);
-            Passed::Buffer(loan.map_err(|error| error.to_string())?)
+            Passed::Buffer(HeldLoan::new(loan.map_err(|error| error.to_string())?))
         }
         _ => Passed::Source(Arc::new(NoInput)),
     })

@@ -1,7 +1,7 @@
 //! A client dies that holds objects, streams or buffers.
 
 use runtime_host::channel::{Message, Passed};
-use runtime_host::{Access, Buffer};
+use runtime_host::{Access, Buffer, HeldLoan};
 use runtime_supervisor::Exit;
 
 use super::{HAS_STATES, await_end, expect, wait_a_moment};
@@ -105,7 +105,7 @@ fn with_buffer(buffer: &Buffer) -> Result<Message, String> {
     let loan = buffer.hand_over(Access::Write);
     let loan = loan.map_err(|error| error.to_string())?;
     Ok(Message {
-        handles: vec![Passed::Buffer(loan)],
+        handles: vec![Passed::Buffer(HeldLoan::new(loan))],
         ..Message::default()
     })
 }

@@ -1,7 +1,9 @@
 //! A grant is taken back.
 
-use runtime_host::Cancellation;
+use std::sync::Arc;
+
 use runtime_host::channel::{CallError, CallFailure};
+use runtime_host::{ByteSink, Cancellation, StreamFailure, pipe};
 use runtime_link::{Grant, WhileDown};
 
 use super::{await_end, enter, expect, wait_a_moment};
@@ -10,6 +12,9 @@ use crate::table::{Reach, State};
 use crate::{World, patience, wire};
 
 const REVOKED: &str = "revoked";
+/// What a client says whose stream fails.
+const CUT_OFF: &str = "cut-off";
+const PIPE_BYTES: usize = 16;
 
 pub fn reach(state: State) -> Reach {
     Reach::Injected(match state {
@@ -92,6 +97,20 @@ fn serving(world: &mut World) -> Result<(), String> {
     world.journal.await_held(victim.client)?;
     victim.grant.revoke();
     victim.failed(REVOKED)?;
+    is_out(victim)?;
+    reading(world)
+}
+
+/// The provider reads what the client gave it: it gets no byte more, and is there for others while the client lives.
+fn reading(world: &mut World) -> Result<(), String> {
+    world.recover()?;
+    let mut victim = world.victim()?;
+    victim.tell("give-input")?;
+    victim.tell("what the relay reads")?;
+    victim.await_read()?;
+    victim.grant.revoke();
+    victim.failed(REVOKED)?;
+    world.recover()?;
     is_out(victim)
 }
 
@@ -128,7 +147,7 @@ fn in_transit(world: &mut World) -> Result<(), String> {
     victim.finish()
 }
 
-/// It keeps the objects, can do nothing with them, and can let them go.
+/// It can do nothing with the objects, and can let its handles of them go.
 fn holding(world: &mut World) -> Result<(), String> {
     let mut victim = world.victim()?;
     victim.tell("hold 2")?;
@@ -138,6 +157,27 @@ fn holding(world: &mut World) -> Result<(), String> {
     victim.failed(REVOKED)?;
     victim.tell("let-go")?;
     victim.obeyed()?;
+    is_out(victim)?;
+    listening(world)
+}
+
+/// It holds a stream of the provider and waits for bytes: it wakes, and whoever writes there sees the stream closed.
+fn listening(world: &mut World) -> Result<(), String> {
+    let stand_in = world.stand_in()?;
+    let mut victim = world.victim_of_stand_in()?;
+    victim.tell("listen")?;
+    let reply = stand_in.receive()?.reply.ok_or("a call wants no answer")?;
+    let (reader, writer) = pipe(PIPE_BYTES, &world.host).map_err(|error| error.to_string())?;
+    let given = reply.answer(wire::stream_answer(Arc::new(reader)));
+    given.map_err(|unanswered| format!("{:?}", unanswered.error))?;
+    victim.obeyed()?;
+    wait_a_moment(&mut world.random);
+    victim.grant.revoke();
+    expect(
+        writer.write(b"x") == Err(StreamFailure::Closed),
+        "what a client was given over a grant takes bytes after that was taken back",
+    )?;
+    victim.failed(CUT_OFF)?;
     is_out(victim)
 }
 

@@ -1,10 +1,12 @@
-//! Targets without WebAssembly: what reads bytes of disks, lines, screens and persons. Built unoptimised in continuous integration, so
+//! Targets without WebAssembly: what reads bytes of disks, lines, screens and persons, and what moves bytes by numbers of others. Built unoptimised in continuous integration, so
 //! that arithmetic that goes over is a panic.
 
+mod blit;
 mod boot;
 mod bundle;
 mod cooked_input;
 mod elf;
+mod gather;
 mod host_link;
 mod line_editor;
 mod line_keys;
@@ -34,4 +36,6 @@ pub const TARGETS: &[Target] = &[
     elf::TARGET,
     symbols::TARGET,
     boot::TARGET,
+    gather::TARGET,
+    blit::TARGET,
 ];

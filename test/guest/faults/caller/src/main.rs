@@ -15,6 +15,7 @@ generate! {
 use kpio::fault_probe::work::{self, Session};
 use kpio::link::failure::LinkFailure;
 use wasip2::cli::stdin::get_stdin;
+use wasip2::io::streams::StreamError;
 
 fn main() {
     let client = std::env::args().nth(1).map_or(0, |word| number(&word)) as u32;
@@ -40,12 +41,29 @@ fn main() {
                 println!("ok 0");
             }
             ["give-input"] => say(work::read(get_stdin())),
+            ["listen"] => listen(),
             ["trap"] => say(work::trap()),
             ["leave"] => {
                 std::mem::forget(sessions);
                 std::process::exit(0);
             }
             _ => println!("there is no command {line:?}"),
+        }
+    }
+}
+
+/// Reads a stream that it got until that fails.
+fn listen() {
+    let stream = match work::pass_back(get_stdin()) {
+        Ok(stream) => stream,
+        Err(failure) => return say(Err(failure)),
+    };
+    println!("ok 0");
+    loop {
+        match stream.blocking_read(1) {
+            Ok(_) => {}
+            Err(StreamError::Closed) => return println!("failed closed"),
+            Err(StreamError::LastOperationFailed(_)) => return println!("failed cut-off"),
         }
     }
 }

@@ -51,6 +51,10 @@ impl Guest for Relay {
         }
     }
 
+    fn pass_back(bytes: InputStream) -> Result<InputStream, LinkFailure> {
+        Ok(bytes)
+    }
+
     fn trap() -> Result<u64, LinkFailure> {
         std::process::abort()
     }

@@ -101,6 +101,15 @@ pub fn rules() {
     println!("{:?}", Buffer::make(u32::MAX).map(drop));
 }
 
+/// The provider holds a buffer, and the grant is taken back.
+pub fn cut_off() {
+    let buffer = Buffer::make(100).expect("there is room");
+    let lent = buffer.hand_over(Access::Write).expect("it is here");
+    println!("{:?}", bulk::keep(lent));
+    poll(&[&buffer.subscribe()]);
+    println!("{:?}", buffer.write(0, &[7]));
+}
+
 /// The provider holds a buffer and dies: its owner has it back.
 pub fn holder_dies() {
     let buffer = Buffer::make(100).expect("there is room");

@@ -20,13 +20,15 @@ use kpio::link_probe::counters::{self, Counter};
 use kpio::link_probe::shapes::{self, Colours, Direction, Point, Shape};
 use kpio::link_probe::watching;
 use kpio::service::reactor;
-use wasip2::clocks::monotonic_clock::subscribe_instant;
 use wasip2::cli::stdin::get_stdin;
+use wasip2::clocks::monotonic_clock::subscribe_instant;
+use wasip2::io::streams::StreamError;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
+        ["bulk-cut-off"] => bulk::cut_off(),
         ["bulk-file"] => bulk::file(),
         ["bulk-holder-dies"] => bulk::holder_dies(),
         ["bulk-packets", count] => bulk::packets(number(count) as u32),
@@ -53,6 +55,7 @@ fn main() {
         ["hold"] => hold(),
         ["in-vain", count] => in_vain(number(count)),
         ["leave"] => leave(),
+        ["listen"] => listen(),
         ["live"] => println!("{}", counters::live()),
         ["measure", suffix, filter, plan] => measure::figures(suffix, filter, plan),
         ["on-demand"] => measure::on_demand(),
@@ -154,6 +157,17 @@ fn hold() {
 fn in_vain(count: u64) {
     let failures = (0..count).filter(|_| shapes::read(get_stdin()).is_err());
     println!("{}", failures.count());
+}
+
+/// Reads a stream that it got from the provider, and says how that ends.
+fn listen() {
+    let stream = shapes::pass_back(get_stdin()).expect("comes back");
+    println!("{:?}", stream.blocking_read(1));
+    match stream.blocking_read(1) {
+        Err(StreamError::LastOperationFailed(why)) => println!("{}", why.to_debug_string()),
+        other => println!("{other:?}"),
+    }
+    println!("{:?}", stream.blocking_read(1));
 }
 
 /// Ends without dropping anything.

@@ -4,33 +4,35 @@
 
 use std::ops::Range;
 
-use runtime_host::BufferError;
+use crate::BufferError;
 
 /// Bytes of a pixel.
 const PIXEL_BYTES: usize = 4;
 
 /// Bytes that lie somewhere.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Extent {
+pub struct Extent {
+    /// Where the first is, in bytes.
     pub offset: u64,
+    /// How many.
     pub len_bytes: u32,
 }
 
 /// A part of a picture, in pixels.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rectangle {
+pub struct Rectangle {
+    /// Its leftmost column.
     pub x: u32,
+    /// Its topmost row.
     pub y: u32,
+    /// Its columns.
     pub width: u32,
+    /// Its rows.
     pub height: u32,
 }
 
 /// Moves the extents of `source` to the beginning of `target`, one behind the other. How many bytes that is.
-pub(crate) fn gather(
-    source: &[u8],
-    extents: &[Extent],
-    target: &mut [u8],
-) -> Result<usize, BufferError> {
+pub fn gather(source: &[u8], extents: &[Extent], target: &mut [u8]) -> Result<usize, BufferError> {
     let mut total = 0usize;
     for extent in extents {
         let range = range_of(extent, source)?;
@@ -50,7 +52,7 @@ pub(crate) fn gather(
 }
 
 /// Moves a part of the picture `source` to the same place of `target`. The widths are those of the pictures.
-pub(crate) fn blit(
+pub fn blit(
     source: &[u8],
     source_width: u32,
     damage: &Rectangle,
