@@ -61,6 +61,11 @@ impl CookedInput {
         core::mem::take(&mut self.line)
     }
 
+    /// Whether this byte, typed next, is the end of the input.
+    pub fn ends_input(&self, byte: u8) -> bool {
+        byte == END_OF_INPUT && self.line.is_empty()
+    }
+
     /// Takes one byte from the terminal and appends what the terminal is to be sent for it to `echo`.
     pub fn feed(&mut self, byte: u8, echo: &mut Vec<u8>) -> Option<CookedEvent> {
         match byte {
@@ -79,7 +84,7 @@ impl CookedInput {
                 self.line.clear();
                 Some(CookedEvent::Suspend)
             }
-            END_OF_INPUT if self.line.is_empty() => Some(CookedEvent::EndOfInput),
+            END_OF_INPUT if self.ends_input(byte) => Some(CookedEvent::EndOfInput),
             END_OF_INPUT => Some(CookedEvent::Bytes(core::mem::take(&mut self.line))),
             BACKSPACE | DELETE => self.erase_to(last_character(&self.line), echo),
             KILL_LINE => self.erase_to(0, echo),

@@ -9,11 +9,13 @@ use alloc::vec::Vec;
 use lib_service_manifest::{Ready, RestartPolicy, Service, Start};
 
 use crate::START_ATTEMPTS_MAX;
+use crate::deadline::Deadline;
 use crate::policy::{Action, Ending, RunId};
 use crate::pulse::{Beat, Pulse};
 
 pub(crate) const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_S: u64 = 1_000_000_000;
+const NOT_REPLACED: &str = "was not replaced: the new program ended before it was ready";
 
 /// Where a service stands.
 #[derive(Debug)]
@@ -39,17 +41,17 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub(crate) struct Leaving {
     pub run: RunId,
-    kill_at_ns: u64,
+    deadline: Deadline,
     is_killed: bool,
 }
 
 impl Leaving {
     fn deadline_ns(&self) -> Option<u64> {
-        (!self.is_killed).then_some(self.kill_at_ns)
+        (!self.is_killed).then_some(self.deadline.at_ns())
     }
 
     fn tick(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
-        if !self.is_killed && self.kill_at_ns <= now_ns {
+        if !self.is_killed && self.deadline.is_over(now_ns) {
             self.is_killed = true;
             actions.push(Action::Kill { run: self.run });
         }
@@ -60,7 +62,7 @@ impl Leaving {
 #[derive(Debug)]
 struct Starting {
     run: RunId,
-    kill_at_ns: u64,
+    deadline: Deadline,
 }
 
 /// The run that is to take the place of the present one.
@@ -68,6 +70,14 @@ struct Starting {
 pub(crate) struct Successor {
     pub run: RunId,
     pub spec: Arc<Service>,
+}
+
+/// A run that died while another was to take its place.
+#[derive(Debug)]
+struct Displaced {
+    /// What it was started as.
+    spec: Arc<Service>,
+    ending: Ending,
 }
 
 /// A service.
@@ -83,6 +93,8 @@ pub(crate) struct Entry {
     pub is_removed: bool,
     pub state: State,
     pub successor: Option<Successor>,
+    /// The run whose place the present one has taken without having been ready: what it was counts, unless this one gets ready.
+    displaced: Option<Displaced>,
     /// Runs that were replaced and have not ended yet.
     replaced: Vec<Leaving>,
     /// Runs that do not serve yet, and are killed if that lasts; at most the present one and its successor.
@@ -113,6 +125,7 @@ impl Entry {
                 },
             },
             successor: None,
+            displaced: None,
             replaced: Vec::new(),
             starting: Vec::new(),
             pulse: None,
@@ -236,9 +249,8 @@ impl Entry {
     /// A new run is to serve in time, if it is to serve at all.
     fn expect(&mut self, run: RunId, spec: &Service, now_ns: u64) {
         if spec.ready == Ready::Serving {
-            let deadline_ns = spec.start_deadline_ms.saturating_mul(NS_PER_MS);
-            let kill_at_ns = now_ns.saturating_add(deadline_ns);
-            self.starting.push(Starting { run, kill_at_ns });
+            let deadline = Deadline::after(now_ns, spec.start_deadline_ms);
+            self.starting.push(Starting { run, deadline });
         }
     }
 
@@ -270,10 +282,9 @@ impl Entry {
     fn ask_to_end(&mut self, run: RunId, now_ns: u64, actions: &mut Vec<Action>) -> Leaving {
         self.expect_no_more(run);
         actions.push(Action::AskToEnd { run });
-        let deadline_ns = self.spec.stop_deadline_ms.saturating_mul(NS_PER_MS);
         Leaving {
             run,
-            kill_at_ns: now_ns.saturating_add(deadline_ns),
+            deadline: Deadline::after(now_ns, self.spec.stop_deadline_ms),
             is_killed: false,
         }
     }
@@ -302,6 +313,7 @@ impl Entry {
                 _,
             ) if *main == run && !*is_ready && self.spec.ready == reached => {
                 *is_ready = true;
+                self.displaced = None;
                 self.expect_no_more(run);
                 self.pulse = Pulse::begin(&self.spec, now_ns);
                 self.has_been_ready = true;
@@ -343,10 +355,7 @@ impl Entry {
         self.expect_no_more(run);
         if self.successor.as_ref().is_some_and(|next| next.run == run) {
             self.successor = None;
-            self.note(
-                "was not replaced: the new program ended before it was ready",
-                actions,
-            );
+            self.note(NOT_REPLACED, actions);
         }
         match self.state {
             State::Stopping(ref leaving) if leaving.run == run => self.has_stopped(actions),
@@ -359,8 +368,9 @@ impl Entry {
                 if is_ready && self.successor.is_none() {
                     self.unbind(actions);
                 }
-                if !self.promote_successor(actions) {
-                    self.has_died(is_ready, ending, now_ns, actions);
+                if !self.promote_successor(ending, actions) {
+                    let (was_ready, ending) = self.give_place_back(is_ready, ending, actions);
+                    self.has_died(was_ready, ending, now_ns, actions);
                 }
             }
             _ => {}
@@ -370,6 +380,7 @@ impl Entry {
     /// It ended because it was asked to.
     fn has_stopped(&mut self, actions: &mut Vec<Action>) {
         self.note("has stopped", actions);
+        self.give_place_back(false, Ending::Clean, actions);
         self.state = if self.is_wanted {
             State::Waiting
         } else {
@@ -383,17 +394,34 @@ impl Entry {
     }
 
     /// A successor that is not ready yet takes the place of a run that has died.
-    fn promote_successor(&mut self, actions: &mut Vec<Action>) -> bool {
+    fn promote_successor(&mut self, ending: Ending, actions: &mut Vec<Action>) -> bool {
         let Some(successor) = self.successor.take() else {
             return false;
         };
-        self.spec = successor.spec;
+        let spec = core::mem::replace(&mut self.spec, successor.spec);
+        self.displaced = Some(Displaced { spec, ending });
         self.state = State::Running {
             run: successor.run,
             is_ready: false,
         };
         self.note("ended while it was being replaced", actions);
         true
+    }
+
+    /// Its run has ended. If that had taken another one's place and never got ready, all is as if only the other one had been,
+    /// which was ready: how that one ended counts.
+    fn give_place_back(
+        &mut self,
+        was_ready: bool,
+        ending: Ending,
+        actions: &mut Vec<Action>,
+    ) -> (bool, Ending) {
+        let Some(displaced) = self.displaced.take() else {
+            return (was_ready, ending);
+        };
+        self.spec = displaced.spec;
+        self.note(NOT_REPLACED, actions);
+        (true, displaced.ending)
     }
 
     /// It ended, and nobody had asked it to.
@@ -466,10 +494,9 @@ impl Entry {
     }
 
     fn end_late_starts(&mut self, now_ns: u64, actions: &mut Vec<Action>) {
-        let is_late = |starting: &Starting| starting.kill_at_ns <= now_ns;
         let late: Vec<RunId> = self
             .starting
-            .extract_if(.., |one| is_late(one))
+            .extract_if(.., |starting| starting.deadline.is_over(now_ns))
             .map(|one| one.run)
             .collect();
         for run in late {
@@ -533,7 +560,10 @@ impl Entry {
             _ => None,
         };
         let replaced = self.replaced.iter().filter_map(Leaving::deadline_ns);
-        let starting = self.starting.iter().map(|starting| starting.kill_at_ns);
+        let starting = self
+            .starting
+            .iter()
+            .map(|starting| starting.deadline.at_ns());
         let pulse = self.pulse.as_ref().map(Pulse::due_ns);
         let runs = replaced.chain(starting).chain(pulse);
         runs.chain(main).min()

@@ -12,7 +12,10 @@
 //!   [`START_ATTEMPTS_MAX`] times in a row without ever having been ready: then it is left out.
 //! - Who imports from a service that has failed, was stopped, or has left the manifest is stopped, before that one is, and
 //!   waits; it comes back with it. Who imports from one that will be started again runs on.
-//! - Every stop ends: a run is asked to end, and killed at its deadline.
+//! - A run that is to take another's place has it when it is ready, and not before: if both end without that, the service is what
+//!   it was.
+//! - Every stop ends: a run is asked to end, and killed at its deadline. A deadline that nobody was there to see pass begins again,
+//!   once.
 //! - A run that is to serve and does not in time is killed, and so is one that is ready and does not show in time that it is
 //!   well, where its manifest wants that. What follows is as when they end by themselves.
 //! - What is kept for a service over its restarts goes when it has failed and when it leaves the manifest.
@@ -24,6 +27,7 @@
 
 extern crate alloc;
 
+mod deadline;
 mod entry;
 mod policy;
 mod pulse;

@@ -6,6 +6,7 @@
 
 use lib_service_manifest::{Health, Service};
 
+use crate::deadline::Deadline;
 use crate::entry::NS_PER_MS;
 
 /// What a run owes next.
@@ -21,7 +22,7 @@ enum Due {
     /// It is to be asked then.
     Question(u64),
     /// It has to have shown that it is well until then.
-    Sign(u64),
+    Sign(Deadline),
 }
 
 /// What time makes of it.
@@ -42,7 +43,7 @@ impl Pulse {
         let mut pulse = Self {
             health,
             is_asked: service.is_asked(),
-            due: Due::Sign(now_ns),
+            due: Due::Question(now_ns),
         };
         pulse.hear(now_ns);
         Some(pulse)
@@ -51,26 +52,28 @@ impl Pulse {
     /// It has shown that it is well.
     pub fn hear(&mut self, now_ns: u64) {
         let every_ns = self.health.every_ms.saturating_mul(NS_PER_MS);
-        let next_ns = now_ns.saturating_add(every_ns);
         self.due = match self.is_asked {
-            true => Due::Question(next_ns),
-            false => Due::Sign(self.until(next_ns)),
+            true => Due::Question(now_ns.saturating_add(every_ns)),
+            false => self.sign_is_due(now_ns),
         };
     }
 
-    fn until(&self, from_ns: u64) -> u64 {
-        from_ns.saturating_add(self.health.deadline_ms.saturating_mul(NS_PER_MS))
+    fn sign_is_due(&self, from_ns: u64) -> Due {
+        Due::Sign(Deadline::after(from_ns, self.patience_ms()))
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now_ns: u64) -> Beat {
-        match self.due {
-            Due::Question(at_ns) if at_ns <= now_ns => {
-                self.due = Due::Sign(self.until(now_ns));
+        match &mut self.due {
+            Due::Question(at_ns) if *at_ns <= now_ns => {
+                self.due = self.sign_is_due(now_ns);
                 Beat::Ask
             }
-            Due::Sign(until_ns) if until_ns <= now_ns => Beat::Missed(self.patience_ms()),
-            _ => Beat::Quiet,
+            Due::Question(_) => Beat::Quiet,
+            Due::Sign(deadline) => match deadline.is_over(now_ns) {
+                true => Beat::Missed(self.patience_ms()),
+                false => Beat::Quiet,
+            },
         }
     }
 
@@ -84,7 +87,8 @@ impl Pulse {
     /// When [`Pulse::tick`] is due.
     pub fn due_ns(&self) -> u64 {
         match self.due {
-            Due::Question(due_ns) | Due::Sign(due_ns) => due_ns,
+            Due::Question(due_ns) => due_ns,
+            Due::Sign(deadline) => deadline.at_ns(),
         }
     }
 }

@@ -280,6 +280,44 @@ fn a_replacement_stands_in_for_one_that_dies_meanwhile() {
     // The new one may have offered itself by now, and that stands.
     assert!(brief(&policy.ended(0, RunId(1), Ending::Failed)).is_empty());
     assert_eq!(brief(&policy.serves(0, RunId(4))), ["bind log 4"]);
+    assert_eq!(policy.statuses()[1].program, "logd2");
+}
+
+/// `log` was to be replaced by a bad program, run 4, and has ended meanwhile.
+fn displaced(ending: Ending) -> Policy {
+    let mut policy = running();
+    let replace = Command::Replace {
+        program: "bad".to_owned(),
+    };
+    policy.command(0, "log", replace).expect("ready");
+    policy.ended(0, RunId(1), ending);
+    assert_eq!(policy.statuses()[1].program, "bad");
+    policy
+}
+
+#[test]
+fn a_replacement_that_stands_in_and_does_not_get_ready_changes_nothing() {
+    for ending in [Ending::Clean, Ending::Failed] {
+        let mut policy = displaced(Ending::Failed);
+        assert!(brief(&policy.ended(0, RunId(4), ending)).is_empty());
+        assert_eq!(policy.statuses()[1].program, "logd");
+        assert_eq!(state(&policy, "log").0, StateKind::BackingOff);
+        assert_eq!(brief(&policy.tick(10 * MS)), ["start log 5"]);
+        assert_eq!(brief(&policy.serves(10 * MS, RunId(5))), ["bind log 5"]);
+    }
+    let mut policy = displaced(Ending::Clean);
+    policy.ended(0, RunId(4), Ending::Failed);
+    let how = state(&policy, "log").1;
+    assert_eq!(how, "it has finished", "the one that served had");
+}
+
+#[test]
+fn a_replacement_that_stands_in_and_is_stopped_is_not_what_starts_again() {
+    let mut policy = displaced(Ending::Failed);
+    policy.command(0, "log", Command::Restart).expect("known");
+    let again = policy.ended(0, RunId(4), Ending::Clean);
+    assert_eq!(brief(&again), ["start log 5"]);
+    assert_eq!(policy.statuses()[1].program, "logd");
 }
 
 #[test]
@@ -462,6 +500,26 @@ fn what_was_kept_goes_with_who_leaves_the_manifest() {
         brief(&policy.ended(0, RunId(2), Ending::Clean)),
         ["empty speaks"]
     );
+}
+
+/// A machine that stood still did so for whoever had to do something in time as well. It is told so once.
+#[test]
+fn a_deadline_that_nobody_saw_pass_begins_again_once() {
+    let mut policy = policy(WATCHED);
+    policy.tick(0);
+    policy.started(0, RunId(2));
+    // Run 1 should have served, and run 2 have spoken, long ago.
+    let late_ns = 5000 * MS;
+    assert_eq!(brief(&policy.tick(late_ns)), [""; 0]);
+    assert_eq!(policy.next_deadline_ns(), Some(late_ns + 40 * MS));
+    assert_eq!(brief(&policy.serves(late_ns, RunId(1))), ["bind asked 1"]);
+    assert_eq!(brief(&policy.tick(2 * late_ns)), ["check 1", "kill 2"]);
+    assert_eq!(brief(&policy.tick(3 * late_ns)), [""; 0]);
+    policy.felt(3 * late_ns, RunId(1), Ok(()));
+    let stop = policy.command(3 * late_ns, "asked", Command::Stop);
+    assert_eq!(brief(&stop.expect("known")), ["unbind asked", "ask 1"]);
+    assert_eq!(brief(&policy.tick(4 * late_ns)), [""; 0]);
+    assert_eq!(brief(&policy.tick(5 * late_ns)), ["kill 1"]);
 }
 
 /// Who starts when it is shown waits for that, does not keep others waiting for good, and is kept running from then on.

@@ -64,6 +64,8 @@ struct Past {
     has_died: bool,
     /// It ended with code 0 and is not restarted for that.
     has_finished: bool,
+    /// How a run ended that served, if another was to take its place and is not ready.
+    displaced: Option<Ending>,
     restarts_ns: Vec<u64>,
 }
 
@@ -211,6 +213,8 @@ impl World {
         if !run.is_ready && run.service.ready == reached {
             run.is_ready = true;
             run.sign_ns = self.now_ns;
+            let name = run.service.name.clone();
+            self.pasts.entry(name).or_default().displaced = None;
         }
         let actions = match reached {
             Ready::Started => self.policy.started(self.now_ns, id),
@@ -226,14 +230,18 @@ impl World {
         let mut others = self.runs.values();
         let is_last = !others.any(|other| other.service.name == run.service.name && goes_on(other));
         let past = self.pasts.entry(run.service.name.clone()).or_default();
-        let is_restarted = match run.service.restart.policy {
-            RestartPolicy::Always => true,
-            RestartPolicy::OnFailure => ending == Ending::Failed,
-            RestartPolicy::Never => false,
-        };
         if run.asked_ns.is_none() {
+            let counts = past.displaced.take().unwrap_or(ending);
+            past.displaced = (!is_last && run.is_ready).then_some(ending);
+            let is_restarted = match run.service.restart.policy {
+                RestartPolicy::Always => true,
+                RestartPolicy::OnFailure => counts == Ending::Failed,
+                RestartPolicy::Never => false,
+            };
             past.has_died = is_last;
-            past.has_finished = is_last && !is_restarted && ending == Ending::Clean;
+            past.has_finished = is_last && !is_restarted && counts == Ending::Clean;
+        } else if is_last {
+            past.displaced = None;
         }
         let actions = self.policy.ended(self.now_ns, id, ending);
         self.obey(actions, false);

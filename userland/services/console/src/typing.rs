@@ -36,10 +36,14 @@ impl Typing {
     }
 
     /// Takes keys up to the first that is a control key, and says how many that were. What they come to is done when
-    /// [`finish`](Self::finish) is called.
+    /// [`finish`](Self::finish) is called. The end of the input is refused behind input, so it is never in one step with any: the
+    /// line before it would be refused with it.
     pub(crate) fn take(&mut self, origin: Origin, keys: &[u8], is_raw: bool) -> usize {
         let mut taken = 0;
         for &key in keys {
+            if self.is_end_behind_input(key, is_raw) {
+                break;
+            }
             self.key(key, is_raw);
             taken += 1;
             if self.step.control.is_some() {
@@ -51,6 +55,10 @@ impl Typing {
             Origin::Serial => self.step.serial = taken,
         }
         taken
+    }
+
+    fn is_end_behind_input(&self, key: u8, is_raw: bool) -> bool {
+        !is_raw && !self.step.input.is_empty() && self.discipline.ends_input(key)
     }
 
     fn key(&mut self, key: u8, is_raw: bool) {

@@ -69,6 +69,7 @@ fn control_keys_are_for_the_foreground_or_input() {
     assert_eq!(machine.terminals[1].input, b"\x03");
     let machine = served(typed(&[b"\x04one\r\x04"]));
     assert_eq!(machine.terminals[0].ends, 1, "the second is behind a line");
+    assert_eq!(machine.terminals[0].input, b"one\n");
     assert!(machine.terminals[0].shown.ends_with(b"\x07"));
 }
 
