@@ -219,7 +219,7 @@ mod tests {
     /// Where the return address is that a walk over returns to these addresses finds, as a number of the call.
     fn found(addresses: &[u64]) -> Option<u64> {
         let detour = Detour {
-            bodies: Arc::new([0x1000..0x1800]),
+            bodies: Arc::new([0x1000..0x1400, 0x1400..0x1800]),
             goal: Goal::Landing(LANDING as usize),
         };
         let mut search = Search::new(&detour, LANDING as usize, |address| address < 0x9000);

@@ -440,13 +440,13 @@ pub fn peek(address: u64) -> Option<u64> {
         return None;
     }
     let mut table = root();
-    for level in 0..SHIFTS.len() {
+    for (level, shift) in SHIFTS.iter().enumerate() {
         let value = entry(table, index(address, level)).load(Ordering::Acquire);
         if value & PRESENT == 0 || value & UNCACHED != 0 {
             return None;
         }
         if level == 3 || value & LARGE != 0 {
-            let within = (1 << SHIFTS[level]) - 1;
+            let within = (1 << shift) - 1;
             return peek_physical(value & ADDRESS & !within | address & within);
         }
         table = value & ADDRESS;
