@@ -1,8 +1,11 @@
 //! The faults on the host, where what goes wrong can be looked at, and the table of what there is.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "../../guest/built.rs"]
+mod built;
 
+use std::path::Path;
+
+use built::{guest, guests_folder};
 use runtime_engine::{Engine, EngineOptions};
 use runtime_host::Budget;
 use runtime_supervisor::{Grants, ProgramImage, Supervisor, SupervisorOptions, WasmBytes};
@@ -30,7 +33,7 @@ fn machine() -> Machine {
         meter: None,
         programs: None,
     };
-    let folder = guests();
+    let folder = guests_folder("KPIO_FAULTS_GUEST", "faults");
     Machine {
         supervisor: Supervisor::new(engine, options).expect("a supervisor"),
         process_bytes: PROCESS_BYTES,
@@ -40,34 +43,12 @@ fn machine() -> Machine {
 }
 
 fn image(folder: &Path, name: &str) -> ProgramImage {
-    let bytes = std::fs::read(folder.join(name).with_extension("wasm"));
     ProgramImage {
         name: name.to_owned(),
-        wasm: Some(WasmBytes::Shared(bytes.expect("it is built").into())),
+        wasm: Some(WasmBytes::Shared(guest(folder, name))),
         precompiled: None,
         grants: Grants::WHATEVER_IS_GIVEN,
     }
-}
-
-/// The folder with the programs: the one that the environment names, or where they are built now.
-fn guests() -> PathBuf {
-    if let Some(folder) = std::env::var_os("KPIO_FAULTS_GUEST") {
-        return folder.into();
-    }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest/faults/Cargo.toml");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
-        .arg("--manifest-path")
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(&target)
-        .status();
-    assert!(
-        built.is_ok_and(|status| status.success()),
-        "what is in test/guest/faults does not build; it needs the target wasm32-wasip2"
-    );
-    target.join("wasm32-wasip2/release")
 }
 
 fn order(faults: usize, defect: Option<Defect>) -> Order {

@@ -1,45 +1,12 @@
 //! What tests of several processes have in common: guests that are built now, and a memory for what they write.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+#[path = "../../../../test/guest/built.rs"]
+mod built;
 
+use std::sync::{Mutex, PoisonError};
+
+pub use built::{guest, guests_folder};
 use runtime_host::{ByteSink, Notifier, StreamFailure, Subscribers};
-
-/// The folder with the guests of `test/guest/NAME`, or of `test/guest` itself without a name: the one that the environment's
-/// `variable` names, or where they are built now.
-pub fn guests_folder(variable: &str, name: &str) -> PathBuf {
-    if let Some(folder) = std::env::var_os(variable) {
-        return folder.into();
-    }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../test/guest")
-        .join(name)
-        .join("Cargo.toml");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--workspace"])
-        .args(["--target", "wasm32-wasip2"])
-        .arg("--manifest-path")
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(&target)
-        .status();
-    assert!(
-        built.is_ok_and(|status| status.success()),
-        "what is in test/guest/{name} does not build; it needs the target wasm32-wasip2"
-    );
-    target.join("wasm32-wasip2/release")
-}
-
-/// The bytes of a guest in that folder.
-pub fn guest(folder: &Path, name: &str) -> Arc<[u8]> {
-    let path = folder.join(name).with_extension("wasm");
-    let bytes = std::fs::read(&path);
-    bytes
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        .into()
-}
 
 /// Remembers what was written.
 #[derive(Default)]

@@ -1,9 +1,12 @@
 //! Runs the programs of `test/guest` under this host, on the machine that tests.
 
-use std::path::{Path, PathBuf};
-use std::process::Command as HostCommand;
+#[path = "../../../../test/guest/built.rs"]
+mod built;
+
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use built::{guest, guests_folder};
 use runtime_host::{
     Budget, BudgetCharge, ByteSink, ByteSource, Cancellation, FileTree, Notifier, ProcessExit,
     Read, StreamFailure, Subscribers, tmpfs,
@@ -40,45 +43,16 @@ impl Guest {
 }
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::default);
-static FOLDER: LazyLock<PathBuf> = LazyLock::new(guests_folder);
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| guests_folder("KPIO_GUESTS", ""));
 static STD_PROBE: LazyLock<Component> = LazyLock::new(|| load("std-probe"));
 static WASI_PROBE: LazyLock<Component> = LazyLock::new(|| load("wasi-probe"));
 static HTTP_PROBE: LazyLock<Component> = LazyLock::new(|| load("http-probe"));
 static WASI_FUNCTIONS: LazyLock<Component> = LazyLock::new(|| load("wasi-functions"));
 static HTTP_FUNCTIONS: LazyLock<Component> = LazyLock::new(|| load("http-functions"));
 
-/// The folder with the guests: the one that KPIO_GUESTS names, or where they are built now.
-fn guests_folder() -> PathBuf {
-    if let Some(folder) = std::env::var_os("KPIO_GUESTS") {
-        return folder.into();
-    }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest");
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/guest/Cargo.toml");
-    let status = HostCommand::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--workspace"])
-        .args(["--target", "wasm32-wasip2"])
-        .arg("--manifest-path")
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(&target)
-        .status()
-        .expect("cargo starts");
-    assert!(
-        status.success(),
-        "the programs in test/guest do not build; they need the target wasm32-wasip2"
-    );
-    target.join("wasm32-wasip2/release")
-}
-
 fn load(name: &str) -> Component {
-    let path = FOLDER.join(name).with_extension("wasm");
-    Component::from_file(&ENGINE, &path).unwrap_or_else(|error| {
-        panic!(
-            "the guest {} cannot be used: {error:#}; set KPIO_GUESTS to the folder with the guests' \
-             .wasm files, or unset it and they are built",
-            path.display()
-        )
-    })
+    let component = Component::new(&ENGINE, guest(&FOLDER, name));
+    component.unwrap_or_else(|error| panic!("the guest {name} cannot be used: {error:#}"))
 }
 
 /// What became of a process.
