@@ -321,7 +321,7 @@ fn folders(keys: &Keys<'_>) -> Result<Vec<Folder>> {
         if folders[..index].iter().any(|other| other.at == folder.at) {
             let problem = format!(
                 "two folders are at '{}': name one of them otherwise",
-                folder.at
+                folder.at.escape_debug()
             );
             return Err(keys.error("folders", problem));
         }
@@ -349,12 +349,12 @@ fn absolute(table: &Keys<'_>, key: &str, path: String) -> Result<String> {
         let plain = |part: &str| !matches!(part, "" | "." | "..");
         rest.is_empty() || rest.split('/').all(plain)
     });
-    if is_plain {
+    if is_plain && !path.chars().any(char::is_control) {
         return Ok(path);
     }
     let shown = path.escape_debug();
     let problem = format!(
-        "'{shown}' is not possible: write an absolute path without '.', '..' and a slash at its end"
+        "'{shown}' is not possible: write an absolute path without '.', '..', control characters and a slash at its end"
     );
     Err(table.error(key, problem))
 }

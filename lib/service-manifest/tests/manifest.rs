@@ -280,6 +280,14 @@ const WRONG: &[(&str, &[&str])] = &[
         &["'folders.path'", "'..'"],
     ),
     (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nfolders = [{ path = '/a', at = \"/\\u001b]0;x\\u0007\" }]",
+        &["'folders.at'", "\\u{1b}]0;x\\u{7}", "control characters"],
+    ),
+    (
+        "[[service]]\nname = 'a'\nprogram = 'p'\nfolders = [{ path = '/a', at = \"/\\u202e\" }, { path = '/b', at = \"/\\u202e\" }]",
+        &["'folders'", "'/\\u{202e}'"],
+    ),
+    (
         "[[service]]\nname = 'a'\nprogram = 'p'\nfolders = [{ path = '/a' }, { path = '/b', at = '/a' }]",
         &["'folders'", "'/a'"],
     ),

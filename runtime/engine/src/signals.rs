@@ -17,6 +17,8 @@ const SIGNAL: c_int = libc::SIGUSR2;
 const PLACES: usize = 256;
 
 struct Request {
+    /// Whose it is. The place where it lies may be another thread's by the time that it is put there.
+    thread: usize,
     bodies: Vec<Range<usize>>,
     goal: Goal,
 }
@@ -73,6 +75,7 @@ fn ask(thread: u32, bodies: &Bodies, goal: Goal) {
         return;
     };
     let request = Request {
+        thread: thread as usize,
         bodies: bodies.to_vec(),
         goal,
     };
@@ -131,6 +134,7 @@ extern "C" fn on_signal(_signal: c_int, _info: *mut libc::siginfo_t, context: *m
         let request = place.request.load(Ordering::Acquire);
         // SAFETY: null, or a request that was leaked.
         if let Some(request) = unsafe { request.as_ref() }
+            && request.thread == me
             && request
                 .bodies
                 .iter()

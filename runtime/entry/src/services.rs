@@ -15,7 +15,7 @@ use runtime_host::tmpfs::{Follow, NodeId};
 use runtime_host::{Awaited, Console, FileTree, Notices};
 use runtime_services::{
     LinkBindings, Said, Services, ServicesOptions, SupervisorLauncher, Surroundings,
-    host_interfaces,
+    capability_row, host_interfaces,
 };
 use runtime_supervisor::{
     Devices, Process, ProcessId, ProgramFinder, Rights, Supervisor, SystemControl,
@@ -288,12 +288,12 @@ fn process_capabilities(process: &Process) -> String {
             Rights::ReadOnly => "read",
             Rights::ReadWrite => "read-write",
         };
-        format!("    {path:28} {rights}\n")
+        capability_row(path, rights)
     });
     let calls = reach
         .calls
         .iter()
-        .map(|(interface, service)| format!("    {interface:28} through {service}\n"));
+        .map(|(interface, service)| capability_row(interface, &format!("through {service}")));
     format!(
         "process {}: {}\n  may start processes: {}\n  may control services: {}\n  has a terminal: {}\n  calls to services:\n{}  folders:\n{}  as every process:\n{}",
         process.id(),

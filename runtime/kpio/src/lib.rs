@@ -34,7 +34,8 @@ pub use devices::{Device, Devices};
 pub use processes::ChildHandle;
 pub use service::ServiceSide;
 pub use system::{
-    Child, ChildLimits, Ending, ProcessError, ProcessSystem, Program, SpawnRequest, Status,
+    Child, ChildLimits, Ending, PaidBytes, ProcessError, ProcessSystem, Program, SpawnRequest,
+    Status,
 };
 
 /// What a program has to be granted before it links against a restricted interface.

@@ -15,7 +15,9 @@ use crate::bindings::kpio::process::processes::{
     ProcessError as WitError, Status as WitStatus,
 };
 use crate::context::Caller;
-use crate::system::{Child, ChildLimits, Ending, ProcessError, Program, SpawnRequest, Status};
+use crate::system::{
+    Child, ChildLimits, Ending, PaidBytes, ProcessError, Program, SpawnRequest, Status,
+};
 
 /// What every WebAssembly binary begins with.
 const WASM_MAGIC: &[u8] = b"\0asm";
@@ -254,6 +256,7 @@ fn resolve_files(
     Ok(Ok(Files::folders(folders)))
 }
 
+/// The program, from the parent's files if it is a path. The parent pays for what is read until the child has loaded it.
 fn find_program(
     wasi: &WasiContext,
     files: &Files,
@@ -277,18 +280,18 @@ fn find_program(
     if len_bytes > PROGRAM_BYTES_MAX {
         return Err(unusable("is longer than programs may be"));
     }
-    let reserved = wasi.budget().reserve(len_bytes);
-    let _held = reserved.map_err(|over| ProcessError::Quota(over.to_string()))?;
-    let mut bytes = vec![0; len_bytes as usize];
-    let read = tree.read(node, 0, &mut bytes);
+    let paid = wasi.budget().reserve(len_bytes);
+    let paid = paid.map_err(|over| ProcessError::Quota(over.to_string()))?;
+    // Nobody else has it yet, so that it is read to where it stays.
+    let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len_bytes as usize).collect();
+    let read = tree.read(node, 0, Arc::make_mut(&mut bytes));
     let count = read.map_err(|error| unusable(&format!("cannot be read: {error}")))?;
-    bytes.truncate(count);
-    if !bytes.starts_with(WASM_MAGIC) {
+    if !bytes[..count].starts_with(WASM_MAGIC) {
         return Err(unusable("is not WebAssembly"));
     }
     Ok(Program::File {
         path: program.clone(),
-        bytes: bytes.into(),
+        bytes: PaidBytes::new(bytes, paid),
     })
 }
 
@@ -335,5 +338,47 @@ fn wit_error(error: ProcessError) -> WitError {
         ProcessError::Unusable(sentence) => WitError::Unusable(sentence),
         ProcessError::Denied(sentence) => WitError::Denied(sentence),
         ProcessError::Quota(sentence) => WitError::Quota(sentence),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime_host::tmpfs::{Timestamp, Tmpfs};
+    use runtime_host::{Budget, BudgetCharge, Cancellation, FileTree};
+    use runtime_wasi::Rights;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp {
+        seconds: 0,
+        nanoseconds: 0,
+    };
+    const LEN_BYTES: usize = 100_000;
+
+    /// Files with one program in them.
+    fn files() -> Files {
+        let charge = Arc::new(BudgetCharge(Budget::new(1 << 20)));
+        let mut tree = Tmpfs::new(charge, NOW).expect("a tree");
+        let program = tree.create_file(tree.root(), "large.wasm", NOW);
+        let mut bytes = vec![0; LEN_BYTES];
+        bytes[..WASM_MAGIC.len()].copy_from_slice(WASM_MAGIC);
+        let program = program.expect("a file");
+        tree.write(program, 0, &bytes, NOW).expect("room");
+        Files::whole(FileTree::new(tree), Rights::ReadOnly)
+    }
+
+    #[test]
+    fn who_starts_programs_of_files_pays_for_each_as_long_as_it_is_held() {
+        let budget = Budget::new(10 * LEN_BYTES as u64);
+        let context = WasiContext::builder(budget.clone(), Cancellation::new()).files(files());
+        let wasi = context.build().expect("room");
+        let find = || find_program(&wasi, wasi.files(), "/large.wasm".to_owned());
+        let before_bytes = budget.used_bytes();
+        let held: Vec<_> = (0..3).map(|_| find().ok().expect("a program")).collect();
+        assert_eq!(budget.used_bytes() - before_bytes, 3 * LEN_BYTES as u64);
+        let more: Vec<_> = (0..10).map_while(|_| find().ok()).collect();
+        assert!(more.len() < 7, "more than it has");
+        drop((held, more));
+        assert_eq!(budget.used_bytes(), before_bytes);
     }
 }

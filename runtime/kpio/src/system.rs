@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_host::{Awaited, ByteSink, ByteSource, Controlled, Terminal};
+use runtime_host::{Awaited, ByteSink, ByteSource, Controlled, Reservation, Terminal};
 use runtime_wasi::Files;
 
 /// Who starts processes and knows them all.
@@ -36,8 +36,30 @@ pub enum Program {
         /// Its path.
         path: String,
         /// The bytes.
-        bytes: Arc<[u8]>,
+        bytes: PaidBytes,
     },
+}
+
+/// Bytes that somebody pays for as long as there is a clone of this.
+#[derive(Clone)]
+pub struct PaidBytes {
+    bytes: Arc<[u8]>,
+    _paid: Arc<Reservation>,
+}
+
+impl PaidBytes {
+    /// Bytes that `paid` was reserved for.
+    pub fn new(bytes: Arc<[u8]>, paid: Reservation) -> Self {
+        Self {
+            bytes,
+            _paid: Arc::new(paid),
+        }
+    }
+
+    /// The bytes. Who keeps a clone of them pays for it anew.
+    pub fn bytes(&self) -> &Arc<[u8]> {
+        &self.bytes
+    }
 }
 
 /// All that a child is started with.

@@ -78,7 +78,10 @@ fn section(text: &mut String, title: &str, rows: String) {
     let _ = write!(text, "  {title}:\n{rows}");
 }
 
-fn row(what: &str, how: &str) -> String {
+/// One thing that can be reached, and how. What it is called may be a program's choice, so it is escaped; how it is reached is
+/// shown as it is.
+pub fn row(what: &str, how: &str) -> String {
+    let what = what.escape_debug().to_string();
     format!("    {what:28} {how}\n")
 }
 
@@ -110,7 +113,10 @@ fn folders(service: &Service) -> String {
             FolderRights::Read => "read",
             FolderRights::ReadWrite => "read-write",
         };
-        row(&folder.at, &format!("{}, {rights}", folder.path))
+        row(
+            &folder.at,
+            &format!("{}, {rights}", folder.path.escape_debug()),
+        )
     });
     folders.collect()
 }

@@ -14,7 +14,7 @@ use runtime_link::Probe;
 use crate::launcher::{Launcher, OwnSide, ServiceProcess, ServiceRun, Serving};
 use crate::log_ring::ServiceLog;
 use crate::said::Said;
-use crate::services::{Published, Request, ServicesOptions, Shared, Wanted};
+use crate::services::{Published, Request, SHUTTING_DOWN, ServicesOptions, Shared, Wanted};
 use crate::stop_input::StopInput;
 use crate::vitals::Vitals;
 
@@ -156,9 +156,13 @@ impl Driver {
 
     fn serve(&mut self, request: Request) {
         let now_ns = self.now();
+        let is_over = !self.shutting_down.is_empty();
         let done = match request.wanted {
+            // What would run again would be waited for, for ever.
+            Wanted::Command(..) | Wanted::Reload(_) if is_over => Err(SHUTTING_DOWN.to_owned()),
             Wanted::Command(name, command) => {
                 let actions = self.policy.command(now_ns, &name, command);
+                let actions = actions.map_err(|error| error.to_string());
                 actions.map(|actions| self.obey(actions))
             }
             Wanted::Reload(manifest) => {
@@ -185,7 +189,7 @@ impl Driver {
         };
         // Who asked should find what came of it.
         self.publish();
-        answer(request.answer, done.map_err(|error| error.to_string()));
+        answer(request.answer, done);
     }
 
     /// Does what the policy says, and what it says to that.

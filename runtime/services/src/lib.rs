@@ -29,7 +29,7 @@ mod supervisor;
 mod vitals;
 
 pub use bindings::Bindings;
-pub use caps::host_interfaces;
+pub use caps::{host_interfaces, row as capability_row};
 pub use commands::Surroundings;
 pub use launcher::{Launcher, ServiceProcess, ServiceRun, Usage};
 pub use lib_log_line::Level;

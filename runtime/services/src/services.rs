@@ -21,6 +21,8 @@ use crate::said::Said;
 const STACK_BYTES: usize = 256 << 10;
 /// What is said to who wants something after the end.
 const SHUT_DOWN: &str = "The services have been shut down.";
+/// What is said to who wants something before that end is reached.
+pub(crate) const SHUTTING_DOWN: &str = "The services are being shut down.";
 
 /// What whoever starts the services decides.
 pub struct ServicesOptions {

@@ -495,6 +495,15 @@ fn shutting_down_stops_all_and_refuses_what_comes_after() {
         0,
         "log serves it until it has ended"
     );
+    let other = Manifest::parse("[[service]]\nname = 'new'\nprogram = 'p'").expect("right");
+    for late in [
+        test.services.command("web", Command::Restart),
+        test.services.command("log", Command::Start),
+        test.services.reload(other),
+    ] {
+        let why = late.expect_err("it is too late");
+        assert!(why.contains("shut down"), "{why}");
+    }
     test.world.end("web", Ending::Clean);
     test.wait_for("log", StateKind::Stopping);
     test.world.end("log", Ending::Clean);
@@ -531,6 +540,20 @@ fn what_a_service_reaches_is_shown() {
     );
     assert_eq!(test.services.caps("7", &Files), None);
     assert_eq!(test.services.caps("nobody", &Files), None);
+}
+
+/// A name of a folder may be anything but control characters; what would turn the text around is shown escaped.
+#[test]
+fn names_of_folders_are_shown_escaped() {
+    let test = Test::start(
+        "[[service]]\nname='a'\nprogram='p'\nfolders=[{path=\"/\u{202e}p\",at=\"/\u{202e}a\"}]",
+        &[],
+    );
+    let caps = test.services.caps("a", &Files).expect("a service");
+    assert!(caps.contains(r"/\u{202e}a ") && caps.contains(r" /\u{202e}p, read"));
+    assert!(!caps.contains('\u{202e}'), "{caps}");
+    let row = runtime_services::capability_row("/\x1b]0;x\x07", "read");
+    assert!(row.starts_with(r"    /\u{1b}]0;x\u{7} "), "{row}");
 }
 
 #[test]

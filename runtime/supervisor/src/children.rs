@@ -66,7 +66,7 @@ impl Supervisor {
             Program::Named(name) => self.named(&name)?,
             Program::File { path, bytes } => ProgramImage {
                 name: path,
-                wasm: Some(WasmBytes::Shared(bytes)),
+                wasm: Some(WasmBytes::Paid(bytes)),
                 precompiled: None,
                 grants: Grants::WHATEVER_IS_GIVEN,
             },

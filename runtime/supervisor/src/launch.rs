@@ -3,7 +3,7 @@
 use crate::{ChildLimits, ProcessLimits};
 use runtime_engine::{ClaimedImage, Tier};
 use runtime_host::{ByteSink, ByteSource, OverBudget, Permission, Terminal};
-use runtime_kpio::{Devices, ServiceSide};
+use runtime_kpio::{Devices, PaidBytes, ServiceSide};
 use runtime_link::{Grant, Service};
 use runtime_wasi::Files;
 use std::fmt;
@@ -67,14 +67,25 @@ impl ProgramImage {
 /// How core modules begin (core specification, 5.5.16): magic and version.
 const MODULE_HEADER: [u8; 8] = *b"\0asm\x01\0\0\0";
 
-/// A program's bytes: in the system image, or read from somewhere and shared. Whoever reads them pays
-/// for the memory; clones are the same bytes.
+/// A program's bytes: in the system image, or read from somewhere and shared. Clones are the same bytes.
 #[derive(Clone)]
 pub enum WasmBytes {
     /// Bytes that are there for ever.
     Static(&'static [u8]),
-    /// Bytes that go with their last user.
+    /// Bytes that go with their last user. Whoever made them pays for the memory.
     Shared(Arc<[u8]>),
+    /// The same, with what pays for them.
+    Paid(PaidBytes),
+}
+
+impl WasmBytes {
+    /// The same bytes, for one who pays for them anew.
+    pub(crate) fn unpaid(&self) -> WasmBytes {
+        match self {
+            WasmBytes::Paid(paid) => WasmBytes::Shared(Arc::clone(paid.bytes())),
+            WasmBytes::Static(_) | WasmBytes::Shared(_) => self.clone(),
+        }
+    }
 }
 
 impl Deref for WasmBytes {
@@ -84,6 +95,7 @@ impl Deref for WasmBytes {
         match self {
             WasmBytes::Static(bytes) => bytes,
             WasmBytes::Shared(bytes) => bytes,
+            WasmBytes::Paid(paid) => paid.bytes(),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Wanted {
         Wanted {
             key,
             name: name.to_owned(),
-            wasm: wasm.clone(),
+            wasm: wasm.unpaid(),
         }
     }
 
@@ -45,7 +45,7 @@ impl Wanted {
     fn held_bytes(&self) -> u64 {
         match &self.wasm {
             WasmBytes::Static(_) => 0,
-            WasmBytes::Shared(bytes) => bytes.len() as u64,
+            WasmBytes::Shared(_) | WasmBytes::Paid(_) => self.wasm.len() as u64,
         }
     }
 }

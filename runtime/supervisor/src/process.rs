@@ -263,10 +263,11 @@ impl Shared {
     pub fn set_still(&self, is_still: bool) {
         self.cancellation.set_still(is_still);
         let request = is_still.then(Arc::default);
+        // It may be obeyed, and so be over, as soon as the wasm is visited.
+        self.lock().request_to_stand_still.clone_from(&request);
         if let Some(request) = &request {
             self.engine.killer().visit(self.target.clone(), request);
         }
-        self.lock().request_to_stand_still = request;
     }
 
     /// The wasm looks at its orders: it stands still as long as it is to, and an answer says whether it is to end.
@@ -330,7 +331,9 @@ impl Shared {
         let mut state = self.lock();
         loop {
             if let Some(exit) = state.exit.clone() {
-                let thread = state.thread.take().filter(|_| state.phase == Phase::Ended);
+                // A thread that loads still is left to whoever waits when it is done.
+                let has_ended = state.phase == Phase::Ended;
+                let thread = has_ended.then(|| state.thread.take()).flatten();
                 drop(state);
                 join(thread);
                 return exit;

@@ -4,6 +4,9 @@
 //! Law: nothing is measured. Who waits for something to be said looks at the log again and again, a bounded number of
 //! times. The planted defect is a manifest that does not grant what a service imports.
 
+use std::thread;
+use std::time::Duration;
+
 use super::report::unmet;
 use super::{Report, console};
 use crate::build;
@@ -18,6 +21,8 @@ use crate::setup::ensure_packages;
 
 /// So often a log is looked at before something counts as never said.
 const LOOKS_MAX: u32 = 1000;
+/// How long is waited before it is looked at again: a fast machine answers at once, and what it does still takes its time.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 const INTERFACE: &str = "kpio:demo/counter";
 /// How a teller's line begins.
 const SAYING: &str = "the number is ";
@@ -92,6 +97,7 @@ fn wait_for(
         if fits(&last) {
             return Ok(last);
         }
+        thread::sleep(BETWEEN_LOOKS);
     }
     let newest = last.last();
     let log = console::command(guest, &format!("svc log {name}"))?;
@@ -132,6 +138,7 @@ fn wait_for_successor(guest: &mut Guest, name: &str, before: &str) -> Result<()>
         if now != before && now != "-" {
             return Ok(());
         }
+        thread::sleep(BETWEEN_LOOKS);
     }
     Err(unmet(format!("{name} stays the process {before}")))
 }
@@ -264,6 +271,7 @@ fn wait_for_log(guest: &mut Guest, name: &str, text: &str) -> Result<()> {
         if console::command(guest, &format!("svc log {name}"))?.contains(text) {
             return Ok(());
         }
+        thread::sleep(BETWEEN_LOOKS);
     }
     says(guest, &format!("svc log {name}"), text)
 }

@@ -28,6 +28,8 @@ const GOLDEN: &str = "test/golden/screen";
 /// How often the screen is looked at, and how long each time is waited before.
 const LOOKS: u32 = 240;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+/// So many looks in a row find the same screen when everything has been drawn.
+const EQUAL_LOOKS: u32 = 12;
 /// Key events that are sent at once, and how many times.
 const STORM_BURST: usize = 40;
 const STORM_BURSTS: usize = 25;
@@ -317,7 +319,7 @@ impl Scene<'_> {
             thread::sleep(BETWEEN_LOOKS);
             let screen = self.guest.screen()?;
             unchanged = if screen == last { unchanged + 1 } else { 0 };
-            if unchanged == 6 {
+            if unchanged == EQUAL_LOOKS {
                 return Ok(screen);
             }
             last = screen;

@@ -4,6 +4,8 @@
 //! manifest by which a service is not restarted: the test of restarting has to notice.
 
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use super::report::unmet;
 use super::{Report, console};
@@ -18,6 +20,8 @@ use crate::setup::ensure_packages;
 
 /// So often a state is asked for before it counts as never coming.
 const LOOKS_MAX: u32 = 1000;
+/// How long is waited before it is asked for again: a fast machine answers at once, and what it does still takes its time.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// A test in the running guest.
 type Test = fn(&mut Guest) -> Result<()>;
@@ -111,6 +115,7 @@ fn wait_until(guest: &mut Guest, name: &str, is_so: impl Fn(&Row) -> bool) -> Re
         if is_so(&last) {
             return Ok(last);
         }
+        thread::sleep(BETWEEN_LOOKS);
         last = row(guest, name)?;
     }
     Err(unmet(format!("{name} stays as it is: {last:?}")))
@@ -284,9 +289,11 @@ fn reloaded(guest: &mut Guest) -> Result<()> {
         return Err(unmet("main has not changed, and was restarted"));
     }
     for _ in 0..LOOKS_MAX {
-        if row(guest, "deaf").is_err() {
+        let table = console::command(guest, "svc")?;
+        if !table.lines().any(|line| row_of(line, "deaf").is_some()) {
             return Ok(());
         }
+        thread::sleep(BETWEEN_LOOKS);
     }
     Err(unmet("deaf has left the manifest, and is still there"))
 }

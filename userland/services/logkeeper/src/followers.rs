@@ -2,7 +2,7 @@
 //!
 //! Law: the journal is what a follower reads from, so each costs its place and one line. Whose stream is full is waited for
 //! by the reactor; what the journal drops meanwhile it is told of. Who does not read any more is forgotten at the next line, or when
-//! there is no place left.
+//! there is no place left. Then also the one goes whose stream has been full for longest: nobody keeps others out by not reading.
 
 use wasip2::io::streams::{OutputStream, StreamError};
 
@@ -20,6 +20,8 @@ pub struct Followers {
     all: Vec<Follower>,
     /// The token of the one that came last; 0 is nobody's.
     last_token: u64,
+    /// How often one of them was found with a full stream that had room before.
+    blocks: u64,
 }
 
 struct Follower {
@@ -30,6 +32,8 @@ struct Follower {
     next: u64,
     /// What is still to be written of what it is told.
     begun: Vec<u8>,
+    /// Which of all blocks its stream's is, if that is full.
+    block: Option<u64>,
 }
 
 impl Followers {
@@ -45,7 +49,9 @@ impl Followers {
                 .retain(|follower| follower.to.check_write().is_ok());
         }
         if self.all.len() >= FOLLOWERS_MAX {
-            return Err(LogError::Quota);
+            let blocks = self.all.iter().map(|follower| follower.block);
+            let longest = longest_blocked(blocks).ok_or(LogError::Quota)?;
+            self.all.swap_remove(longest);
         }
         let (input, to) = pipes::pipe().map_err(|_| LogError::Quota)?;
         self.last_token += 1;
@@ -56,8 +62,9 @@ impl Followers {
             // Who begins at the beginning has not missed what was before that.
             next: if from == 0 { journal.lost(0) } else { from },
             begun: Vec::new(),
+            block: None,
         };
-        if follower.feed(journal).is_ok() {
+        if follower.feed(journal, &mut self.blocks).is_ok() {
             self.all.push(follower);
         }
         Ok(input)
@@ -66,14 +73,23 @@ impl Followers {
     /// Tells all of them what is new.
     pub fn feed(&mut self, journal: &Journal) {
         self.all
-            .retain_mut(|follower| follower.feed(journal).is_ok());
+            .retain_mut(|follower| follower.feed(journal, &mut self.blocks).is_ok());
     }
 
     /// The same for the one of this token, whose stream has room.
     pub fn feed_one(&mut self, token: u64, journal: &Journal) {
-        self.all
-            .retain_mut(|follower| follower.token != token || follower.feed(journal).is_ok());
+        self.all.retain_mut(|follower| {
+            follower.token != token || follower.feed(journal, &mut self.blocks).is_ok()
+        });
     }
+}
+
+/// Whose block is the oldest.
+fn longest_blocked(blocks: impl Iterator<Item = Option<u64>>) -> Option<usize> {
+    let blocked = blocks
+        .enumerate()
+        .filter_map(|(index, block)| Some((block?, index)));
+    blocked.min().map(|(_, index)| index)
 }
 
 /// A follower that does not read any more.
@@ -81,11 +97,11 @@ struct Gone;
 
 impl Follower {
     /// Writes as much as there is and fits.
-    fn feed(&mut self, journal: &Journal) -> Result<(), Gone> {
+    fn feed(&mut self, journal: &Journal, blocks: &mut u64) -> Result<(), Gone> {
         loop {
             self.write_begun()?;
             if !self.begun.is_empty() {
-                return self.wait();
+                return self.wait(blocks);
             }
             if !self.begin_next(journal) {
                 return Ok(());
@@ -103,6 +119,7 @@ impl Follower {
                 .begun
                 .len()
                 .min(usize::try_from(room).unwrap_or(usize::MAX));
+            self.block = None;
             self.to.write(&self.begun[..count]).map_err(gone)?;
             self.begun.drain(..count);
         }
@@ -110,7 +127,11 @@ impl Follower {
     }
 
     /// Has the reactor say when there is room. Where it cannot, the next line tries again.
-    fn wait(&self) -> Result<(), Gone> {
+    fn wait(&mut self, blocks: &mut u64) -> Result<(), Gone> {
+        self.block.get_or_insert_with(|| {
+            *blocks += 1;
+            *blocks
+        });
         let _refused = reactor::watch(self.to.subscribe(), self.token);
         Ok(())
     }
@@ -135,4 +156,16 @@ impl Follower {
 
 fn gone(_error: StreamError) -> Gone {
     Gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_been_blocked_for_longest_makes_room() {
+        let longest = |blocks: &[Option<u64>]| longest_blocked(blocks.iter().copied());
+        assert_eq!(longest(&[Some(7), None, Some(3), Some(5)]), Some(2));
+        assert_eq!(longest(&[None, None]), None, "all of them read");
+    }
 }
