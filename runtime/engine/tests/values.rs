@@ -25,12 +25,10 @@ struct Random(u64);
 impl Random {
     fn seeded() -> Random {
         let given = std::env::var("KPIO_SEED").ok();
-        let seed = given
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_else(|| {
-                let now = std::time::SystemTime::UNIX_EPOCH.elapsed();
-                now.map_or(1, |time| time.as_nanos() as u64 | 1)
-            });
+        let seed = given.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
+            let now = std::time::SystemTime::UNIX_EPOCH.elapsed();
+            now.map_or(1, |time| time.as_nanos() as u64 | 1)
+        });
         println!("KPIO_SEED={seed}");
         Random(seed)
     }
@@ -293,7 +291,9 @@ fn encode(value: &Val, ty: &Ty, bytes: &mut Vec<u8>) {
         }
         (Val::List(items), Ty::List(item)) => {
             word(items.len(), bytes);
-            items.iter().for_each(|value| encode(value, &item.ty, bytes));
+            items
+                .iter()
+                .for_each(|value| encode(value, &item.ty, bytes));
         }
         (Val::Record(values), Ty::Record(fields)) => {
             let values = values.iter().map(|(_, value)| value).zip(fields);
@@ -424,7 +424,9 @@ fn forwarded(
     result: Option<&Named>,
     encoding: StringEncoding,
 ) -> Forwarded {
-    let named = parameters.iter().map(|parameter| format!(": {}", parameter.wit));
+    let named = parameters
+        .iter()
+        .map(|parameter| format!(": {}", parameter.wit));
     let named = numbered(named, "p");
     let answer = result.map_or(String::new(), |result| format!("-> {}", result.wit));
     let wit = format!(
@@ -498,7 +500,9 @@ fn host_by_bytes(function: &Forwarded, given: &Shown, answered: &Shown) {
     let instance = linker.instantiate(&mut store, &function.component).unwrap();
     let mut results = vec![Val::Bool(false); answered.values.len()];
     let export = export(&mut store, &instance);
-    export.call(&mut store, &given.values, &mut results).unwrap();
+    export
+        .call(&mut store, &given.values, &mut results)
+        .unwrap();
     assert_eq!(seen.lock().unwrap().take(), Some(given.bytes.clone()));
     assert_eq!(results, answered.values);
 }
@@ -569,7 +573,13 @@ fn bytes_are_what_values_are() {
             StringEncoding::CompactUTF16,
         ];
         let encoding = encodings[random.below(3)];
-        let function = forwarded(&engine, &definitions, &parameters, result.as_ref(), encoding);
+        let function = forwarded(
+            &engine,
+            &definitions,
+            &parameters,
+            result.as_ref(),
+            encoding,
+        );
         println!("{number}: {:?} {encoding:?}", function.counts);
         let result: Vec<_> = result.into_iter().collect();
         for _ in 0..4 {

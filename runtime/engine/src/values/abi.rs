@@ -65,7 +65,10 @@ unsafe impl<const N: usize> Lift for HostParameters<N> {
         ty: InterfaceType,
         bytes: &[u8],
     ) -> Result<Self> {
-        let address = bytes.as_ptr().addr().wrapping_sub(cx.memory().as_ptr().addr());
+        let address = bytes
+            .as_ptr()
+            .addr()
+            .wrapping_sub(cx.memory().as_ptr().addr());
         lift::from_memory(cx, ty, address).map(Self)
     }
 }
@@ -182,7 +185,10 @@ unsafe impl Lift for CallResults {
         ty: InterfaceType,
         bytes: &[u8],
     ) -> Result<Self> {
-        let address = bytes.as_ptr().addr().wrapping_sub(cx.memory().as_ptr().addr());
+        let address = bytes
+            .as_ptr()
+            .addr()
+            .wrapping_sub(cx.memory().as_ptr().addr());
         lift::from_memory(cx, ty, address).map(Self)
     }
 }

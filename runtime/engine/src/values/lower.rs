@@ -265,12 +265,7 @@ impl<'s, 'v, T: 'static> Lowering<'_, 's, 'v, T> {
     }
 
     /// Writes one number: to memory as these bytes, or as this core value.
-    fn put<const N: usize>(
-        &mut self,
-        bytes: [u8; N],
-        core: u64,
-        target: Target<'_>,
-    ) -> Result<()> {
+    fn put<const N: usize>(&mut self, bytes: [u8; N], core: u64, target: Target<'_>) -> Result<()> {
         match target {
             Target::Flat(slots) => {
                 *slots.first_mut().ok_or(Malformed)? = ValRaw::u64(core);

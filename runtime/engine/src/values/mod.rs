@@ -146,7 +146,9 @@ impl Function {
         mut store: impl AsContextMut,
         parameters: Values,
     ) -> wasmtime::Result<Lifted> {
-        let results = self.0.call(store.as_context_mut(), CallParameters(parameters));
+        let results = self
+            .0
+            .call(store.as_context_mut(), CallParameters(parameters));
         results.map(|results| results.0)
     }
 }

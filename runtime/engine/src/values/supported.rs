@@ -62,7 +62,9 @@ pub(super) fn parts(
 ) -> Box<dyn Iterator<Item = InterfaceType> + '_> {
     match ty {
         InterfaceType::List(list) => Box::new([types[list].element].into_iter()),
-        InterfaceType::Record(record) => Box::new(types[record].fields.iter().map(|field| field.ty)),
+        InterfaceType::Record(record) => {
+            Box::new(types[record].fields.iter().map(|field| field.ty))
+        }
         InterfaceType::Tuple(tuple) => Box::new(types[tuple].types.iter().copied()),
         InterfaceType::Variant(variant) => {
             Box::new(types[variant].cases.values().copied().flatten())
