@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use runtime_engine::values::{self, ENCODED_BYTES_MAX, FlatCounts, Function, Lifted, Values};
 use runtime_engine::{Code, Engine, EngineOptions, Tier};
-use wasmtime::component::{Component, Func, Instance, Linker, Resource, ResourceType, Val};
+use wasmtime::component::{
+    Component, Func, Instance, Linker, Resource, ResourceAny, ResourceType, Val,
+};
 use wasmtime::{Store, format_err};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::abi::{AbiVariant, WasmSignature, WasmType};
@@ -587,5 +589,309 @@ fn bytes_are_what_values_are() {
             host_by_bytes(&function, &given, &answered);
             call_by_bytes(&function, &given, &answered);
         }
+    }
+}
+
+/// A component whose `run` calls `f` with these core values, after `setup`. What `data` says is in its memory, from address 16 on.
+fn caller(
+    engine: &Engine,
+    signature: &str,
+    core: &str,
+    setup: &str,
+    given: &str,
+    data: &str,
+) -> Component {
+    let wit = format!(
+        "package test:values; interface echo {{ {signature} }} world w {{ import echo; export run: func(); }}"
+    );
+    component(engine, &wit, StringEncoding::UTF8, |_| {
+        format!(
+            r#"(module
+              (func $f (import "{ECHO}" "f") {core})
+              (func $make (import "{ECHO}" "make") (result i32))
+              {ALLOCATOR}
+              (data (i32.const 16) "{data}")
+              (func (export "run") {setup} (call $f {given})))"#
+        )
+    })
+}
+
+/// Runs it, with what `f` is given going to `serve`.
+fn run(
+    component: &Component,
+    counts: FlatCounts,
+    serve: impl Fn(Lifted) + Send + Sync + 'static,
+) -> wasmtime::Result<()> {
+    let mut linker = Linker::new(component.engine());
+    let mut instance = linker.instance(ECHO)?;
+    instance.resource("r", ResourceType::host::<u8>(), |_, _| Ok(()))?;
+    instance.func_wrap("make", |_, ()| Ok((Resource::<u8>::new_own(7),)))?;
+    values::define(&mut instance, "f", counts, move |_, lifted| {
+        serve(lifted);
+        Ok(Values::default())
+    })?;
+    let mut store = Store::new(component.engine(), ());
+    let instance = linker.instantiate(&mut store, component)?;
+    let run = instance.get_typed_func::<(), ()>(&mut store, "run")?;
+    run.call(&mut store, ())
+}
+
+const MAKE: &str = "resource r; make: func() -> r;";
+
+fn parameters(count: usize) -> FlatCounts {
+    FlatCounts {
+        parameters: (count <= 16).then_some(count),
+        result: Some(0),
+    }
+}
+
+/// Each: a type, core values that are none of it, what is in memory from address 16 on, and what the error says.
+const LIES: [(&str, &str, &str, &str); 17] = [
+    ("list<u8>", "8388600 9", "", "list pointer/length"),
+    ("list<u64>", "16 4294967295", "", "list pointer/length"),
+    (
+        "list<u8>",
+        "4294967295 4294967295",
+        "",
+        "list pointer/length",
+    ),
+    ("list<u16>", "17 1", "", "not aligned"),
+    (
+        "list<list<u8>>",
+        "16 1",
+        "\\ff\\ff\\ff\\ff\\01\\00\\00\\00",
+        "list pointer/length",
+    ),
+    ("string", "8388600 9", "", "string pointer/length"),
+    ("string", "16 2", "\\c3\\c3", "utf-8"),
+    (
+        "list<string>",
+        "16 1",
+        "\\10\\00\\00\\00\\ff\\ff\\ff\\ff",
+        "string pointer/length",
+    ),
+    ("char", "55296", "", "char"),
+    ("list<char>", "16 1", "\\00\\00\\11\\00", "char"),
+    ("option<u8>", "2 0", "", "discriminant 2"),
+    ("result<u8>", "2 0", "", "discriminant 2"),
+    ("list<option<u8>>", "16 1", "\\02", "discriminant 2"),
+    ("list<result>", "16 1", "\\ff", "discriminant 255"),
+    ("own<r>", "77", "", "unknown handle"),
+    ("borrow<r>", "0", "", "unknown handle"),
+    ("list<own<r>>", "16 1", "\\09", "unknown handle"),
+];
+
+#[test]
+fn who_lies_about_its_values_gets_an_error() {
+    let engine = engine();
+    for (ty, given, data, said) in LIES {
+        let given: Vec<_> = given.split(' ').collect();
+        let signature = format!("{MAKE} f: func(a: {ty});");
+        let core = format!("(param {})", "i32 ".repeat(given.len()));
+        let pushed = given.iter().map(|number| format!("(i32.const {number})"));
+        let pushed: String = pushed.collect();
+        let component = caller(&engine, &signature, &core, "", &pushed, data);
+        let error = run(&component, parameters(given.len()), |lifted| {
+            panic!("{lifted:?}")
+        });
+        let error = format!("{:#}", error.expect_err(ty));
+        assert!(error.contains(said), "{ty} {given:?}: {error}");
+    }
+}
+
+#[test]
+fn parameters_in_memory_are_within_it() {
+    let engine = engine();
+    let many: Vec<_> = (0..17).map(|place| format!("p{place}: u64")).collect();
+    let signature = format!("{MAKE} f: func({});", many.join(", "));
+    for (address, said) in [("8388600", "out of bounds"), ("20", "not aligned")] {
+        let given = format!("(i32.const {address})");
+        let component = caller(&engine, &signature, "(param i32)", "", &given, "");
+        let error = run(&component, parameters(17), |lifted| panic!("{lifted:?}"));
+        let error = format!("{:#}", error.expect_err(address));
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+/// A component whose `f` answers this core value. What `data` says is in its memory, from address 16 on.
+fn answering(engine: &Engine, ty: &str, answer: &str, data: &str) -> wasmtime::Result<Lifted> {
+    let wit = format!(
+        "package test:values; interface echo {{ f: func() -> {ty}; }} world w {{ export echo; }}"
+    );
+    let component = component(engine, &wit, StringEncoding::UTF8, |_| {
+        format!(
+            r#"(module {ALLOCATOR}
+              (data (i32.const 16) "{data}")
+              (func (export "{ECHO}#f") (result i32) (i32.const {answer})))"#
+        )
+    });
+    let mut store = Store::new(component.engine(), ());
+    let instance = Linker::new(component.engine()).instantiate(&mut store, &component)?;
+    let export = export(&mut store, &instance);
+    Function::new(&mut store, export)?.call(&mut store, Values::default())
+}
+
+#[test]
+fn who_lies_about_its_answer_gets_an_error() {
+    let engine = engine();
+    let cases = [
+        ("list<u8>", "18", "", "not aligned"),
+        ("list<u8>", "8388604", "", "out of bounds"),
+        (
+            "list<u8>",
+            "16",
+            "\\ff\\ff\\ff\\ff\\01\\00\\00\\00",
+            "list pointer/length",
+        ),
+        (
+            "string",
+            "16",
+            "\\18\\00\\00\\00\\01\\00\\00\\00\\ff",
+            "utf-8",
+        ),
+        ("char", "1114112", "", "char"),
+        ("result", "2", "", "discriminant 2"),
+    ];
+    for (ty, answer, data, said) in cases {
+        let error = answering(&engine, ty, answer, data).expect_err(ty);
+        let error = format!("{error:#}");
+        assert!(error.contains(said), "{ty} {answer}: {error}");
+    }
+}
+
+#[test]
+fn the_longest_answer_is_whole_and_a_longer_one_is_none() {
+    let engine = engine();
+    for (len, is_whole) in [
+        (ENCODED_BYTES_MAX - 4, true),
+        (ENCODED_BYTES_MAX - 3, false),
+    ] {
+        let len_bytes = (len as u32)
+            .to_le_bytes()
+            .map(|byte| format!("\\{byte:02x}"));
+        for ty in ["list<u8>", "string"] {
+            let data = format!("\\00\\10\\00\\00{}", len_bytes.concat());
+            match answering(&engine, ty, "16", &data).unwrap() {
+                Lifted::Whole(values) => assert!(is_whole && values.bytes.len() == 4 + len),
+                Lifted::TooLong(resources) => assert!(!is_whole && resources.is_empty()),
+            }
+        }
+    }
+}
+
+/// Two handles, in memory from address 32 on.
+const TWO: &str = "(i32.store (i32.const 32) (call $make)) (i32.store (i32.const 36) (call $make))";
+
+fn handles(lifted: Lifted) -> (bool, Vec<ResourceAny>) {
+    match lifted {
+        Lifted::Whole(values) => (true, values.resources),
+        Lifted::TooLong(resources) => (false, resources),
+    }
+}
+
+#[test]
+fn handles_are_found_in_what_is_too_long() {
+    let engine = engine();
+    let signature = format!("{MAKE} f: func(a: list<u8>, b: list<own<r>>);");
+    let core = "(param i32 i32 i32 i32)";
+    for (len, is_whole) in [(5, true), (2 << 20, false)] {
+        let given = format!("(i32.const 0) (i32.const {len}) (i32.const 32) (i32.const 2)");
+        let component = caller(&engine, &signature, core, TWO, &given, "");
+        let seen = Arc::new(Mutex::new(None));
+        let noted = Arc::clone(&seen);
+        let called = run(&component, parameters(4), move |lifted| {
+            *noted.lock().unwrap() = Some(handles(lifted));
+        });
+        called.unwrap();
+        let (was_whole, resources) = seen.lock().unwrap().take().unwrap();
+        assert_eq!((was_whole, resources.len()), (is_whole, 2));
+        assert!(resources.iter().all(ResourceAny::owned));
+    }
+}
+
+/// Lists in lists that share their memory would be walked for hours, were all of what is too long looked at.
+#[test]
+fn what_is_too_long_is_not_looked_at_for_nothing() {
+    let engine = engine();
+    let signature =
+        format!("{MAKE} f: func(a: list<list<list<bool>>>, b: list<list<list<own<r>>>>);");
+    let core = "(param i32 i32 i32 i32)";
+    // Both lists are 4096 times the list that begins at address 32, whose items are those again.
+    let setup = "(local $at i32) (local.set $at (i32.const 32)) (loop
+        (i32.store (local.get $at) (i32.const 32))
+        (i32.store offset=4 (local.get $at) (i32.const 4096))
+        (br_if 0 (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 8))) (i32.const 32800))))";
+    let given = |second: usize| {
+        format!("(i32.const 32) (i32.const 4096) (i32.const 32) (i32.const {second})")
+    };
+    let component = caller(&engine, &signature, core, setup, &given(0), "");
+    let called = run(&component, parameters(4), |lifted| {
+        assert!(!handles(lifted).0)
+    });
+    called.unwrap();
+    let component = caller(&engine, &signature, core, setup, &given(4096), "");
+    let error = run(&component, parameters(4), |lifted| panic!("{lifted:?}"));
+    let error = format!("{:#}", error.unwrap_err());
+    assert!(
+        error.contains("fuel") || error.contains("unknown handle"),
+        "{error}"
+    );
+}
+
+#[test]
+fn bytes_that_do_not_fit_are_an_error() {
+    let engine = engine();
+    let ty = |wit: &str, ty: Ty| named(wit.to_owned(), ty);
+    let item = Box::new(ty("bool", Ty::Bool));
+    let cases: [(Named, &[u8]); 7] = [
+        (ty("u32", Ty::U32), &[1, 2, 3]),
+        (ty("u8", Ty::U8), &[1, 2]),
+        (ty("bool", Ty::Bool), &[2]),
+        (ty("char", Ty::Char), &[0, 0xd8, 0, 0]),
+        (ty("string", Ty::String), &[1, 0, 0, 0, 0xff]),
+        (
+            ty("list<bool>", Ty::List(item.clone())),
+            &[0xff, 0xff, 0xff, 0xff],
+        ),
+        (ty("option<bool>", Ty::Option(item)), &[2, 0, 0, 0]),
+    ];
+    for (parameter, bytes) in cases {
+        let parameters = [parameter];
+        let function = forwarded(&engine, &[], &parameters, None, StringEncoding::UTF8);
+        let mut linker = Linker::new(function.component.engine());
+        let mut instance = linker.instance(ECHO).unwrap();
+        values::define(&mut instance, "f", function.counts, |_, lifted| {
+            panic!("{lifted:?}")
+        })
+        .unwrap();
+        let mut store = Store::new(function.component.engine(), ());
+        let instance = linker.instantiate(&mut store, &function.component).unwrap();
+        let export = export(&mut store, &instance);
+        let export = Function::new(&mut store, export).unwrap();
+        let given = Values {
+            bytes: bytes.to_vec(),
+            resources: Vec::new(),
+        };
+        export
+            .call(&mut store, given)
+            .expect_err(&parameters[0].wit);
+    }
+}
+
+#[test]
+fn a_function_of_other_types_is_not_linked() {
+    let engine = engine();
+    let parameters = [named("string".to_owned(), Ty::String)];
+    let function = forwarded(&engine, &[], &parameters, None, StringEncoding::UTF8);
+    for (count, fits) in [(1, false), (2, true), (3, false), (17, false)] {
+        let counts = FlatCounts {
+            parameters: (count <= 16).then_some(count),
+            result: Some(0),
+        };
+        let mut linker: Linker<()> = Linker::new(function.component.engine());
+        let mut instance = linker.instance(ECHO).unwrap();
+        values::define(&mut instance, "f", counts, |_, _| Ok(Values::default())).unwrap();
+        let linked = linker.instantiate_pre(&function.component);
+        assert_eq!(linked.is_ok(), fits, "{count}");
     }
 }
