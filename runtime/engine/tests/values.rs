@@ -838,6 +838,31 @@ fn what_is_too_long_is_not_looked_at_for_nothing() {
     );
 }
 
+/// What is forwarded shows only the bits that a type has; compiled code looks at all of a core value.
+#[test]
+fn narrow_numbers_fill_their_core_values() {
+    let engine = engine();
+    let wit = "package test:values; interface echo { f: func(a: s8, b: s16, c: u8, d: u16); } world w { export echo; }";
+    let component = component(&engine, wit, StringEncoding::UTF8, |_| {
+        format!(
+            r#"(module {ALLOCATOR}
+              (func $is (param i32 i32) (if (i32.ne (local.get 0) (local.get 1)) (then unreachable)))
+              (func (export "{ECHO}#f") (param i32 i32 i32 i32)
+                (call $is (local.get 0) (i32.const -2)) (call $is (local.get 1) (i32.const -3))
+                (call $is (local.get 2) (i32.const 254)) (call $is (local.get 3) (i32.const 65533))))"#
+        )
+    });
+    let mut store = Store::new(component.engine(), ());
+    let instance = Linker::new(component.engine()).instantiate(&mut store, &component);
+    let export = export(&mut store, &instance.unwrap());
+    let export = Function::new(&mut store, export).unwrap();
+    let given = Values {
+        bytes: vec![0xfe, 0xfd, 0xff, 0xfe, 0xfd, 0xff],
+        resources: Vec::new(),
+    };
+    whole(export.call(&mut store, given).unwrap()).unwrap();
+}
+
 #[test]
 fn bytes_that_do_not_fit_are_an_error() {
     let engine = engine();

@@ -193,7 +193,13 @@ fn plain_bytes(shape: &Shape) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use runtime_engine::values::{Function, Values};
+    use wasmtime::Store;
+    use wasmtime::component::types::ComponentItem;
+    use wasmtime::component::{Component, Linker};
+
     use super::*;
+    use crate::shape::{ResourceNames, Shaper};
 
     /// Numbers the resources, and notes what it is asked.
     #[derive(Default)]
@@ -315,5 +321,120 @@ mod tests {
             &mut Notes::default(),
         );
         assert!(matches!(error, Err(CrossError::TooMany)));
+    }
+
+    /// `f` takes a list of nearly everything, of which nothing is a resource.
+    const EVERYTHING: &str = r#"(component
+      (core module $m
+        (memory (export "memory") 64)
+        (global $top (mut i32) (i32.const 8))
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+          (local.tee 0 (i32.and
+            (i32.add (global.get $top) (i32.sub (local.get 2) (i32.const 1)))
+            (i32.sub (i32.const 0) (local.get 2))))
+          (global.set $top (i32.add (local.get 0) (local.get 3))))
+        (func (export "f") (param i32 i32)))
+      (core instance $i (instantiate $m))
+      (type $e' (enum "a" "b" "c"))
+      (export $e "e" (type $e'))
+      (type $b' (flags "a" "b" "c" "d" "e" "f" "g" "h" "i"))
+      (export $b "b" (type $b'))
+      (type $v' (variant (case "a") (case "b" string) (case "c" (list u16))))
+      (export $v "v" (type $v'))
+      (type $r' (record (field "a" bool) (field "b" $e) (field "c" $b) (field "d" $v) (field "e" char)
+        (field "f" (option s64)) (field "g" (result (list bool) (error f32))) (field "h" (tuple s8 (list (list u8))))))
+      (export $r "r" (type $r'))
+      (func (export "f") (param "a" (list $r))
+        (canon lift (core func $i "f") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))"#;
+
+    /// Two items of it.
+    fn everything() -> Vec<u8> {
+        let first = [
+            &[1][..],
+            &[2, 0, 0, 0],
+            &[0xff, 1],
+            &[1, 0, 0, 0, 3, 0, 0, 0, b'a', 0xc3, 0xa4],
+            &[b'x', 0, 0, 0],
+            &[1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8],
+            &[0, 2, 0, 0, 0, 1, 0],
+            &[9, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 7],
+        ];
+        let second = [
+            &[0][..],
+            &[0, 0, 0, 0],
+            &[0, 0],
+            &[2, 0, 0, 0, 1, 0, 0, 0, 5, 6],
+            &[0, 0, 1, 0],
+            &[0, 0, 0, 0],
+            &[1, 1, 2, 3, 4],
+            &[9, 0, 0, 0, 0],
+        ];
+        [&[2, 0, 0, 0], &first.concat()[..], &second.concat()].concat()
+    }
+
+    struct Receiver {
+        component: Component,
+        shapes: Vec<Shape>,
+    }
+
+    impl Receiver {
+        fn new() -> Receiver {
+            let engine = wasmtime::Engine::default();
+            let wasm = wat::parse_str(EVERYTHING).expect("it is well-formed");
+            let component = Component::new(&engine, &wasm).expect("it is valid");
+            let ty = component.component_type();
+            let Some(ComponentItem::ComponentFunc(function)) =
+                ty.get_export(&engine, "f").map(|export| export.ty)
+            else {
+                panic!("there is no `f`");
+            };
+            let names = ResourceNames::default();
+            let mut shaper = Shaper::new(&names);
+            let shapes = function.params().map(|(_, ty)| shaper.shape(&ty));
+            let shapes = shapes.collect::<Result<_, _>>();
+            Receiver {
+                shapes: shapes.expect("it can cross"),
+                component,
+            }
+        }
+
+        fn walks(&self, bytes: &[u8]) -> bool {
+            walk(&mut bytes.to_vec(), &self.shapes, &mut Notes::default()).is_ok()
+        }
+
+        fn takes(&self, bytes: &[u8]) -> bool {
+            let engine = self.component.engine();
+            let mut store = Store::new(engine, ());
+            let instance = Linker::new(engine).instantiate(&mut store, &self.component);
+            let function = instance.expect("it starts").get_func(&mut store, "f");
+            let function = Function::new(&mut store, function.expect("it is there"));
+            let values = Values {
+                bytes: bytes.to_vec(),
+                resources: Vec::new(),
+            };
+            let called = function.expect("its types fit").call(&mut store, values);
+            called.is_ok()
+        }
+    }
+
+    /// Otherwise somebody could end a provider by sending nonsense.
+    #[test]
+    fn what_is_walked_over_is_what_a_component_takes() {
+        let receiver = Receiver::new();
+        let whole = everything();
+        assert!(receiver.walks(&whole) && receiver.takes(&whole));
+        let mut refused = 0;
+        for place in 0..whole.len() {
+            for byte in [0, 1, 2, 3, 0x41, 0x80, 0xd8, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[place] = byte;
+                let walks = receiver.walks(&bytes);
+                assert_eq!(walks, receiver.takes(&bytes), "{byte} at {place}");
+                refused += usize::from(!walks);
+            }
+            let (short, taken) = (&whole[..place], receiver.takes(&whole[..place]));
+            assert!(!receiver.walks(short) && !taken, "the first {place}");
+        }
+        assert!(refused > whole.len());
     }
 }

@@ -11,6 +11,8 @@ use super::place::Source;
 use super::supported::{is_plain, parts, tuple};
 use super::{ENCODED_BYTES_MAX, Lifted, Malformed, Values};
 
+/// Where bytes grow from.
+const CAPACITY_BYTES: usize = 64;
 /// In the length of a string that is Latin-1 or UTF-16: which of them it is.
 const UTF16_TAG: usize = 1 << 31;
 
@@ -88,7 +90,8 @@ impl Encoded {
             return false;
         }
         if used + len_bytes > capacity {
-            let wanted = (used + len_bytes).max(capacity * 2).min(ENCODED_BYTES_MAX);
+            let grown = (capacity * 2).clamp(CAPACITY_BYTES, ENCODED_BYTES_MAX);
+            let wanted = grown.max(used + len_bytes);
             self.bytes.reserve_exact(wanted - used);
         }
         true
