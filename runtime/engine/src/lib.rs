@@ -42,6 +42,7 @@ pub mod settings;
 #[cfg(feature = "signal-interrupter")]
 mod signals;
 mod survey;
+pub mod values;
 
 pub use admission::{Admission, Admitted, Purse};
 pub use baseline::BASELINE_STACK_BYTES;

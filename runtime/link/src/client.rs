@@ -5,28 +5,28 @@
 //! where its client waits for providers, unless it gave something away.
 
 use std::fmt;
+use std::slice;
 use std::sync::Arc;
 
+use runtime_engine::values::{self, Lifted, Values};
 use runtime_host::channel::{
     self, CallFailure, Envelope, Message, Passed, Progress, Refusal, SendError,
 };
 use runtime_host::{Awaited, Tie};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
-    Linker, LinkerInstance, Resource, ResourceAny, ResourceDynamic, ResourceType, Val,
+    Linker, LinkerInstance, Resource, ResourceAny, ResourceDynamic, ResourceType,
 };
 
 use crate::answer;
 use crate::context::LinkView;
-use crate::decode::{Cursor, DecodeError, Receiver, decode};
-use crate::encode::{Bytes, EncodeError, Sender, encode};
 use crate::failure::{FailureSlot, LinkFailure};
-use crate::resources::for_each_resource;
 use crate::returns::RemoteObject;
 use crate::route::{ConnectError, Connection, WhileDown};
 use crate::shape::ResourceName;
 use crate::signature::{Function, Interface, SignatureError};
 use crate::streams;
+use crate::walk::{Courier, CrossError, walk};
 
 /// Defines `interfaces`, as [`crate::imports`] gave them, so that calls of their functions go to whom the process was
 /// granted.
@@ -98,33 +98,43 @@ fn define_function<T: LinkView + 'static>(
     stub: Arc<Stub>,
     function: usize,
 ) -> wasmtime::Result<()> {
-    let name = stub.interface.functions[function].name.clone();
-    instance.func_new(&name, move |store, _, parameters, results| {
+    let signature = &stub.interface.functions[function];
+    let (name, counts) = (signature.name.clone(), signature.flat_counts());
+    values::define(instance, &name, counts, move |store, lifted| {
         let mut call = Call {
             store,
             stub: &stub,
             function,
         };
-        match call.make(parameters) {
-            Ok(values) => {
-                for (result, value) in results.iter_mut().zip(values) {
-                    *result = value;
-                }
-                Ok(())
-            }
+        let (mut parameters, is_whole) = match lifted {
+            Lifted::Whole(parameters) => (parameters, true),
+            Lifted::TooLong(resources) => (without_bytes(resources), false),
+        };
+        let made = match is_whole {
+            true => call.make(&mut parameters),
+            false => Err(LinkFailure::TooLarge.into()),
+        };
+        match made {
             Err(CallError::Failed(failure)) => {
-                call.release(parameters);
-                match (stub.failure_slots[function], results) {
-                    (Some(slot), [result]) => {
-                        *result = slot.result(failure);
-                        Ok(())
-                    }
-                    _ => Err(call.unreported(failure).into()),
-                }
+                call.release(&parameters.resources);
+                let slot = stub.failure_slots[function];
+                let slot = slot.ok_or_else(|| call.unreported(failure))?;
+                Ok(Values {
+                    bytes: slot.result(failure),
+                    resources: Vec::new(),
+                })
             }
             Err(CallError::Ends(error)) => Err(error),
+            Ok(result) => Ok(result),
         }
     })
+}
+
+fn without_bytes(resources: Vec<ResourceAny>) -> Values {
+    Values {
+        bytes: Vec::new(),
+        resources,
+    }
 }
 
 /// A call failed, and its function has no way to say so.
@@ -182,24 +192,14 @@ impl From<LinkFailure> for CallError {
     }
 }
 
-impl From<EncodeError> for CallError {
-    fn from(error: EncodeError) -> Self {
+impl From<CrossError> for CallError {
+    fn from(error: CrossError) -> Self {
         match error {
-            EncodeError::TooLarge => Self::Failed(LinkFailure::TooLarge),
-            EncodeError::Resource(error) => Self::Ends(error),
-            EncodeError::Stale => Self::Failed(LinkFailure::Lost),
-            EncodeError::Full => Self::Failed(LinkFailure::Busy),
-            EncodeError::Misshapen => Self::Ends(error.into()),
-        }
-    }
-}
-
-impl From<DecodeError> for CallError {
-    fn from(error: DecodeError) -> Self {
-        match error {
-            DecodeError::TooMany => Self::Failed(LinkFailure::TooLarge),
-            DecodeError::Resource(error) => Self::Ends(error),
-            DecodeError::Malformed => Self::Ends(error.into()),
+            CrossError::TooMany => Self::Failed(LinkFailure::TooLarge),
+            CrossError::Stale => Self::Failed(LinkFailure::Lost),
+            CrossError::Full => Self::Failed(LinkFailure::Busy),
+            CrossError::Resource(error) => Self::Ends(error),
+            CrossError::Malformed => Self::Ends(error.into()),
         }
     }
 }
@@ -218,7 +218,7 @@ struct Call<'a, T: 'static> {
 }
 
 impl<T: LinkView + 'static> Call<'_, T> {
-    fn make(&mut self, parameters: &[Val]) -> Result<Vec<Val>, CallError> {
+    fn make(&mut self, parameters: &mut Values) -> Result<Values, CallError> {
         loop {
             let connection = self.connection()?;
             if let Attempt::Answered(answer) = self.attempt(&connection, parameters)? {
@@ -263,7 +263,7 @@ impl<T: LinkView + 'static> Call<'_, T> {
     fn attempt(
         &mut self,
         connection: &Arc<Connection>,
-        parameters: &[Val],
+        parameters: &mut Values,
     ) -> Result<Attempt, CallError> {
         let (message, lends) = self.message(connection, parameters)?;
         let gives_away = !message.handles.is_empty();
@@ -279,16 +279,24 @@ impl<T: LinkView + 'static> Call<'_, T> {
     fn message(
         &mut self,
         connection: &Arc<Connection>,
-        parameters: &[Val],
+        parameters: &mut Values,
     ) -> Result<(Message, bool), CallError> {
         let shapes = &self.stub.interface.functions[self.function].parameters;
+        // A call that carries resources is made once.
+        let mut bytes = match parameters.resources.is_empty() {
+            true => parameters.bytes.clone(),
+            false => std::mem::take(&mut parameters.bytes),
+        };
         let mut giver = Giver {
             store: &mut self.store,
             connection,
+            resources: parameters.resources.iter(),
             passed: Vec::new(),
             lends: false,
         };
-        let bytes = encode(parameters.iter().zip(shapes), &mut giver)?;
+        if !parameters.resources.is_empty() {
+            walk(&mut bytes, shapes, &mut giver)?;
+        }
         let message = Message {
             function: connection.functions[self.function],
             bytes,
@@ -323,8 +331,8 @@ impl<T: LinkView + 'static> Call<'_, T> {
         Ok(answer.map_err(of_call_error))
     }
 
-    fn values(&mut self, answer: Envelope, tie: &Tie) -> Result<Vec<Val>, CallError> {
-        let (answer, _paid) = answer.open();
+    fn values(&mut self, answer: Envelope, tie: &Tie) -> Result<Values, CallError> {
+        let (mut answer, _paid) = answer.open();
         answer::check(&answer)?;
         let shapes = self.stub.interface.functions[self.function].result.as_ref();
         let mut taker = Taker {
@@ -334,20 +342,22 @@ impl<T: LinkView + 'static> Call<'_, T> {
             passed: answer.handles.into_iter(),
             taken: Vec::new(),
         };
-        let decoded = decode(&answer.bytes, shapes, &mut taker);
-        let taken = std::mem::take(&mut taker.taken);
-        if decoded.is_err() {
-            for resource in taken {
-                release(&mut self.store, resource);
-            }
+        let walked = walk(&mut answer.bytes, shapes, &mut taker);
+        let resources = taker.taken;
+        if let Err(error) = walked {
+            self.release(&resources);
+            return Err(error.into());
         }
-        Ok(decoded?)
+        Ok(Values {
+            bytes: answer.bytes,
+            resources,
+        })
     }
 
     /// What a call that failed was given is gone, and what it was lent is given back, as far as it was not sent.
-    fn release(&mut self, parameters: &[Val]) {
-        for value in parameters {
-            for_each_resource(value, &mut |resource| release(&mut self.store, resource));
+    fn release(&mut self, resources: &[ResourceAny]) {
+        for resource in resources {
+            release(&mut self.store, *resource);
         }
     }
 
@@ -404,42 +414,43 @@ fn of_call_error(error: channel::CallError) -> LinkFailure {
 struct Giver<'a, 's, T: 'static> {
     store: &'a mut StoreContextMut<'s, T>,
     connection: &'a Connection,
+    resources: slice::Iter<'a, ResourceAny>,
     passed: Vec<Passed>,
     /// Whether it lends an object.
     lends: bool,
 }
 
-impl<T: LinkView + 'static> Sender for Giver<'_, '_, T> {
-    fn send(
+impl<T: LinkView + 'static> Courier for Giver<'_, '_, T> {
+    fn carry(
         &mut self,
         name: &ResourceName,
         is_owned: bool,
-        resource: ResourceAny,
-        bytes: &mut Bytes,
-    ) -> Result<(), EncodeError> {
+        number: &mut [u8; 4],
+    ) -> Result<(), CrossError> {
+        let resource = *self.resources.next().ok_or(CrossError::Malformed)?;
         if streams::changes_hands(name) {
             let stream = streams::take(self.store, name, resource);
-            let stream = stream.map_err(EncodeError::Resource)?;
+            let stream = stream.map_err(CrossError::Resource)?;
             let payer = self.store.data_mut().wasi().budget();
             let hung = streams::hang(stream, &self.connection.ties.provider, payer);
-            self.passed
-                .push(hung.map_err(|_refused| EncodeError::Full)?);
+            self.passed.push(hung.map_err(|_refused| CrossError::Full)?);
             return Ok(());
         }
         let object = ResourceDynamic::try_from_resource_any(resource, &mut *self.store);
-        let rep = object.map_err(EncodeError::Resource)?.rep();
+        let rep = object.map_err(CrossError::Resource)?.rep();
         let (wasi, _) = self.store.data_mut().link();
         let handle = Resource::<RemoteObject>::new_own(rep);
         let provider = &self.connection.offer.returns;
         let object = wasi.get(&handle).map_err(refused)?;
-        let number = object.number_at(provider).ok_or(EncodeError::Stale)?;
+        let object_number = object.number_at(provider).ok_or(CrossError::Stale)?;
         if is_owned {
             let object = wasi.delete(handle).map_err(refused)?;
             self.passed.push(Passed::Object(Box::new(object)));
             return Ok(());
         }
         self.lends = true;
-        bytes.put_u32(number as usize)
+        *number = object_number.to_le_bytes();
+        Ok(())
     }
 }
 
@@ -456,8 +467,8 @@ fn release<T: LinkView + 'static>(store: &mut StoreContextMut<'_, T>, resource: 
     let _is_known = streams::release(store, resource);
 }
 
-fn refused(error: impl Into<wasmtime::Error>) -> EncodeError {
-    EncodeError::Resource(error.into())
+fn refused(error: impl Into<wasmtime::Error>) -> CrossError {
+    CrossError::Resource(error.into())
 }
 
 /// Takes in what a call's answer holds.
@@ -470,33 +481,30 @@ struct Taker<'a, 's, T: 'static> {
     taken: Vec<ResourceAny>,
 }
 
-impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
-    fn receive(
+impl<T: LinkView + 'static> Courier for Taker<'_, '_, T> {
+    fn carry(
         &mut self,
         name: &ResourceName,
         _is_owned: bool,
-        _bytes: &mut Cursor<'_>,
-    ) -> Result<ResourceAny, DecodeError> {
-        let passed = self.passed.next().ok_or(DecodeError::Malformed)?;
+        _number: &mut [u8; 4],
+    ) -> Result<(), CrossError> {
+        let passed = self.passed.next().ok_or(CrossError::Malformed)?;
         if streams::changes_hands(name) {
             let payer = self.store.data_mut().wasi().budget();
             let hung = streams::hang(passed, self.tie, payer);
-            let passed = hung.map_err(|_refused| DecodeError::TooMany)?;
+            let passed = hung.map_err(|_refused| CrossError::TooMany)?;
             let stream = streams::give(self.store, name, passed);
-            let stream = stream.map_err(DecodeError::Resource)?;
-            self.taken.push(stream);
-            return Ok(stream);
+            self.taken.push(stream.map_err(CrossError::Resource)?);
+            return Ok(());
         }
-        let ty = self.stub.resource(name).ok_or(DecodeError::Malformed)?;
-        let object = RemoteObject::take_from(passed).ok_or(DecodeError::Malformed)?;
+        let ty = self.stub.resource(name).ok_or(CrossError::Malformed)?;
+        let object = RemoteObject::take_from(passed).ok_or(CrossError::Malformed)?;
         object.hang_on(self.tie);
         let (wasi, _) = self.store.data_mut().link();
-        let handle = wasi.push(object);
-        let handle = handle.map_err(|limit| DecodeError::Resource(limit.into()))?;
+        let handle = wasi.push(object).map_err(refused)?;
         let resource = ResourceDynamic::new_own(handle.rep(), ty);
         let resource = resource.try_into_resource_any(&mut *self.store);
-        let resource = resource.map_err(DecodeError::Resource)?;
-        self.taken.push(resource);
-        Ok(resource)
+        self.taken.push(resource.map_err(CrossError::Resource)?);
+        Ok(())
     }
 }

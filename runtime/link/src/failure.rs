@@ -6,8 +6,6 @@
 
 use std::fmt;
 
-use wasmtime::component::Val;
-
 use crate::shape::Shape;
 
 /// Why a call has no answer. The order is that of the WIT.
@@ -25,14 +23,8 @@ pub enum LinkFailure {
     TooLarge,
 }
 
-/// The enum's cases, in order.
-const CASES: [(&str, LinkFailure); 5] = [
-    ("unavailable", LinkFailure::Unavailable),
-    ("lost", LinkFailure::Lost),
-    ("revoked", LinkFailure::Revoked),
-    ("busy", LinkFailure::Busy),
-    ("too-large", LinkFailure::TooLarge),
-];
+/// The enum's cases, in the order of [`LinkFailure`].
+const CASES: [&str; 5] = ["unavailable", "lost", "revoked", "busy", "too-large"];
 
 /// The case of an error that carries a failure.
 const CASE: &str = "link";
@@ -42,8 +34,8 @@ const CASE: &str = "link";
 pub enum FailureSlot {
     /// It is the error itself.
     Error,
-    /// It is in the error's case `link`.
-    Case,
+    /// It is in the error's case `link`, which is the one of this number.
+    Case(u32),
 }
 
 impl FailureSlot {
@@ -54,26 +46,23 @@ impl FailureSlot {
         };
         match &**err {
             Shape::Variant(cases) => {
-                let mut cases = cases.iter();
-                let found = cases.find(|(name, _)| name == CASE)?;
-                found
-                    .1
-                    .as_ref()
-                    .is_some_and(is_failure)
-                    .then_some(Self::Case)
+                let mut cases = (0..).zip(cases);
+                let (place, (_, payload)) = cases.find(|(_, (name, _))| name == CASE)?;
+                let payload = payload.as_ref();
+                payload.is_some_and(is_failure).then_some(Self::Case(place))
             }
             other => is_failure(other).then_some(Self::Error),
         }
     }
 
-    /// The function's result that says so.
-    pub(crate) fn result(self, failure: LinkFailure) -> Val {
-        let value = Val::Enum(failure.name().to_owned());
-        let error = match self {
-            Self::Error => value,
-            Self::Case => Val::Variant(CASE.to_owned(), Some(Box::new(value))),
-        };
-        Val::Result(Err(Some(Box::new(error))))
+    /// The function's result that says so, encoded.
+    pub(crate) fn result(self, failure: LinkFailure) -> Vec<u8> {
+        let mut bytes = vec![1];
+        if let Self::Case(case) = self {
+            bytes.extend(case.to_le_bytes());
+        }
+        bytes.extend((failure as u32).to_le_bytes());
+        bytes
     }
 }
 
@@ -81,15 +70,7 @@ fn is_failure(shape: &Shape) -> bool {
     let Shape::Enum(names) = shape else {
         return false;
     };
-    names.iter().eq(CASES.iter().map(|(name, _)| name))
-}
-
-impl LinkFailure {
-    fn name(self) -> &'static str {
-        let mut cases = CASES.iter();
-        let found = cases.find(|(_, failure)| *failure == self);
-        found.map_or("lost", |(name, _)| name)
-    }
+    names.iter().eq(CASES.iter())
 }
 
 impl fmt::Display for LinkFailure {

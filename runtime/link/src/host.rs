@@ -1,6 +1,6 @@
 //! Peers that are no programs: parts of the host that provide an interface, or call one.
 //!
-//! Law: they get the ends of channels as they are, and encode and decode by themselves (`encode` has the layout). To the other side they
+//! Law: they get the ends of channels as they are, and encode and decode by themselves (`runtime_engine::values` has the layout). To the other side they
 //! are peers like any other: what they send is checked like what a program sends, and what they were granted can be revoked.
 
 use std::sync::Arc;

@@ -9,39 +9,35 @@
 //!   at the client, and go back when they are dropped or their client ends. Other resources, and those that a client
 //!   would lend or define, are refused when the interface is looked at.
 //! - Whatever fails on the way is a [`LinkFailure`] for the client: an error where its function has a place for one, the
-//!   end of the client with a sentence where it has not. Nothing that a client sends ends a provider by itself; one that
-//!   answers with more values than a message may have ends, and has to bound what it answers.
-//!
-//! What lost: generating adapters that copy between memories without values in between. It is the faster way, and can
-//! take the place of `encode` and `decode` without anybody seeing it.
+//!   end of the client with a sentence where it has not. Nothing that a client sends ends a provider by itself, and an answer
+//!   that is longer than a message may be is a failure of that call.
+//! - Values are never values of the host: the engine reads them out of one component as bytes and writes the bytes into the other
+//!   (`runtime_engine::values`). Here they are only checked (`walk`), and the resources among them carried over.
 
 mod answer;
 mod client;
 mod context;
-mod decode;
-mod encode;
 mod failure;
 mod host;
 mod objects;
 mod probe;
 mod reactions;
-mod resources;
 mod returns;
 mod route;
 mod server;
 mod shape;
 mod signature;
 mod streams;
+mod walk;
 
 pub use client::add_to_linker;
 pub use context::{LinkContext, LinkView};
-pub use decode::VALUES_MAX;
-pub use encode::MESSAGE_BYTES_MAX;
 pub use failure::LinkFailure;
 pub use host::{HostClient, HostOffer};
 pub use objects::OBJECTS_MAX;
 pub use probe::Probe;
 pub use route::{Grant, Route, WhileDown};
+pub use runtime_engine::values::ENCODED_BYTES_MAX as MESSAGE_BYTES_MAX;
 pub use runtime_host::channel::Limits;
 pub use server::{Served, Service, serve};
 pub use shape::{ResourceName, Shape, ShapeError};

@@ -9,30 +9,30 @@
 //! reaction are both there they take turns, so neither keeps the other from being heard. A reaction that traps ends the
 //! provider. What is watched when it is asked to stop is not heard any more.
 
+use std::slice;
 use std::sync::Arc;
 
+use runtime_engine::values::{self, Lifted, Values};
 use runtime_host::channel::{
     self, ClientEnd, HANDLES_MAX, Incoming, Message, Passed, Request, ServerEnd,
 };
 use runtime_host::{Awaited, ByteSource, Notifier, Read};
 use runtime_wasi::io::{Turn, Woken};
-use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, ResourceAny, Val};
+use wasmtime::component::{Component, ComponentExportIndex, Instance, ResourceAny};
 use wasmtime::{AsContextMut, Store, StoreContextMut};
 
 use crate::answer;
 use crate::context::LinkView;
-use crate::decode::{Cursor, DecodeError, Receiver, decode};
-use crate::encode::{Bytes, EncodeError, Sender, encode};
 use crate::failure::LinkFailure;
 use crate::objects::Objects;
 use crate::probe::{HealthExport, Probe, Probed};
 use crate::reactions::{ReactionExports, Reactions};
-use crate::resources::for_each_resource;
 use crate::returns::{RemoteObject, Returns};
 use crate::route::Route;
 use crate::shape::ResourceName;
 use crate::signature::{self, Function, Interface, SignatureError};
 use crate::streams;
+use crate::walk::{Courier, CrossError, walk};
 
 /// How often a provider's input is read before its calls have their turn again.
 const READS_MAX: usize = 16;
@@ -145,7 +145,8 @@ pub fn serve<T: LinkView + 'static>(
     let mut functions = Vec::with_capacity(served.functions.len());
     for function in &served.functions {
         let found = instance.get_func(&mut *store, function.export);
-        functions.push(found.ok_or_else(|| wasmtime::format_err!("an export is gone"))?);
+        let found = found.ok_or_else(|| wasmtime::format_err!("an export is gone"))?;
+        functions.push(values::Function::new(&mut *store, found)?);
     }
     let reactions = served.reactions.as_ref();
     let reactions = reactions.map(|exports| Reactions::new(&mut *store, instance, exports));
@@ -207,7 +208,7 @@ impl Drop for Offers {
 struct Provider<'a, T: 'static> {
     store: StoreContextMut<'a, T>,
     served: &'a Served,
-    functions: Vec<Func>,
+    functions: Vec<values::Function>,
     reactions: Option<Reactions>,
     probed: Option<Probed>,
     server: ServerEnd,
@@ -314,40 +315,47 @@ impl<T: LinkView + 'static> Provider<'_, T> {
         };
         let parameters = match self.parameters(function, message)? {
             Ok(parameters) => parameters,
-            Err(DecodeError::TooMany) => return Ok(answer::failed(LinkFailure::TooLarge)),
+            Err(CrossError::TooMany) => return Ok(answer::failed(LinkFailure::TooLarge)),
             Err(_) => return Ok(answer::failed(LinkFailure::Busy)),
         };
-        let mut results = vec![Val::Bool(false); usize::from(function.signature.result.is_some())];
-        self.functions[number].call(&mut self.store, &parameters, &mut results)?;
-        self.results(function, &results)
+        match self.functions[number].call(&mut self.store, parameters)? {
+            Lifted::Whole(result) => self.result(function, result),
+            Lifted::TooLong(resources) => {
+                self.drop_all(&resources)?;
+                Ok(answer::failed(LinkFailure::TooLarge))
+            }
+        }
     }
 
     fn parameters(
         &mut self,
         function: &ServedFunction,
-        message: Message,
-    ) -> wasmtime::Result<Result<Vec<Val>, DecodeError>> {
+        mut message: Message,
+    ) -> wasmtime::Result<Result<Values, CrossError>> {
         let mut taker = Taker {
             store: &mut self.store,
             objects: &mut self.objects,
             returns: &self.returns,
             passed: message.handles.into_iter(),
+            resources: Vec::new(),
             taken: Vec::new(),
         };
-        let decoded = decode(&message.bytes, &function.signature.parameters, &mut taker);
-        let taken = std::mem::take(&mut taker.taken);
-        match decoded {
-            Ok(parameters) => Ok(Ok(parameters)),
-            Err(error) => {
-                self.drop_all(taken)?;
-                Ok(Err(error))
-            }
+        let shapes = &function.signature.parameters;
+        let walked = walk(&mut message.bytes, shapes, &mut taker);
+        let (resources, taken) = (taker.resources, taker.taken);
+        if let Err(error) = walked {
+            self.drop_all(&taken)?;
+            return Ok(Err(error));
         }
+        Ok(Ok(Values {
+            bytes: message.bytes,
+            resources,
+        }))
     }
 
     /// Drops resources that nobody got: streams and loans out of the table of handles, objects by their own destructors.
-    fn drop_all(&mut self, resources: Vec<ResourceAny>) -> wasmtime::Result<()> {
-        for resource in resources {
+    fn drop_all(&mut self, resources: &[ResourceAny]) -> wasmtime::Result<()> {
+        for &resource in resources {
             if !streams::release(&mut self.store, resource) {
                 resource.resource_drop(&mut self.store)?;
             }
@@ -355,31 +363,36 @@ impl<T: LinkView + 'static> Provider<'_, T> {
         Ok(())
     }
 
-    fn results(&mut self, function: &ServedFunction, results: &[Val]) -> wasmtime::Result<Message> {
+    fn result(
+        &mut self,
+        function: &ServedFunction,
+        mut result: Values,
+    ) -> wasmtime::Result<Message> {
+        if result.resources.is_empty() {
+            return Ok(answer::returned(result.bytes, Vec::new()));
+        }
         let mut giver = Giver {
             store: &mut self.store,
             objects: &mut self.objects,
             returns: &self.returns,
+            resources: result.resources.iter(),
             passed: Vec::new(),
         };
-        let shapes = function.signature.result.iter();
-        let encoded = encode(results.iter().zip(shapes), &mut giver);
+        let shapes = function.signature.result.as_ref();
+        let walked = walk(&mut result.bytes, shapes, &mut giver);
         let passed = giver.passed;
-        let failure = match encoded {
-            Ok(bytes) if passed.len() <= HANDLES_MAX => {
-                return Ok(answer::returned(bytes, passed));
+        let failure = match walked {
+            Ok(()) if passed.len() <= HANDLES_MAX => {
+                return Ok(answer::returned(result.bytes, passed));
             }
-            Ok(_) | Err(EncodeError::TooLarge) => LinkFailure::TooLarge,
-            Err(EncodeError::Full) => LinkFailure::Busy,
-            Err(EncodeError::Resource(error)) => return Err(error),
-            Err(error @ (EncodeError::Misshapen | EncodeError::Stale)) => return Err(error.into()),
+            Ok(()) | Err(CrossError::TooMany) => LinkFailure::TooLarge,
+            Err(CrossError::Full) => LinkFailure::Busy,
+            Err(CrossError::Resource(error)) => return Err(error),
+            Err(error @ (CrossError::Malformed | CrossError::Stale)) => return Err(error.into()),
         };
         // What was given so far comes back as it is dropped; the rest is still the provider's.
-        let mut kept = Vec::new();
-        for value in results {
-            for_each_resource(value, &mut |resource| kept.push(resource));
-        }
-        self.drop_all(kept.split_off(passed.len().min(kept.len())))?;
+        let kept = result.resources.get(passed.len()..).unwrap_or_default();
+        self.drop_all(kept)?;
         Ok(answer::failed(failure))
     }
 
@@ -424,32 +437,35 @@ struct Taker<'a, 's, T: 'static> {
     objects: &'a mut Objects,
     returns: &'a Arc<Returns>,
     passed: std::vec::IntoIter<Passed>,
-    /// What is the provider's by now.
+    resources: Vec<ResourceAny>,
+    /// Those of them that are the provider's by now.
     taken: Vec<ResourceAny>,
 }
 
-impl<T: LinkView + 'static> Receiver for Taker<'_, '_, T> {
-    fn receive(
+impl<T: LinkView + 'static> Courier for Taker<'_, '_, T> {
+    fn carry(
         &mut self,
         name: &ResourceName,
         is_owned: bool,
-        bytes: &mut Cursor<'_>,
-    ) -> Result<ResourceAny, DecodeError> {
+        number: &mut [u8; 4],
+    ) -> Result<(), CrossError> {
         if !is_owned {
-            let object = self.objects.get(bytes.u32()?);
-            return object.ok_or(DecodeError::Malformed);
+            let object = self.objects.get(u32::from_le_bytes(*number));
+            self.resources.push(object.ok_or(CrossError::Malformed)?);
+            return Ok(());
         }
-        let passed = self.passed.next().ok_or(DecodeError::Malformed)?;
+        let passed = self.passed.next().ok_or(CrossError::Malformed)?;
         let resource = if streams::changes_hands(name) {
-            streams::give(self.store, name, passed).map_err(DecodeError::Resource)?
+            streams::give(self.store, name, passed).map_err(CrossError::Resource)?
         } else {
             let object = RemoteObject::take_from(passed);
             let number = object.and_then(|object| object.hand_in(self.returns));
             let object = number.and_then(|number| self.objects.take(number));
-            object.ok_or(DecodeError::Malformed)?
+            object.ok_or(CrossError::Malformed)?
         };
         self.taken.push(resource);
-        Ok(resource)
+        self.resources.push(resource);
+        Ok(())
     }
 }
 
@@ -458,24 +474,25 @@ struct Giver<'a, 's, T: 'static> {
     store: &'a mut StoreContextMut<'s, T>,
     objects: &'a mut Objects,
     returns: &'a Arc<Returns>,
+    resources: slice::Iter<'a, ResourceAny>,
     passed: Vec<Passed>,
 }
 
-impl<T: LinkView + 'static> Sender for Giver<'_, '_, T> {
-    fn send(
+impl<T: LinkView + 'static> Courier for Giver<'_, '_, T> {
+    fn carry(
         &mut self,
         name: &ResourceName,
         _is_owned: bool,
-        resource: ResourceAny,
-        _bytes: &mut Bytes,
-    ) -> Result<(), EncodeError> {
+        _number: &mut [u8; 4],
+    ) -> Result<(), CrossError> {
+        let resource = *self.resources.next().ok_or(CrossError::Malformed)?;
         if streams::changes_hands(name) {
             let stream = streams::take(self.store, name, resource);
-            self.passed.push(stream.map_err(EncodeError::Resource)?);
+            self.passed.push(stream.map_err(CrossError::Resource)?);
             return Ok(());
         }
         let number = self.objects.give(resource);
-        let number = number.map_err(|_full| EncodeError::Full)?;
+        let number = number.map_err(|_full| CrossError::Full)?;
         let object = RemoteObject::new(number, Arc::clone(self.returns));
         self.passed.push(Passed::Object(Box::new(object)));
         Ok(())

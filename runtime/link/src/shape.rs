@@ -322,6 +322,30 @@ fn scalar(ty: &Type) -> Option<Shape> {
     })
 }
 
+/// How many core values these are together, as the canonical ABI flattens them.
+pub(crate) fn flat_count<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> usize {
+    shapes.into_iter().map(flat_count_of).sum()
+}
+
+fn flat_count_of(shape: &Shape) -> usize {
+    match shape {
+        Shape::String | Shape::List(_) => 2,
+        Shape::Record(fields) => flat_count(fields.iter().map(|(_, field)| field)),
+        Shape::Tuple(items) => flat_count(items),
+        Shape::Variant(cases) => {
+            let payloads = cases.iter().filter_map(|(_, payload)| payload.as_ref());
+            1 + payloads.map(flat_count_of).max().unwrap_or(0)
+        }
+        Shape::Option(item) => 1 + flat_count_of(item),
+        Shape::Result { ok, err } => {
+            let payloads = [ok, err].into_iter().flatten();
+            1 + payloads.map(|part| flat_count_of(part)).max().unwrap_or(0)
+        }
+        Shape::Flags(names) => names.len().div_ceil(32),
+        _ => 1,
+    }
+}
+
 /// Looks at every resource in a shape.
 pub(crate) fn for_each_resource(shape: &Shape, visit: &mut dyn FnMut(&ResourceName, bool)) {
     match shape {

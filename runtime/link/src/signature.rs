@@ -6,15 +6,21 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use runtime_engine::values::FlatCounts;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
 
 use crate::failure::FailureSlot;
 use crate::shape::{
-    ResourceName, ResourceNames, Shape, ShapeError, Shaper, for_each_resource, without_version,
+    ResourceName, ResourceNames, Shape, ShapeError, Shaper, flat_count, for_each_resource,
+    without_version,
 };
 
+/// The most core values that parameters are handed over in, by the canonical ABI; more lie in memory.
+const FLAT_PARAMETERS_MAX: usize = 16;
+/// The same for a result.
+const FLAT_RESULTS_MAX: usize = 1;
 /// How much of a name is shown in a sentence about it, in characters.
 const SHOWN_NAME_CHARS: usize = 64;
 /// Interfaces whose resources can change hands, because the host keeps what is behind them.
@@ -197,6 +203,15 @@ impl Function {
     /// Where an importer is told that the call itself failed, if the function has such a place.
     pub fn failure_slot(&self) -> Option<FailureSlot> {
         FailureSlot::of(self.result.as_ref()?)
+    }
+
+    /// How its values are handed over in WebAssembly.
+    pub(crate) fn flat_counts(&self) -> FlatCounts {
+        let within = |count: usize, most: usize| (count <= most).then_some(count);
+        FlatCounts {
+            parameters: within(flat_count(&self.parameters), FLAT_PARAMETERS_MAX),
+            result: within(flat_count(&self.result), FLAT_RESULTS_MAX),
+        }
     }
 }
 

@@ -10,12 +10,12 @@ use runtime_engine::{Code, Program};
 use runtime_host::Reservation;
 use runtime_host::observe::{self, ProgramCode};
 use runtime_kpio::{Authority, KpioContext, RESTRICTED_INTERFACES};
-use runtime_link::{Interface, LinkContext, Served, Service};
+use runtime_link::{Interface, LinkContext, MESSAGE_BYTES_MAX, Served, Service};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use wasmtime::component::{
-    Component, ComponentExportIndex, Instance, InstancePre, Linker, TypedFunc, Val,
+    Component, ComponentExportIndex, Instance, InstancePre, Linker, TypedFunc,
 };
 use wasmtime::{Engine, ModuleFunction, Store};
 
@@ -27,8 +27,8 @@ const RUN_INTERFACE: &str = "wasi:cli/run@0.2.0";
 /// copied before the host's function sees them.
 pub(crate) const HOST_CALL_BYTES: u64 = 2 << 20;
 
-/// The same for a process that calls others or is called by them: all values of the longest message.
-const LINKED_CALL_BYTES: u64 = (runtime_link::VALUES_MAX * size_of::<Val>()) as u64;
+/// The same for a process that calls others or is called by them: beside that, the longest message twice, while it grows or waits for its answer.
+const LINKED_CALL_BYTES: u64 = HOST_CALL_BYTES + 2 * MESSAGE_BYTES_MAX as u64;
 
 /// Packages whose interfaces the host provides, or nobody.
 const HOST_PACKAGES: [&str; 7] = [

@@ -1,4 +1,4 @@
-//! What the host's own peers send and understand, in the layout of `runtime/link/src/encode.rs` and `answer.rs` beside it.
+//! What the host's own peers send and understand, in the layout of `runtime/engine/src/values` and of `runtime/link/src/answer.rs`.
 
 use std::sync::Arc;
 
