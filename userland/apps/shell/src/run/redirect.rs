@@ -25,10 +25,11 @@ pub(super) fn has_consumer(simple: &SimpleCommand) -> bool {
     prefix.chain(suffix).any(|item| {
         let kind = match item {
             Item::ProcessSubstitution(kind, _) => kind,
-            Item::IoRedirect(IoRedirect::File(_, _, target)) => match target {
-                IoFileRedirectTarget::ProcessSubstitution(kind, _) => kind,
-                _ => return false,
-            },
+            Item::IoRedirect(IoRedirect::File(
+                _,
+                _,
+                IoFileRedirectTarget::ProcessSubstitution(kind, _),
+            )) => kind,
             _ => return false,
         };
         matches!(kind, ProcessSubstitutionKind::Write)
