@@ -10,7 +10,8 @@
 //! - *A cancelled process does not stay blocked*: each wait also listens to its [`Cancellation`].
 //! - *Memory is reserved from a [`Budget`] before it is allocated*, and a refusal is a value.
 //! - Lock order: a source's or sink's own lock is taken before its subscribers', and that before a
-//!   notifier's. No lock is held while waiting or while calling foreign code.
+//!   notifier's. No lock is held while waiting or while calling foreign code, but that of what stands in front of a stream, which
+//!   comes before all of these (`tie`).
 //! - A lock poisoned by a panic is used on: the panic ends the process that it served, and the others
 //!   that share the object go on. Every critical section keeps its data valid at each step.
 
