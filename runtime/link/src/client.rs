@@ -101,40 +101,14 @@ fn define_function<T: LinkView + 'static>(
     let signature = &stub.interface.functions[function];
     let (name, counts) = (signature.name.clone(), signature.flat_counts());
     values::define(instance, &name, counts, move |store, lifted| {
-        let mut call = Call {
+        let stub = &*stub;
+        let call = Call {
             store,
-            stub: &stub,
+            stub,
             function,
         };
-        let (mut parameters, is_whole) = match lifted {
-            Lifted::Whole(parameters) => (parameters, true),
-            Lifted::TooLong(resources) => (without_bytes(resources), false),
-        };
-        let made = match is_whole {
-            true => call.make(&mut parameters),
-            false => Err(LinkFailure::TooLarge.into()),
-        };
-        match made {
-            Err(CallError::Failed(failure)) => {
-                call.release(&parameters.resources);
-                let slot = stub.failure_slots[function];
-                let slot = slot.ok_or_else(|| call.unreported(failure))?;
-                Ok(Values {
-                    bytes: slot.result(failure),
-                    resources: Vec::new(),
-                })
-            }
-            Err(CallError::Ends(error)) => Err(error),
-            Ok(result) => Ok(result),
-        }
+        call.serve(lifted)
     })
-}
-
-fn without_bytes(resources: Vec<ResourceAny>) -> Values {
-    Values {
-        bytes: Vec::new(),
-        resources,
-    }
 }
 
 /// A call failed, and its function has no way to say so.
@@ -218,6 +192,32 @@ struct Call<'a, T: 'static> {
 }
 
 impl<T: LinkView + 'static> Call<'_, T> {
+    /// What the program gets for what it gave.
+    fn serve(mut self, lifted: Lifted) -> wasmtime::Result<Values> {
+        let (made, given) = match lifted {
+            Lifted::Whole(mut parameters) => (self.make(&mut parameters), parameters.resources),
+            Lifted::TooLong(resources) => (Err(LinkFailure::TooLarge.into()), resources),
+        };
+        match made {
+            Ok(result) => Ok(result),
+            Err(CallError::Failed(failure)) => {
+                self.release(&given);
+                self.failed(failure)
+            }
+            Err(CallError::Ends(error)) => Err(error),
+        }
+    }
+
+    /// The function's own error, if it has one for that.
+    fn failed(&mut self, failure: LinkFailure) -> wasmtime::Result<Values> {
+        let slot = self.stub.failure_slots[self.function];
+        let slot = slot.ok_or_else(|| self.unreported(failure))?;
+        Ok(Values {
+            bytes: slot.result(failure),
+            resources: Vec::new(),
+        })
+    }
+
     fn make(&mut self, parameters: &mut Values) -> Result<Values, CallError> {
         loop {
             let connection = self.connection()?;

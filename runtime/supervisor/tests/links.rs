@@ -35,7 +35,7 @@ const LIMITS: Limits = Limits {
     messages: 64,
     bytes: 4 << 20,
     client_messages: 4,
-    client_bytes: 512 << 10,
+    client_bytes: 2 * MESSAGE_BYTES_MAX,
 };
 
 static PROVIDER: LazyLock<Arc<[u8]>> = LazyLock::new(|| guest(&GUESTS, "link_provider"));
