@@ -117,15 +117,22 @@ fn rest(guest: &mut Guest) -> Result<Screen> {
     Err(unmet("the screen does not come to rest"))
 }
 
-/// The screen when it has become another, and that has not changed for a while.
-fn rest_after(guest: &mut Guest, before: &Screen) -> Result<Screen> {
+/// The screen when it has become another; it may be half drawn.
+fn change(guest: &mut Guest, before: &Screen) -> Result<Screen> {
     for _ in 0..LOOKS {
-        if guest.screen()? != *before {
-            return rest(guest);
+        let screen = guest.screen()?;
+        if screen != *before {
+            return Ok(screen);
         }
         thread::sleep(BETWEEN_LOOKS);
     }
     Err(unmet("the screen stays as it is"))
+}
+
+/// The screen when it has become another, and that has not changed for a while.
+fn rest_after(guest: &mut Guest, before: &Screen) -> Result<Screen> {
+    change(guest, before)?;
+    rest(guest)
 }
 
 /// The screen becomes what it was before.
@@ -358,7 +365,7 @@ fn goes_on(guest: &mut Guest) -> Result<()> {
 
 /// Lines that have left the screen, and what is on it, are the same after a kill.
 fn scrolls_back(guest: &mut Guest) -> Result<()> {
-    let before = rest(guest)?;
+    let before = guest.screen()?;
     command(guest, "seq 300")?;
     let newest = rest_after(guest, &before)?;
     for _ in 0..3 {
@@ -378,9 +385,9 @@ fn scrolls_back(guest: &mut Guest) -> Result<()> {
 
 /// The terminal that was shown is shown again.
 fn killed_on_another(guest: &mut Guest) -> Result<()> {
-    let first = rest(guest)?;
+    let first = guest.screen()?;
     keys::press(guest, &["alt", "f3"])?;
-    let third = rest_after(guest, &first)?;
+    let third = change(guest, &first)?;
     keys::type_text(guest, "touch /tmp/half")?;
     let typed = rest_after(guest, &third)?;
     keys::press(guest, &ATTENTION)?;
