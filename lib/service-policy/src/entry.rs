@@ -573,6 +573,10 @@ impl Entry {
     pub fn describe(&mut self, spec: &Arc<Service>, now_ns: u64, actions: &mut Vec<Action>) {
         self.is_removed = false;
         if self.next_spec.as_ref().unwrap_or(&self.spec) == spec && self.successor.is_none() {
+            // Whoever stands in is what it is to be from now on, whatever was there before.
+            if let Some(displaced) = &mut self.displaced {
+                displaced.spec = Arc::clone(spec);
+            }
             return;
         }
         self.note("has changed", actions);

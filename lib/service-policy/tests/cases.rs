@@ -321,6 +321,16 @@ fn a_replacement_that_stands_in_and_is_stopped_is_not_what_starts_again() {
 }
 
 #[test]
+fn a_replacement_that_stands_in_and_is_in_the_manifest_by_now_stays() {
+    let mut policy = displaced(Ending::Failed);
+    let bad = CHAIN.replace("\"logd\"", "\"bad\"");
+    let agreed = policy.reload(0, &Manifest::parse(&bad).expect("right"));
+    assert!(brief(&agreed).is_empty());
+    policy.ended(0, RunId(4), Ending::Failed);
+    assert_eq!(policy.statuses()[1].program, "bad");
+}
+
+#[test]
 fn a_changed_manifest_touches_only_what_has_changed() {
     let mut policy = running();
     let same = Manifest::parse(CHAIN).expect("right");

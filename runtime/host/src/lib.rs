@@ -67,7 +67,8 @@ pub use notify::{Awaited, Notifier, Subscribers};
 pub use permission::Permission;
 pub use pipe::{PIPE_DEFAULT_BYTES, PipeError, PipeReader, PipeWriter, pipe};
 pub use stream::{
-    ByteSink, ByteSource, Discard, NoInput, Read, StreamFailure, read_blocking, write_all_blocking,
+    ByteSink, ByteSource, Discard, NoInput, Read, SINK_DEPTH_MAX, StreamFailure, read_blocking,
+    write_all_blocking,
 };
 pub use terminal::{
     AttachedTerminal, Controlled, KeyMeaning, KeyMode, StandardStream, Terminal, TerminalDevice,

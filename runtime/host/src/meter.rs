@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Budget, ByteSink, Notifier, StreamFailure};
+use crate::{Budget, ByteSink, Notifier, SINK_DEPTH_MAX, StreamFailure, Tie};
 
 /// What is done about a process that has written more than it may.
 pub type OnExcess = Arc<dyn Fn() + Send + Sync>;
@@ -34,13 +34,13 @@ impl fmt::Display for OutputExceeded {
 
 impl MeteredSink {
     /// Lets through to `sink` as many bytes as `left` has, of which nothing is given back, and then calls `on_excess`
-    /// once for every write.
-    pub fn new(sink: Arc<dyn ByteSink>, left: Budget, on_excess: OnExcess) -> Self {
-        Self {
+    /// once for every write. None if the sink is as deep as one may be.
+    pub fn new(sink: Arc<dyn ByteSink>, left: Budget, on_excess: OnExcess) -> Option<Self> {
+        (sink.depth() < SINK_DEPTH_MAX).then_some(Self {
             sink,
             left,
             on_excess,
-        }
+        })
     }
 
     fn exceeded(&self) -> StreamFailure {
@@ -74,6 +74,14 @@ impl ByteSink for MeteredSink {
     fn subscribe(&self, notifier: &Notifier) {
         self.sink.subscribe(notifier);
     }
+
+    fn ties(&self) -> Vec<Tie> {
+        self.sink.ties()
+    }
+
+    fn depth(&self) -> usize {
+        self.sink.depth() + 1
+    }
 }
 
 #[cfg(test)]
@@ -84,13 +92,23 @@ mod tests {
     use crate::Discard;
 
     #[test]
+    fn who_counts_for_those_who_count_is_refused_some_time() {
+        let mut sink: Arc<dyn ByteSink> = Arc::new(Discard);
+        for _ in 0..SINK_DEPTH_MAX {
+            let counted = MeteredSink::new(sink, Budget::new(1), Arc::new(|| {}));
+            sink = Arc::new(counted.expect("it is not that deep"));
+        }
+        assert!(MeteredSink::new(sink, Budget::new(1), Arc::new(|| {})).is_none());
+    }
+
+    #[test]
     fn what_is_allowed_goes_through_and_the_rest_is_told() {
         let told = Arc::new(AtomicU32::new(0));
         let witness = Arc::clone(&told);
         let on_excess: OnExcess = Arc::new(move || {
             witness.fetch_add(1, Ordering::Relaxed);
         });
-        let sink = MeteredSink::new(Arc::new(Discard), Budget::new(10), on_excess);
+        let sink = MeteredSink::new(Arc::new(Discard), Budget::new(10), on_excess).expect("flat");
         assert_eq!(sink.write(b"12345678"), Ok(8));
         assert_eq!(sink.write(b"12345"), Ok(2));
         assert_eq!(told.load(Ordering::Relaxed), 0);

@@ -74,7 +74,14 @@ pub trait ByteSink: Send + Sync {
     fn ties(&self) -> Vec<Tie> {
         Vec::new()
     }
+    /// How many others a write goes through until the bytes are somewhere: at most [`SINK_DEPTH_MAX`], since each calls the next.
+    fn depth(&self) -> usize {
+        0
+    }
 }
+
+/// The greatest [`ByteSink::depth`]. Whoever puts something in front of a sink sees to it.
+pub const SINK_DEPTH_MAX: usize = 32;
 
 /// A source at whose end one always is.
 #[derive(Clone, Copy, Debug, Default)]

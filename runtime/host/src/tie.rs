@@ -6,7 +6,8 @@
 //!
 //! A stream is hung on a tie by putting something in front of it, for those alone who get it from there. One that hangs on a tie
 //! does not do so twice, and one hangs on [`TIES_MAX`] at most, however often it goes to and fro. What that takes is charged to the
-//! budget that is named. What hangs on a tie is known to it weakly; the list of it is never longer than twice what lives plus a constant.
+//! budget that is named. What hangs on a tie is known to it weakly; when something is added, the list of it is not longer than twice what lives plus a
+//! constant, and a place in it that nobody needs any more keeps the few bytes of what was there.
 //!
 //! Lock order: a tie's lock is never held together with another; a stream's in front is taken before that of what lies behind it.
 
@@ -16,8 +17,8 @@ use std::sync::{Arc, Weak};
 
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::{
-    Budget, ByteSink, ByteSource, Notifier, OverBudget, Read, Reservation, StreamFailure,
-    Subscribers,
+    Budget, ByteSink, ByteSource, Notifier, OverBudget, Read, Reservation, SINK_DEPTH_MAX,
+    StreamFailure, Subscribers,
 };
 
 /// On how many ties one stream may hang.
@@ -102,6 +103,9 @@ impl Tie {
         let ties = sink.ties();
         if ties.contains(self) {
             return Ok(sink);
+        }
+        if sink.depth() >= SINK_DEPTH_MAX {
+            return Err(TieError::TooMany);
         }
         Ok(self.front(sink, ties, payer)?)
     }
@@ -227,6 +231,10 @@ impl ByteSink for Front<dyn ByteSink> {
 
     fn ties(&self) -> Vec<Tie> {
         self.ties.clone()
+    }
+
+    fn depth(&self) -> usize {
+        self.with(|sink| sink.depth() + 1).unwrap_or(0)
     }
 }
 

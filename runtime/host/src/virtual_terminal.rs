@@ -164,10 +164,6 @@ impl VirtualTerminal {
     pub fn step(&self, step: &TerminalStep<'_>) -> Result<(), StepRefusal> {
         self.check(step)?;
         self.0.lock().apply(step);
-        // A job may have got the terminal since whoever takes the keys asked what they are.
-        if step.input.contains(&INTERRUPT) && self.device().is_jobs() && self.0.take_interrupt() {
-            self.device().interrupt();
-        }
         // Members of the foreground are told without the lock, after what was typed before. Programs only make room meanwhile.
         let as_input = step.control.and_then(|control| self.obey(control));
         let mut state = self.0.lock();
@@ -176,6 +172,11 @@ impl VirtualTerminal {
         }
         state.is_at_end |= step.control == Some(Control::EndInput);
         drop(state);
+        // A job may have got the terminal since whoever takes the keys asked what they are, or since it was asked here whom this one is for.
+        let is_unread = step.input.contains(&INTERRUPT) || as_input == Some(INTERRUPT);
+        if is_unread && self.device().is_jobs() && self.0.take_interrupt() {
+            self.device().interrupt();
+        }
         self.0.programs.notify_all();
         Ok(())
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::thread;
 
 use runtime_host::{
-    Budget, ByteSink, ByteSource, Cancellation, NoInput, Notifier, PipeReader, PipeWriter, Read,
-    StreamFailure, TIES_MAX, Tie, TieError, pipe, read_blocking, write_all_blocking,
+    Budget, ByteSink, ByteSource, Cancellation, Discard, MeteredSink, NoInput, Notifier,
+    PipeReader, PipeWriter, Read, SINK_DEPTH_MAX, StreamFailure, TIES_MAX, Tie, TieError, pipe,
+    read_blocking, write_all_blocking,
 };
 
 const PIPE_BYTES: usize = 8;
@@ -149,4 +150,28 @@ fn who_cannot_pay_hangs_nothing() {
     let budget = Budget::new(10);
     let refused = Tie::new().sink(Arc::new(runtime_host::Discard), &budget);
     assert!(matches!(refused.err(), Some(TieError::OverBudget(_))));
+}
+
+/// Neither kind hides the other, and both together have an end: each write goes through all of them on one stack.
+#[test]
+fn what_is_counted_and_hung_in_turns_hangs_once_and_is_refused_some_time() {
+    let budget = Budget::new(1 << 20);
+    let count = |sink| MeteredSink::new(sink, Budget::new(9), Arc::new(|| {}));
+    let tie = Tie::new();
+    let mut to_and_fro: Arc<dyn ByteSink> = Arc::new(Discard);
+    for _ in 0..SINK_DEPTH_MAX - 1 {
+        let hung = tie.sink(to_and_fro, &budget).expect("once");
+        to_and_fro = Arc::new(count(hung).expect("it is not that deep"));
+    }
+    assert!(to_and_fro.ties() == [tie]);
+    let mut deeper = to_and_fro;
+    let refused = (0..2).find_map(|_| match Tie::new().sink(Arc::clone(&deeper), &budget) {
+        Ok(hung) => {
+            deeper = hung;
+            None
+        }
+        Err(error) => Some(error),
+    });
+    assert_eq!(refused, Some(TieError::TooMany));
+    assert!(count(deeper).is_none());
 }

@@ -101,9 +101,10 @@ fn process_error(error: LaunchError) -> ProcessError {
     let sentence = error.to_string();
     match error {
         LaunchError::ParentEnds => ProcessError::Denied(sentence),
-        LaunchError::Memory(_) | LaunchError::Thread(_) | LaunchError::TooManyProcesses(_) => {
-            ProcessError::Quota(sentence)
-        }
+        LaunchError::Memory(_)
+        | LaunchError::Thread(_)
+        | LaunchError::TooManyProcesses(_)
+        | LaunchError::OutputTooDeep => ProcessError::Quota(sentence),
     }
 }
 

@@ -178,6 +178,8 @@ pub enum LaunchError {
     TooManyProcesses(u64),
     /// Whoever wants to start it is ending itself.
     ParentEnds,
+    /// Its output is counted for as many others already as it may be ([`runtime_host::SINK_DEPTH_MAX`]).
+    OutputTooDeep,
 }
 
 impl fmt::Display for LaunchError {
@@ -193,6 +195,9 @@ impl fmt::Display for LaunchError {
                 write!(f, "{limit} processes run already, and no more may")
             }
             LaunchError::ParentEnds => f.write_str("whoever starts the process is ending itself"),
+            LaunchError::OutputTooDeep => {
+                f.write_str("its output goes through too many others whose output is limited")
+            }
         }
     }
 }

@@ -144,7 +144,7 @@ impl Supervisor {
             &reserved,
             running.target(),
         ));
-        meter_output(&mut launch, &shared, self.family());
+        meter_output(&mut launch, &shared, self.family())?;
         self.family().enlist(&shared, parent, place)?;
         let job = Job {
             shared: Arc::clone(&shared),
@@ -257,9 +257,13 @@ impl Supervisor {
 }
 
 /// Has what the process writes counted, if there is a limit to it.
-fn meter_output(launch: &mut Launch, shared: &Arc<Shared>, family: &Arc<Family>) {
+fn meter_output(
+    launch: &mut Launch,
+    shared: &Arc<Shared>,
+    family: &Arc<Family>,
+) -> Result<(), LaunchError> {
     let Some(limit_bytes) = launch.limits.output_bytes else {
-        return;
+        return Ok(());
     };
     let left = Budget::new(limit_bytes);
     let process = Process::new(Arc::clone(shared), Arc::clone(family));
@@ -268,12 +272,10 @@ fn meter_output(launch: &mut Launch, shared: &Arc<Shared>, family: &Arc<Family>)
     });
     for sink in [&mut launch.stdout, &mut launch.stderr] {
         let counted = Arc::clone(sink);
-        *sink = Arc::new(MeteredSink::new(
-            counted,
-            left.clone(),
-            Arc::clone(&on_excess),
-        ));
+        let counting = MeteredSink::new(counted, left.clone(), Arc::clone(&on_excess));
+        *sink = Arc::new(counting.ok_or(LaunchError::OutputTooDeep)?);
     }
+    Ok(())
 }
 
 /// Tells whoever watches, if anybody does.

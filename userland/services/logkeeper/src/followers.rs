@@ -2,7 +2,8 @@
 //!
 //! Law: the journal is what a follower reads from, so each costs its place and one line. Whose stream is full is waited for
 //! by the reactor; what the journal drops meanwhile it is told of. Who does not read any more is forgotten at the next line, or when
-//! there is no place left. Then also the one goes whose stream has been full for longest: nobody keeps others out by not reading.
+//! there is no place left. Then also the one goes whose stream has been full for longest, or, where none is full, that was told nothing for
+//! longest: nobody keeps others out by not reading, or by asking for what never comes.
 
 use wasip2::io::streams::{OutputStream, StreamError};
 
@@ -20,8 +21,8 @@ pub struct Followers {
     all: Vec<Follower>,
     /// The token of the one that came last; 0 is nobody's.
     last_token: u64,
-    /// How often one of them was found with a full stream that had room before.
-    blocks: u64,
+    /// How often one of them was found with a full stream that had room before, was told something, or came.
+    moments: u64,
 }
 
 struct Follower {
@@ -32,8 +33,16 @@ struct Follower {
     next: u64,
     /// What is still to be written of what it is told.
     begun: Vec<u8>,
-    /// Which of all blocks its stream's is, if that is full.
-    block: Option<u64>,
+    state: State,
+}
+
+/// How it stands with one, since which moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    /// Its stream is full.
+    Blocked(u64),
+    /// It has all that there was for it.
+    Told(u64),
 }
 
 impl Followers {
@@ -49,12 +58,13 @@ impl Followers {
                 .retain(|follower| follower.to.check_write().is_ok());
         }
         if self.all.len() >= FOLLOWERS_MAX {
-            let blocks = self.all.iter().map(|follower| follower.block);
-            let longest = longest_blocked(blocks).ok_or(LogError::Quota)?;
-            self.all.swap_remove(longest);
+            let states = self.all.iter().map(|follower| follower.state);
+            let least_served = least_served(states).ok_or(LogError::Quota)?;
+            self.all.swap_remove(least_served);
         }
         let (input, to) = pipes::pipe().map_err(|_| LogError::Quota)?;
         self.last_token += 1;
+        self.moments += 1;
         let mut follower = Follower {
             token: self.last_token,
             to,
@@ -62,9 +72,9 @@ impl Followers {
             // Who begins at the beginning has not missed what was before that.
             next: if from == 0 { journal.lost(0) } else { from },
             begun: Vec::new(),
-            block: None,
+            state: State::Told(self.moments),
         };
-        if follower.feed(journal, &mut self.blocks).is_ok() {
+        if follower.feed(journal, &mut self.moments).is_ok() {
             self.all.push(follower);
         }
         Ok(input)
@@ -73,23 +83,21 @@ impl Followers {
     /// Tells all of them what is new.
     pub fn feed(&mut self, journal: &Journal) {
         self.all
-            .retain_mut(|follower| follower.feed(journal, &mut self.blocks).is_ok());
+            .retain_mut(|follower| follower.feed(journal, &mut self.moments).is_ok());
     }
 
     /// The same for the one of this token, whose stream has room.
     pub fn feed_one(&mut self, token: u64, journal: &Journal) {
         self.all.retain_mut(|follower| {
-            follower.token != token || follower.feed(journal, &mut self.blocks).is_ok()
+            follower.token != token || follower.feed(journal, &mut self.moments).is_ok()
         });
     }
 }
 
-/// Whose block is the oldest.
-fn longest_blocked(blocks: impl Iterator<Item = Option<u64>>) -> Option<usize> {
-    let blocked = blocks
-        .enumerate()
-        .filter_map(|(index, block)| Some((block?, index)));
-    blocked.min().map(|(_, index)| index)
+/// Who makes room: the one that has been blocked for longest, or else that was told something longest ago.
+fn least_served(states: impl Iterator<Item = State>) -> Option<usize> {
+    let states = states.enumerate().map(|(index, state)| (state, index));
+    states.min().map(|(_, index)| index)
 }
 
 /// A follower that does not read any more.
@@ -97,11 +105,11 @@ struct Gone;
 
 impl Follower {
     /// Writes as much as there is and fits.
-    fn feed(&mut self, journal: &Journal, blocks: &mut u64) -> Result<(), Gone> {
+    fn feed(&mut self, journal: &Journal, moments: &mut u64) -> Result<(), Gone> {
         loop {
-            self.write_begun()?;
+            self.write_begun(moments)?;
             if !self.begun.is_empty() {
-                return self.wait(blocks);
+                return self.wait(moments);
             }
             if !self.begin_next(journal) {
                 return Ok(());
@@ -109,7 +117,7 @@ impl Follower {
         }
     }
 
-    fn write_begun(&mut self) -> Result<(), Gone> {
+    fn write_begun(&mut self, moments: &mut u64) -> Result<(), Gone> {
         while !self.begun.is_empty() {
             let room = self.to.check_write().map_err(gone)?;
             if room == 0 {
@@ -119,7 +127,8 @@ impl Follower {
                 .begun
                 .len()
                 .min(usize::try_from(room).unwrap_or(usize::MAX));
-            self.block = None;
+            *moments += 1;
+            self.state = State::Told(*moments);
             self.to.write(&self.begun[..count]).map_err(gone)?;
             self.begun.drain(..count);
         }
@@ -127,11 +136,11 @@ impl Follower {
     }
 
     /// Has the reactor say when there is room. Where it cannot, the next line tries again.
-    fn wait(&mut self, blocks: &mut u64) -> Result<(), Gone> {
-        self.block.get_or_insert_with(|| {
-            *blocks += 1;
-            *blocks
-        });
+    fn wait(&mut self, moments: &mut u64) -> Result<(), Gone> {
+        if let State::Told(_) = self.state {
+            *moments += 1;
+            self.state = State::Blocked(*moments);
+        }
         let _refused = reactor::watch(self.to.subscribe(), self.token);
         Ok(())
     }
@@ -164,8 +173,17 @@ mod tests {
 
     #[test]
     fn who_has_been_blocked_for_longest_makes_room() {
-        let longest = |blocks: &[Option<u64>]| longest_blocked(blocks.iter().copied());
-        assert_eq!(longest(&[Some(7), None, Some(3), Some(5)]), Some(2));
-        assert_eq!(longest(&[None, None]), None, "all of them read");
+        use State::{Blocked, Told};
+        let chosen = |states: &[State]| least_served(states.iter().copied());
+        assert_eq!(
+            chosen(&[Blocked(7), Told(1), Blocked(3), Blocked(5)]),
+            Some(2)
+        );
+        assert_eq!(
+            chosen(&[Told(4), Told(2), Told(9)]),
+            Some(1),
+            "all of them read"
+        );
+        assert_eq!(chosen(&[]), None);
     }
 }
