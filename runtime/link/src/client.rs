@@ -169,7 +169,7 @@ impl From<LinkFailure> for CallError {
 impl From<CrossError> for CallError {
     fn from(error: CrossError) -> Self {
         match error {
-            CrossError::TooMany => Self::Failed(LinkFailure::TooLarge),
+            CrossError::TooMany | CrossError::TooLarge => Self::Failed(LinkFailure::TooLarge),
             CrossError::Stale => Self::Failed(LinkFailure::Lost),
             CrossError::Full => Self::Failed(LinkFailure::Busy),
             CrossError::Resource(error) => Self::Ends(error),

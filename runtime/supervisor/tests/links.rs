@@ -318,6 +318,20 @@ fn who_answers_with_more_than_a_message_may_have_goes_on() {
     assert_eq!(system.ask(&["produce", "5"]), "Ok(5)\n");
 }
 
+/// Items without a value are four bytes of a message each, and as long as any other in memory.
+#[test]
+fn what_takes_too_much_of_a_receivers_memory_is_refused() {
+    let system = System::new();
+    let provider = system.provide();
+    let refused = format!("Err(Error::Link({}))\n", too_large());
+    for case in ["consume-sparse", "produce-sparse"] {
+        assert_eq!(system.ask(&[case, "50000"]), "Ok(50000)\n");
+        assert_eq!(system.ask(&[case, "100000"]), refused);
+    }
+    assert_eq!(system.ask(&["consume", "3"]), "Ok(3)\n");
+    provider.stop();
+}
+
 #[test]
 fn a_call_that_traps_is_lost_and_the_next_one_finds_the_next_provider() {
     let system = System::new();
