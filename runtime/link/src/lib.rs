@@ -44,3 +44,4 @@ pub use runtime_host::channel::Limits;
 pub use server::{Served, Service, serve};
 pub use shape::{Item, ResourceName, Shape, ShapeError};
 pub use signature::{Function, Interface, SignatureError, export, imports};
+pub use walk::RESOURCES_MAX;

@@ -13,7 +13,7 @@ use crate::MESSAGE_BYTES_MAX;
 use crate::shape::{Item, ResourceName, Shape};
 
 /// How many resources one message may speak of, those that are lent among them.
-pub(crate) const RESOURCES_MAX: usize = 4096;
+pub const RESOURCES_MAX: usize = 4096;
 
 /// What the lists and strings of one message may take of its receiver's memory.
 pub(crate) const RECEIVED_BYTES_MAX: u64 = 4 * MESSAGE_BYTES_MAX as u64;

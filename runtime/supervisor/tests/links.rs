@@ -80,6 +80,11 @@ fn revoked() -> String {
     failure(2, "revoked", "The grant was taken back.")
 }
 
+fn busy() -> String {
+    let message = "As many calls wait at the provider as may, or it had no room for what was given to it. It may be tried again.";
+    failure(3, "busy", message)
+}
+
 fn too_large() -> String {
     let message = "What was to be sent, or to be answered, is longer than a message may be.";
     failure(4, "too-large", message)
@@ -368,6 +373,31 @@ fn objects_of_a_provider_that_is_gone_are_lost() {
     let _next = system.provide();
     writer.write(b"\n").expect("there is room");
     assert_eq!(client.output(), format!("Ok(2)\nErr({})\n", lost()));
+}
+
+/// Who gives one away has room for another, though nobody took it.
+#[test]
+fn objects_of_a_provider_that_is_gone_leave_no_handles_behind() {
+    let system = System::new();
+    let provider = system.provide();
+    let (reader, writer) = system.pipe();
+    let grants = system.grants(WhileDown::Wait);
+    // More than half of what a process may hold.
+    let client = system.start_with(&["hold-many", "3000"], Arc::new(reader), grants);
+    wait_for_line(&client.output);
+    provider.process.kill();
+    provider.process.wait();
+    let _next = system.provide();
+    writer.write(b"\n").expect("there is room");
+    assert_eq!(client.output(), "3000 held\n3000 lost\n3000 held\n");
+}
+
+#[test]
+fn who_can_hold_no_more_objects_is_told_so_and_goes_on() {
+    let system = System::new();
+    let _provider = system.provide();
+    assert_eq!(system.ask(&["fill"]), format!("{}\nOk(5)\n", busy()));
+    assert_eq!(system.ask(&["live"]), "0\n");
 }
 
 #[test]
