@@ -56,7 +56,9 @@ impl counters::Guest for Provider {
     type Counter = Counter;
 
     fn make(start: u64) -> Result<counters::Counter, LinkFailure> {
-        Ok(counters::Counter::new(<Counter as counters::GuestCounter>::new(start)))
+        Ok(counters::Counter::new(
+            <Counter as counters::GuestCounter>::new(start),
+        ))
     }
 
     fn finish(counter: counters::Counter) -> u64 {
