@@ -600,11 +600,12 @@ fn caller(
     setup: &str,
     given: &str,
     data: &str,
+    encoding: StringEncoding,
 ) -> Component {
     let wit = format!(
         "package test:values; interface echo {{ {signature} }} world w {{ import echo; export run: func(); }}"
     );
-    component(engine, &wit, StringEncoding::UTF8, |_| {
+    component(engine, &wit, encoding, |_| {
         format!(
             r#"(module
               (func $f (import "{ECHO}" "f") {core})
@@ -631,10 +632,14 @@ fn run(
         Ok(Values::default())
     })?;
     let mut store = Store::new(component.engine(), ());
+    store.set_hostcall_fuel(FUEL);
     let instance = linker.instantiate(&mut store, component)?;
     let run = instance.get_typed_func::<(), ()>(&mut store, "run")?;
     run.call(&mut store, ())
 }
+
+/// As much as a process has that calls others.
+const FUEL: usize = 4 << 20;
 
 const MAKE: &str = "resource r; make: func() -> r;";
 
@@ -690,7 +695,15 @@ fn who_lies_about_its_values_gets_an_error() {
         let core = format!("(param {})", "i32 ".repeat(given.len()));
         let pushed = given.iter().map(|number| format!("(i32.const {number})"));
         let pushed: String = pushed.collect();
-        let component = caller(&engine, &signature, &core, "", &pushed, data);
+        let component = caller(
+            &engine,
+            &signature,
+            &core,
+            "",
+            &pushed,
+            data,
+            StringEncoding::UTF8,
+        );
         let error = run(&component, parameters(given.len()), |lifted| {
             panic!("{lifted:?}")
         });
@@ -706,7 +719,15 @@ fn parameters_in_memory_are_within_it() {
     let signature = format!("{MAKE} f: func({});", many.join(", "));
     for (address, said) in [("8388600", "out of bounds"), ("20", "not aligned")] {
         let given = format!("(i32.const {address})");
-        let component = caller(&engine, &signature, "(param i32)", "", &given, "");
+        let component = caller(
+            &engine,
+            &signature,
+            "(param i32)",
+            "",
+            &given,
+            "",
+            StringEncoding::UTF8,
+        );
         let error = run(&component, parameters(17), |lifted| panic!("{lifted:?}"));
         let error = format!("{:#}", error.expect_err(address));
         assert!(error.contains(said), "{error}");
@@ -796,7 +817,15 @@ fn handles_are_found_in_what_is_too_long() {
     let core = "(param i32 i32 i32 i32)";
     for (len, is_whole) in [(5, true), (2 << 20, false)] {
         let given = format!("(i32.const 0) (i32.const {len}) (i32.const 32) (i32.const 2)");
-        let component = caller(&engine, &signature, core, TWO, &given, "");
+        let component = caller(
+            &engine,
+            &signature,
+            core,
+            TWO,
+            &given,
+            "",
+            StringEncoding::UTF8,
+        );
         let seen = Arc::new(Mutex::new(None));
         let noted = Arc::clone(&seen);
         let called = run(&component, parameters(4), move |lifted| {
@@ -806,6 +835,92 @@ fn handles_are_found_in_what_is_too_long() {
         let (was_whole, resources) = seen.lock().unwrap().take().unwrap();
         assert_eq!((was_whole, resources.len()), (is_whole, 2));
         assert!(resources.iter().all(ResourceAny::owned));
+    }
+}
+
+/// What the host holds for a handle is much more than its four bytes.
+#[test]
+fn handles_are_paid_for() {
+    let engine = engine();
+    let signature = format!("{MAKE} f: func(a: list<own<r>>);");
+    let lift = |count: usize| {
+        let setup = format!(
+            "(local $at i32) (local.set $at (i32.const 32)) (loop
+              (i32.store (local.get $at) (call $make))
+              (br_if 0 (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 4))) (i32.const {}))))",
+            32 + 4 * count
+        );
+        let given = format!("(i32.const 32) (i32.const {count})");
+        let core = "(param i32 i32)";
+        let component = caller(
+            &engine,
+            &signature,
+            core,
+            &setup,
+            &given,
+            "",
+            StringEncoding::UTF8,
+        );
+        run(&component, parameters(2), move |lifted| {
+            let (is_whole, resources) = handles(lifted);
+            assert!(is_whole && resources.len() == count);
+        })
+    };
+    lift(4096).unwrap();
+    let error = format!("{:#}", lift(20_000).unwrap_err());
+    assert!(error.contains("fuel"), "{error}");
+}
+
+/// Each: where text lies, how long it says it is, and how many bytes it becomes, if they are not too many, or what the error says.
+#[test]
+fn text_that_is_not_utf8_is_decoded_as_far_as_it_fits() {
+    const TAG: usize = 1 << 31;
+    let (wide, compact) = (StringEncoding::UTF16, StringEncoding::CompactUTF16);
+    let too_long = Ok(None);
+    let cases = [
+        // Three bytes for each unit, and two for each byte.
+        (wide, 16, 300_000, Ok(Some(900_004))),
+        (wide, 16, 400_000, too_long),
+        (wide, 16, ENCODED_BYTES_MAX, too_long),
+        (compact, 16, 500_000, Ok(Some(1_000_004))),
+        (compact, 16, 600_000, too_long),
+        (compact, 16, TAG | 300_000, Ok(Some(900_004))),
+        (compact, 16, TAG | 400_000, too_long),
+        (wide, 16, 1 << 30, Err("string pointer/length")),
+        (wide, 16, TAG | 1, Err("string pointer/length")),
+        (compact, 16, 1 << 30, Err("string pointer/length")),
+        (compact, 16, TAG | 1 << 30, Err("string pointer/length")),
+        (wide, 17, 1, Err("not aligned")),
+        (compact, 17, 1, Err("not aligned")),
+        (wide, 8, 1, Err("surrogate")),
+    ];
+    let engine = engine();
+    let signature = format!("{MAKE} f: func(a: string);");
+    let setup = "(i32.store (i32.const 8) (i32.const 0xd800))
+        (memory.fill (i32.const 16) (i32.const 255) (i32.const 4000000))";
+    for (encoding, address, len, expected) in cases {
+        let given = format!("(i32.const {address}) (i32.const {len})");
+        let core = "(param i32 i32)";
+        let component = caller(&engine, &signature, core, setup, &given, "", encoding);
+        let seen = Arc::new(Mutex::new(None));
+        let noted = Arc::clone(&seen);
+        let called = run(&component, parameters(2), move |lifted| {
+            *noted.lock().unwrap() = Some(match lifted {
+                Lifted::Whole(values) => Some(values.bytes.len()),
+                Lifted::TooLong(_) => None,
+            });
+        });
+        match expected {
+            Ok(taken) => {
+                called.unwrap();
+                let seen = seen.lock().unwrap().take();
+                assert_eq!(seen, Some(taken), "{encoding:?} {len}");
+            }
+            Err(said) => {
+                let error = format!("{:#}", called.unwrap_err());
+                assert!(error.contains(said), "{encoding:?} {len}: {error}");
+            }
+        }
     }
 }
 
@@ -824,12 +939,28 @@ fn what_is_too_long_is_not_looked_at_for_nothing() {
     let given = |second: usize| {
         format!("(i32.const 32) (i32.const 4096) (i32.const 32) (i32.const {second})")
     };
-    let component = caller(&engine, &signature, core, setup, &given(0), "");
+    let component = caller(
+        &engine,
+        &signature,
+        core,
+        setup,
+        &given(0),
+        "",
+        StringEncoding::UTF8,
+    );
     let called = run(&component, parameters(4), |lifted| {
         assert!(!handles(lifted).0)
     });
     called.unwrap();
-    let component = caller(&engine, &signature, core, setup, &given(4096), "");
+    let component = caller(
+        &engine,
+        &signature,
+        core,
+        setup,
+        &given(4096),
+        "",
+        StringEncoding::UTF8,
+    );
     let error = run(&component, parameters(4), |lifted| panic!("{lifted:?}"));
     let error = format!("{:#}", error.unwrap_err());
     assert!(

@@ -13,6 +13,7 @@ use runtime_host::channel::{
     self, CallFailure, Envelope, Message, Passed, Progress, Refusal, SendError,
 };
 use runtime_host::{Awaited, Tie};
+use runtime_wasi::LimitReached;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     Linker, LinkerInstance, Resource, ResourceAny, ResourceDynamic, ResourceType,
@@ -169,7 +170,7 @@ impl From<LinkFailure> for CallError {
 impl From<CrossError> for CallError {
     fn from(error: CrossError) -> Self {
         match error {
-            CrossError::TooMany => Self::Failed(LinkFailure::TooLarge),
+            CrossError::TooMany | CrossError::TooLarge => Self::Failed(LinkFailure::TooLarge),
             CrossError::Stale => Self::Failed(LinkFailure::Lost),
             CrossError::Full => Self::Failed(LinkFailure::Busy),
             CrossError::Resource(error) => Self::Ends(error),
@@ -441,13 +442,15 @@ impl<T: LinkView + 'static> Courier for Giver<'_, '_, T> {
         let (wasi, _) = self.store.data_mut().link();
         let handle = Resource::<RemoteObject>::new_own(rep);
         let provider = &self.connection.offer.returns;
-        let object = wasi.get(&handle).map_err(refused)?;
-        let object_number = object.number_at(provider).ok_or(CrossError::Stale)?;
         if is_owned {
+            // Wasmtime has forgotten it by now: it leaves the table of handles even if its provider is gone.
             let object = wasi.delete(handle).map_err(refused)?;
+            object.number_at(provider).ok_or(CrossError::Stale)?;
             self.passed.push(Passed::Object(Box::new(object)));
             return Ok(());
         }
+        let object = wasi.get(&handle).map_err(refused)?;
+        let object_number = object.number_at(provider).ok_or(CrossError::Stale)?;
         self.lends = true;
         *number = object_number.to_le_bytes();
         Ok(())
@@ -467,8 +470,13 @@ fn release<T: LinkView + 'static>(store: &mut StoreContextMut<'_, T>, resource: 
     let _is_known = streams::release(store, resource);
 }
 
+/// A process that holds as many handles as it may, or cannot pay for one more, is told so: what an answer holds is none of its doing.
 fn refused(error: impl Into<wasmtime::Error>) -> CrossError {
-    CrossError::Resource(error.into())
+    let error = error.into();
+    match error.is::<LimitReached>() {
+        true => CrossError::Full,
+        false => CrossError::Resource(error),
+    }
 }
 
 /// Takes in what a call's answer holds.
@@ -494,7 +502,7 @@ impl<T: LinkView + 'static> Courier for Taker<'_, '_, T> {
             let hung = streams::hang(passed, self.tie, payer);
             let passed = hung.map_err(|_refused| CrossError::TooMany)?;
             let stream = streams::give(self.store, name, passed);
-            self.taken.push(stream.map_err(CrossError::Resource)?);
+            self.taken.push(stream.map_err(refused)?);
             return Ok(());
         }
         let ty = self.stub.resource(name).ok_or(CrossError::Malformed)?;

@@ -9,14 +9,16 @@
 //!   at the client, and go back when they are dropped or their client ends. Other resources, and those that a client
 //!   would lend or define, are refused when the interface is looked at.
 //! - Whatever fails on the way is a [`LinkFailure`] for the client: an error where its function has a place for one, the
-//!   end of the client with a sentence where it has not. Nothing that a client sends ends a provider by itself, and an answer
-//!   that is longer than a message may be is a failure of that call.
+//!   end of the client with a sentence where it has not. A message that is longer than it may be, or that would take more of its receiver's
+//!   memory than any message may, is a failure of that call, whether it is the call or the answer. So nothing that a client sends ends a
+//!   provider that has this much memory to spare, and no answer its client.
 //! - Values are never values of the host: the engine reads them out of one component as bytes and writes the bytes into the other
 //!   (`runtime_engine::values`). Here they are only checked (`walk`), and the resources among them carried over.
 
 mod answer;
 mod client;
 mod context;
+mod extent;
 mod failure;
 mod host;
 mod objects;
@@ -40,5 +42,6 @@ pub use route::{Grant, Route, WhileDown};
 pub use runtime_engine::values::ENCODED_BYTES_MAX as MESSAGE_BYTES_MAX;
 pub use runtime_host::channel::Limits;
 pub use server::{Served, Service, serve};
-pub use shape::{ResourceName, Shape, ShapeError};
+pub use shape::{Item, ResourceName, Shape, ShapeError};
 pub use signature::{Function, Interface, SignatureError, export, imports};
+pub use walk::RESOURCES_MAX;

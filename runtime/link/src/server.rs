@@ -315,7 +315,9 @@ impl<T: LinkView + 'static> Provider<'_, T> {
         };
         let parameters = match self.parameters(function, message)? {
             Ok(parameters) => parameters,
-            Err(CrossError::TooMany) => return Ok(answer::failed(LinkFailure::TooLarge)),
+            Err(CrossError::TooMany | CrossError::TooLarge) => {
+                return Ok(answer::failed(LinkFailure::TooLarge));
+            }
             Err(_) => return Ok(answer::failed(LinkFailure::Busy)),
         };
         match self.functions[number].call(&mut self.store, parameters)? {
@@ -385,7 +387,7 @@ impl<T: LinkView + 'static> Provider<'_, T> {
             Ok(()) if passed.len() <= HANDLES_MAX => {
                 return Ok(answer::returned(result.bytes, passed));
             }
-            Ok(()) | Err(CrossError::TooMany) => LinkFailure::TooLarge,
+            Ok(()) | Err(CrossError::TooMany | CrossError::TooLarge) => LinkFailure::TooLarge,
             Err(CrossError::Full) => LinkFailure::Busy,
             Err(CrossError::Resource(error)) => return Err(error),
             Err(error @ (CrossError::Malformed | CrossError::Stale)) => return Err(error.into()),

@@ -9,6 +9,8 @@ use std::fmt;
 use wasmtime::component::ResourceType;
 use wasmtime::component::types::{Case, Field, Type};
 
+use crate::extent;
+
 /// How deep types may be nested.
 const DEPTH_MAX: usize = 32;
 /// Functions, resources, and fields, cases and items of their types, of all that one component imports from others, or exports
@@ -47,7 +49,7 @@ pub enum Shape {
     /// `string`
     String,
     /// `list<_>`
-    List(Box<Shape>),
+    List(Box<Item>),
     /// `record`, with its fields in order.
     Record(Vec<(String, Shape)>),
     /// `tuple<…>`
@@ -71,6 +73,23 @@ pub enum Shape {
     Own(ResourceName),
     /// A resource that is lent for the time of a call.
     Borrow(ResourceName),
+}
+
+/// What a list is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its shape.
+    pub shape: Shape,
+    /// What one takes of a component's memory. It follows from the shape.
+    pub(crate) size_bytes: usize,
+}
+
+impl Shape {
+    /// The shape of a list of these.
+    pub fn list(shape: Shape) -> Shape {
+        let size_bytes = extent::size_bytes(&shape);
+        Shape::List(Box::new(Item { shape, size_bytes }))
+    }
 }
 
 /// Names a resource: its interface, without a version, and its own name in it.
@@ -212,7 +231,7 @@ impl<'a> Shaper<'a> {
         }
         let depth = depth + 1;
         Ok(match ty {
-            Type::List(list) => Shape::List(self.boxed(&list.ty(), depth)?),
+            Type::List(list) => Shape::list(self.shape_at(&list.ty(), depth)?),
             Type::Record(record) => Shape::Record(self.fields(record.fields(), depth)?),
             Type::Tuple(tuple) => Shape::Tuple(self.all(tuple.types(), depth)?),
             Type::Variant(variant) => Shape::Variant(self.cases(variant.cases(), depth)?),
@@ -351,7 +370,8 @@ pub(crate) fn for_each_resource(shape: &Shape, visit: &mut dyn FnMut(&ResourceNa
     match shape {
         Shape::Own(name) => visit(name, true),
         Shape::Borrow(name) => visit(name, false),
-        Shape::List(item) | Shape::Option(item) => for_each_resource(item, visit),
+        Shape::List(item) => for_each_resource(&item.shape, visit),
+        Shape::Option(item) => for_each_resource(item, visit),
         Shape::Record(fields) => {
             for (_, field) in fields {
                 for_each_resource(field, visit);

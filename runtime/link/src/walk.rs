@@ -3,14 +3,22 @@
 //! Law: the encoding is the engine's (`runtime_engine::values`), which writes it and reads it by a component's own types. It takes what it
 //! is given for checked, and whoever sent it may be anybody; so no byte goes into a component that was not walked over here.
 //! Whatever the bytes are, the answer is an error or a visit of each resource among them, in order, of which there are
-//! [`RESOURCES_MAX`] at most. A list of numbers is walked over in one step.
+//! [`RESOURCES_MAX`] at most. A list of numbers is walked over in one step. A few bytes may stand for much memory of whoever is given them,
+//! as an option without its value does: what lists and strings take is added up before any of it is asked for, and is
+//! [`RECEIVED_BYTES_MAX`] at most.
 
 use std::fmt;
 
-use crate::shape::{ResourceName, Shape};
+use crate::MESSAGE_BYTES_MAX;
+use crate::shape::{Item, ResourceName, Shape};
 
 /// How many resources one message may speak of, those that are lent among them.
-pub(crate) const RESOURCES_MAX: usize = 4096;
+pub const RESOURCES_MAX: usize = 4096;
+
+/// What the lists and strings of one message may take of its receiver's memory.
+pub(crate) const RECEIVED_BYTES_MAX: u64 = 4 * MESSAGE_BYTES_MAX as u64;
+/// What one of them takes besides its items, or rounds them up to: allocators differ, and few use more.
+const ALLOCATION_BYTES: u64 = 16;
 
 /// Why values did not cross.
 #[derive(Debug)]
@@ -19,6 +27,8 @@ pub(crate) enum CrossError {
     Malformed,
     /// They speak of too many resources.
     TooMany,
+    /// They take too much of their receiver's memory.
+    TooLarge,
     /// A handle of an object whose provider is gone.
     Stale,
     /// As many objects are given away as may be.
@@ -32,6 +42,10 @@ impl fmt::Display for CrossError {
         match self {
             Self::Malformed => f.write_str("the message does not fit its function"),
             Self::TooMany => write!(f, "the message has more than {RESOURCES_MAX} resources"),
+            Self::TooLarge => write!(
+                f,
+                "the message takes more than {RECEIVED_BYTES_MAX} bytes of memory where it goes"
+            ),
             Self::Stale => f.write_str("the provider of an object is gone"),
             Self::Full => f.write_str("as many objects are in use as may be"),
             Self::Resource(error) => write!(f, "a resource cannot cross: {error:#}"),
@@ -61,6 +75,7 @@ pub(crate) fn walk<'a>(
     let mut walker = Walker {
         rest: bytes,
         resources_left: RESOURCES_MAX,
+        memory_bytes_left: RECEIVED_BYTES_MAX,
         courier,
     };
     for shape in shapes {
@@ -76,6 +91,7 @@ pub(crate) fn walk<'a>(
 struct Walker<'b, 'c> {
     rest: &'b mut [u8],
     resources_left: usize,
+    memory_bytes_left: u64,
     courier: &'c mut dyn Courier,
 }
 
@@ -90,6 +106,8 @@ impl<'b> Walker<'b, '_> {
             }
             Shape::String => {
                 let len_bytes = self.len()?;
+                // It may become UTF-16.
+                self.allocate(len_bytes, 2)?;
                 std::str::from_utf8(self.take(len_bytes)?).map_err(|_| CrossError::Malformed)?;
             }
             _ => match plain_bytes(shape) {
@@ -124,7 +142,7 @@ impl<'b> Walker<'b, '_> {
                 false => self.payload(ok.as_deref()),
                 true => self.payload(err.as_deref()),
             },
-            Shape::Flags(names) => self.take(names.len().div_ceil(8)).map(drop),
+            Shape::Flags(names) => self.flags(names.len()),
             Shape::Own(name) => self.resource(name, true),
             Shape::Borrow(name) => self.resource(name, false),
             _ => Err(CrossError::Malformed),
@@ -132,13 +150,34 @@ impl<'b> Walker<'b, '_> {
     }
 
     /// No value is shorter than a byte, so the bytes that are left bound the steps of this, whatever the length says.
-    fn list(&mut self, item: &Shape) -> Result<(), CrossError> {
+    fn list(&mut self, item: &Item) -> Result<(), CrossError> {
         let len = self.len()?;
-        if let Some(item_bytes) = plain_bytes(item) {
+        self.allocate(len, item.size_bytes)?;
+        if let Some(item_bytes) = plain_bytes(&item.shape) {
             let len_bytes = len.checked_mul(item_bytes).ok_or(CrossError::Malformed)?;
             return self.take(len_bytes).map(drop);
         }
-        (0..len).try_for_each(|_| self.value(item))
+        (0..len).try_for_each(|_| self.value(&item.shape))
+    }
+
+    /// The receiver is going to need room for so many items.
+    fn allocate(&mut self, len: usize, item_bytes: usize) -> Result<(), CrossError> {
+        // A length that lies is found out where the items are looked for.
+        let len = len.min(self.rest.len()) as u64;
+        let bytes = len.saturating_mul(item_bytes as u64) + ALLOCATION_BYTES;
+        let left = self.memory_bytes_left.checked_sub(bytes);
+        self.memory_bytes_left = left.ok_or(CrossError::TooLarge)?;
+        Ok(())
+    }
+
+    /// Bits without a name are zero.
+    fn flags(&mut self, count: usize) -> Result<(), CrossError> {
+        let taken = self.take(count.div_ceil(8))?;
+        let named = u8::MAX >> (taken.len() * 8 - count);
+        match taken.last() {
+            Some(last) if *last & !named != 0 => Err(CrossError::Malformed),
+            _ => Ok(()),
+        }
     }
 
     fn payload(&mut self, shape: Option<&Shape>) -> Result<(), CrossError> {
@@ -235,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_fits_is_walked_over() {
-        let list = |item| Shape::List(Box::new(item));
+        let list = Shape::list;
         let variant = Shape::Variant(vec![
             ("a".to_owned(), None),
             ("b".to_owned(), Some(Shape::U16)),
@@ -249,7 +288,7 @@ mod tests {
             (&[2, 0, 0, 0, 1, 0], list(Shape::Bool)),
             (&[1, 0, 0, 0, 9, 9], variant),
             (
-                &[0xff, 0xff],
+                &[0xff, 1],
                 Shape::Flags(names(["a", "b", "c", "d", "e", "f", "g", "h", "i"])),
             ),
             (&[0, 0, 0, 0], Shape::Option(Box::new(Shape::U64))),
@@ -273,14 +312,18 @@ mod tests {
 
     #[test]
     fn what_means_nothing_is_refused() {
-        let cases: [(&[u8], Shape); 8] = [
+        let cases: [(&[u8], Shape); 9] = [
             (&[2], Shape::Bool),
             (&[0, 0xd8, 0, 0], Shape::Char),
             (&[1, 0, 0, 0, 0xff], Shape::String),
-            (&[0xff, 0xff, 0xff, 0xff], Shape::List(Box::new(Shape::U64))),
+            (&[0xff, 0xff, 0xff, 0xff], Shape::list(Shape::U64)),
             (
                 &[0xff, 0xff, 0xff, 0xff],
-                Shape::List(Box::new(Shape::Own(resource()))),
+                Shape::list(Shape::Own(resource())),
+            ),
+            (
+                &[0xff, 0xff],
+                Shape::Flags(names(["a", "b", "c", "d", "e", "f", "g", "h", "i"])),
             ),
             (&[2, 0, 0, 0], Shape::Enum(names(["a", "b"]))),
             (&[2, 0, 0, 0], Shape::Option(Box::new(Shape::U8))),
@@ -293,11 +336,11 @@ mod tests {
 
     #[test]
     fn resources_are_visited_in_order_and_numbered() {
-        let shape = Shape::List(Box::new(Shape::Tuple(vec![
+        let shape = Shape::list(Shape::Tuple(vec![
             Shape::Own(resource()),
             Shape::U8,
             Shape::Borrow(resource()),
-        ])));
+        ]));
         let mut bytes = vec![2, 0, 0, 0];
         bytes.extend([5, 0, 0, 0, 9, 6, 0, 0, 0, 7, 0, 0, 0, 9, 8, 0, 0, 0]);
         let mut notes = Notes::default();
@@ -308,7 +351,7 @@ mod tests {
 
     #[test]
     fn resources_are_bounded() {
-        let shape = Shape::List(Box::new(Shape::Borrow(resource())));
+        let shape = Shape::list(Shape::Borrow(resource()));
         let bytes = |count: usize| {
             let mut bytes = (count as u32).to_le_bytes().to_vec();
             bytes.resize(4 + 4 * count, 0);
@@ -321,6 +364,42 @@ mod tests {
             &mut Notes::default(),
         );
         assert!(matches!(error, Err(CrossError::TooMany)));
+    }
+
+    fn error(bytes: &[u8], shape: &Shape) -> Option<CrossError> {
+        walk(&mut bytes.to_vec(), [shape], &mut Notes::default()).err()
+    }
+
+    /// What has no value takes four bytes of a message, and as much of the receiver's memory as if it had one.
+    #[test]
+    fn what_takes_too_much_memory_is_refused() {
+        let wide = Shape::Option(Box::new(Shape::Tuple(vec![Shape::U64; 100])));
+        let zeros = |count: usize| {
+            let mut bytes = (count as u32).to_le_bytes().to_vec();
+            bytes.resize(4 + 4 * count, 0);
+            bytes
+        };
+        let whole = zeros(262_143);
+        assert_eq!(whole.len(), MESSAGE_BYTES_MAX);
+        for shape in [Shape::String, Shape::list(Shape::U8), wide] {
+            let found = error(&whole, &Shape::list(shape));
+            assert!(matches!(found, Some(CrossError::TooLarge)), "{found:?}");
+        }
+        let wide = Shape::Option(Box::new(Shape::Tuple(vec![Shape::U64; 100])));
+        let most = (RECEIVED_BYTES_MAX - ALLOCATION_BYTES) as usize / 808;
+        let list = Shape::list(wide);
+        assert!(walked(&zeros(most), &list));
+        let found = error(&zeros(most + 1), &list);
+        assert!(matches!(found, Some(CrossError::TooLarge)), "{found:?}");
+    }
+
+    #[test]
+    fn the_longest_texts_and_lists_of_numbers_have_room() {
+        let len = MESSAGE_BYTES_MAX - 4;
+        let mut bytes = (len as u32).to_le_bytes().to_vec();
+        bytes.resize(MESSAGE_BYTES_MAX, b'a');
+        assert!(walked(&bytes, &Shape::String));
+        assert!(walked(&bytes, &Shape::list(Shape::U8)));
     }
 
     /// `f` takes a list of nearly everything, of which nothing is a resource.

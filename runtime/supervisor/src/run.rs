@@ -10,7 +10,9 @@ use runtime_engine::{Code, Program};
 use runtime_host::Reservation;
 use runtime_host::observe::{self, ProgramCode};
 use runtime_kpio::{Authority, KpioContext, RESTRICTED_INTERFACES};
-use runtime_link::{Interface, LinkContext, MESSAGE_BYTES_MAX, Served, Service};
+use runtime_link::{
+    Interface, LinkContext, MESSAGE_BYTES_MAX, OBJECTS_MAX, RESOURCES_MAX, Served, Service,
+};
 use runtime_wasi::WasiContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -127,6 +129,7 @@ fn run_component(program: &Program, component: &Component, mut job: Job) -> Resu
         .grow(call_bytes.saturating_sub(HOST_CALL_BYTES));
     grown.map_err(|over| unusable(&name, format!("cannot start: {over}")))?;
     let (running, shared) = (job.running, job.shared);
+    let handles = job.launch.limits.handles;
     let mut store = new_store(
         component.engine(),
         job.launch,
@@ -136,6 +139,7 @@ fn run_component(program: &Program, component: &Component, mut job: Job) -> Resu
         job.supervisor,
     )?;
     store.set_hostcall_fuel(usize::try_from(call_bytes).unwrap_or(usize::MAX));
+    store.set_max_component_handles(component_handles(handles, served.is_some()));
     let exit = under_orders(&running, &shared, program, || match &served {
         Some(served) => linked.serve(&mut store, &name, served),
         None => linked.run(&mut store, &name, was_module),
@@ -145,6 +149,13 @@ fn run_component(program: &Program, component: &Component, mut job: Job) -> Resu
     drop(linked);
     drop(running);
     Ok(exit)
+}
+
+/// How many handles Wasmtime may hold for a component: those for which the process pays, as many of resources that its parts define for
+/// one another, those of one message, and of a provider the objects that it has given away.
+fn component_handles(handles: u32, is_provider: bool) -> usize {
+    let given_away = if is_provider { OBJECTS_MAX } else { 0 };
+    2 * handles as usize + RESOURCES_MAX + given_away
 }
 
 /// Runs the program while the calling thread obeys: it stands still, and is interrupted to that end, and its end is

@@ -80,6 +80,11 @@ fn revoked() -> String {
     failure(2, "revoked", "The grant was taken back.")
 }
 
+fn busy() -> String {
+    let message = "As many calls wait at the provider as may, or it had no room for what was given to it. It may be tried again.";
+    failure(3, "busy", message)
+}
+
 fn too_large() -> String {
     let message = "What was to be sent, or to be answered, is longer than a message may be.";
     failure(4, "too-large", message)
@@ -318,6 +323,20 @@ fn who_answers_with_more_than_a_message_may_have_goes_on() {
     assert_eq!(system.ask(&["produce", "5"]), "Ok(5)\n");
 }
 
+/// Items without a value are four bytes of a message each, and as long as any other in memory.
+#[test]
+fn what_takes_too_much_of_a_receivers_memory_is_refused() {
+    let system = System::new();
+    let provider = system.provide();
+    let refused = format!("Err(Error::Link({}))\n", too_large());
+    for case in ["consume-sparse", "produce-sparse"] {
+        assert_eq!(system.ask(&[case, "50000"]), "Ok(50000)\n");
+        assert_eq!(system.ask(&[case, "100000"]), refused);
+    }
+    assert_eq!(system.ask(&["consume", "3"]), "Ok(3)\n");
+    provider.stop();
+}
+
 #[test]
 fn a_call_that_traps_is_lost_and_the_next_one_finds_the_next_provider() {
     let system = System::new();
@@ -354,6 +373,31 @@ fn objects_of_a_provider_that_is_gone_are_lost() {
     let _next = system.provide();
     writer.write(b"\n").expect("there is room");
     assert_eq!(client.output(), format!("Ok(2)\nErr({})\n", lost()));
+}
+
+/// Who gives one away has room for another, though nobody took it.
+#[test]
+fn objects_of_a_provider_that_is_gone_leave_no_handles_behind() {
+    let system = System::new();
+    let provider = system.provide();
+    let (reader, writer) = system.pipe();
+    let grants = system.grants(WhileDown::Wait);
+    // More than half of what a process may hold.
+    let client = system.start_with(&["hold-many", "3000"], Arc::new(reader), grants);
+    wait_for_line(&client.output);
+    provider.process.kill();
+    provider.process.wait();
+    let _next = system.provide();
+    writer.write(b"\n").expect("there is room");
+    assert_eq!(client.output(), "3000 held\n3000 lost\n3000 held\n");
+}
+
+#[test]
+fn who_can_hold_no_more_objects_is_told_so_and_goes_on() {
+    let system = System::new();
+    let _provider = system.provide();
+    assert_eq!(system.ask(&["fill"]), format!("{}\nOk(5)\n", busy()));
+    assert_eq!(system.ask(&["live"]), "0\n");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Values of a component become bytes.
 
+use std::convert::Infallible;
+use std::error::Error;
 use std::sync::Arc;
 
 use wasmtime::component::__internal::wasmtime_environ::component::{StringEncoding, VariantInfo};
@@ -13,6 +15,9 @@ use super::{ENCODED_BYTES_MAX, Lifted, Malformed, Values};
 
 /// Where bytes grow from.
 const CAPACITY_BYTES: usize = 64;
+/// What the host holds for a handle while it is on its way, in fuel: what stands for it here, in Wasmtime's table and in the message, lists
+/// that have grown to twice what they hold.
+const HANDLE_BYTES: usize = 512;
 /// In the length of a string that is Latin-1 or UTF-16: which of them it is.
 const UTF16_TAG: usize = 1 << 31;
 
@@ -73,6 +78,28 @@ impl Encoded {
         if self.has_room(bytes.len()) {
             self.bytes.extend_from_slice(bytes);
         }
+    }
+
+    /// Puts the characters, behind the length that they turn out to have.
+    fn put_text<E>(
+        &mut self,
+        text: impl Iterator<Item = std::result::Result<char, E>>,
+    ) -> std::result::Result<(), E> {
+        let place = self.bytes.len();
+        self.put(&[0; 4]);
+        let start = self.bytes.len();
+        for character in text {
+            self.put(character?.encode_utf8(&mut [0; 4]).as_bytes());
+            if self.is_too_long {
+                return Ok(());
+            }
+        }
+        // The encoding is shorter than a u32 can say.
+        let len_bytes = (self.bytes.len() - start) as u32;
+        if let Some(len) = self.bytes.get_mut(place..start) {
+            len.copy_from_slice(&len_bytes.to_le_bytes());
+        }
+        Ok(())
     }
 
     fn put_u32(&mut self, number: usize) {
@@ -212,7 +239,7 @@ impl<'m> Lifting<'_, 'm> {
     }
 
     fn resource(&mut self, ty: InterfaceType, source: Source<'_>) -> Result<()> {
-        self.cx.consume_fuel(size_of::<ResourceAny>())?;
+        self.cx.consume_fuel(HANDLE_BYTES)?;
         let handle = ValRaw::u32(u32::from_le_bytes(source.bytes()?));
         let resource = ResourceAny::linear_lift_from_flat(self.cx, ty, &handle)?;
         self.resources.push(resource);
@@ -233,21 +260,49 @@ impl<'m> Lifting<'_, 'm> {
                 }
                 Ok(())
             }
-            StringEncoding::Utf16 | StringEncoding::CompactUtf16 => self.wide_string(address, len),
+            StringEncoding::Utf16 => self.utf16(address, len),
+            StringEncoding::CompactUtf16 => match len & UTF16_TAG {
+                0 => self.latin1(address, len),
+                _ => self.utf16(address, len ^ UTF16_TAG),
+            },
         }
     }
 
-    /// Text that is not UTF-8, which Wasmtime turns into it. It becomes no shorter in that.
-    fn wide_string(&mut self, address: usize, len: usize) -> Result<()> {
-        if !self.encoded.has_room(len & !UTF16_TAG) {
+    fn latin1(&mut self, address: usize, len: usize) -> Result<()> {
+        let bytes = self.wide_text(address, len)?;
+        self.decoded(
+            len,
+            bytes
+                .iter()
+                .map(|byte| Ok::<_, Infallible>(char::from(*byte))),
+        )
+    }
+
+    fn utf16(&mut self, address: usize, len: usize) -> Result<()> {
+        let len_bytes = len.checked_mul(2).ok_or_else(string_out_of_bounds)?;
+        let (units, _) = self.wide_text(address, len_bytes)?.as_chunks();
+        let units = units.iter().copied().map(u16::from_le_bytes);
+        self.decoded(len, char::decode_utf16(units))
+    }
+
+    /// Text of an encoding whose strings are aligned to two bytes.
+    fn wide_text(&self, address: usize, len_bytes: usize) -> Result<&'m [u8]> {
+        if !address.is_multiple_of(2) {
+            bail!("string pointer not aligned to 2");
+        }
+        within(self.cx.memory(), address, len_bytes).ok_or_else(string_out_of_bounds)
+    }
+
+    /// Text that becomes UTF-8 as it is put, and so no shorter than its `len` bytes or units. It is looked at as far as it fits.
+    fn decoded<E: Error + Send + Sync + 'static>(
+        &mut self,
+        len: usize,
+        text: impl Iterator<Item = std::result::Result<char, E>>,
+    ) -> Result<()> {
+        if !self.encoded.has_room(len) {
             return Ok(());
         }
-        let pair = [address, len].map(|word| u32::try_from(word).map(ValRaw::u32));
-        let [address, len] = pair;
-        let pair = [address?, len?];
-        let text = String::linear_lift_from_flat(self.cx, InterfaceType::String, &pair)?;
-        self.encoded.put_u32(text.len());
-        self.encoded.put(text.as_bytes());
+        self.encoded.put_text(text)?;
         Ok(())
     }
 

@@ -185,10 +185,13 @@ impl<'s, 'v, T: 'static> Lowering<'_, 's, 'v, T> {
         let mut bits = [0; 4];
         let taken = self.take(count.div_ceil(8))?;
         bits[..taken.len()].copy_from_slice(taken);
-        let known = u32::from_le_bytes(bits) & u32::MAX >> (32 - count);
+        let bits = u32::from_le_bytes(bits);
+        if bits & !(u32::MAX >> (32 - count)) != 0 {
+            return Err(Malformed.into());
+        }
         match target {
-            Target::Flat(_) => self.put([], known.into(), target),
-            Target::Memory(address) => self.store(address, &known.to_le_bytes()[..size]),
+            Target::Flat(_) => self.put([], bits.into(), target),
+            Target::Memory(address) => self.store(address, &bits.to_le_bytes()[..size]),
         }
     }
 

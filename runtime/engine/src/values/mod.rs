@@ -15,7 +15,8 @@
 //! Hostile components: a pointer, a length, a discriminant, text or a number of a char that lies is an error of the call, which
 //! ends the component. The bytes of one call are [`ENCODED_BYTES_MAX`] at most and are counted before they are written; what is
 //! longer is no error but [`Lifted::TooLong`], for which nothing but handles is looked at any more, and that costs fuel
-//! ([`wasmtime::Store::set_hostcall_fuel`]), as handles and text in UTF-16 do.
+//! ([`wasmtime::Store::set_hostcall_fuel`]), as each handle does, of which the host holds much more than four bytes. Text that is
+//! not UTF-8 becomes it character by character, so there is never more of it than fits.
 //!
 //! Unsafe code: Wasmtime has its typed functions trust the types that implement its traits (`abi`). The four types here are said to
 //! have a certain number of flat values, or none, which is compared with the component's types when a function is linked; what lies

@@ -42,6 +42,14 @@ fn main() {
             println!("{:?}", bytes.map(|bytes| bytes.len()));
         }
         ["consume", len] => println!("{:?}", shapes::consume(&vec![7; number(len) as usize])),
+        ["produce-sparse", len] => {
+            let items = shapes::produce_sparse(number(len) as u32);
+            println!("{:?}", items.map(|items| items.len()));
+        }
+        ["consume-sparse", len] => {
+            let items = vec![None; number(len) as usize];
+            println!("{:?}", shapes::consume_sparse(&items));
+        }
         ["read"] => println!("{:?}", shapes::read(get_stdin())),
         ["to-and-fro"] => {
             let stream = shapes::pass_back(get_stdin()).expect("comes back");
@@ -52,7 +60,9 @@ fn main() {
             println!("{:?}", shapes::consume(b"after"));
         }
         ["crash-silently"] => shapes::crash_silently(),
+        ["fill"] => fill(),
         ["hold"] => hold(),
+        ["hold-many", count] => hold_many(number(count)),
         ["in-vain", count] => in_vain(number(count)),
         ["leave"] => leave(),
         ["listen"] => listen(),
@@ -151,6 +161,34 @@ fn hold() {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).expect("readable");
     println!("{:?}", counter.add(1));
+}
+
+/// Takes counters until it can have no more, then lets some go and takes one again.
+fn fill() {
+    let mut held = Vec::new();
+    let failure = loop {
+        match counters::make(0) {
+            Ok(counter) => held.push(counter),
+            Err(failure) => break failure,
+        }
+    };
+    held.truncate(held.len() - 8);
+    println!("{failure:?}");
+    println!("{:?}", counters::make(5).and_then(counters::give_back));
+}
+
+/// Holds counters until its input has a line, gives them all back, and takes as many again.
+fn hold_many(count: u64) {
+    let make = || counters::make(0).expect("there is room");
+    let held: Vec<Counter> = (0..count).map(|_| make()).collect();
+    println!("{} held", held.len());
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("readable");
+    let answers = held.into_iter().map(counters::give_back);
+    let lost = answers.filter(|answer| matches!(answer, Err(LinkFailure::Lost)));
+    println!("{} lost", lost.count());
+    let held: Vec<Counter> = (0..count).map(|_| make()).collect();
+    println!("{} held", held.len());
 }
 
 /// Gives away its input again and again, which nobody takes.

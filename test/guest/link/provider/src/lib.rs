@@ -21,7 +21,7 @@ use exports::kpio::link_probe::{counters, shapes, watching};
 use exports::kpio::service::{health, reactions};
 use kpio::link::failure::LinkFailure;
 use kpio::service::reactor;
-use shapes::{Colours, Direction, Error, Shape};
+use shapes::{Colours, Direction, Error, Shape, Wide};
 use wasip2::clocks::monotonic_clock::{subscribe_duration, subscribe_instant};
 use wasip2::io::poll::Pollable;
 use wasip2::io::streams::{InputStream, StreamError};
@@ -55,8 +55,18 @@ impl counters::GuestCounter for Counter {
 impl counters::Guest for Provider {
     type Counter = Counter;
 
+    fn make(start: u64) -> Result<counters::Counter, LinkFailure> {
+        Ok(counters::Counter::new(
+            <Counter as counters::GuestCounter>::new(start),
+        ))
+    }
+
     fn finish(counter: counters::Counter) -> u64 {
         counter.get::<Counter>().0.get()
+    }
+
+    fn give_back(counter: counters::Counter) -> Result<u64, LinkFailure> {
+        Ok(Self::finish(counter))
     }
 
     fn live() -> u32 {
@@ -94,6 +104,14 @@ impl shapes::Guest for Provider {
 
     fn consume(bytes: Vec<u8>) -> Result<u32, Error> {
         Ok(bytes.len() as u32)
+    }
+
+    fn consume_sparse(items: Vec<Option<Wide>>) -> Result<u32, Error> {
+        Ok(items.len() as u32)
+    }
+
+    fn produce_sparse(len: u32) -> Result<Vec<Option<Wide>>, Error> {
+        Ok(vec![None; len as usize])
     }
 
     fn read(bytes: InputStream) -> Result<u64, Error> {
