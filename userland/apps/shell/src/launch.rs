@@ -225,10 +225,13 @@ impl Shell {
         }
         let mut captures = Captures::default();
         let ended = start(self, &mut captures).map(|job| self.wait_in_foreground(job, captures));
-        let was_interrupted = self.is_job_interrupted();
         if is_first {
             system::resume_from_terminal();
             system::set_raw(true);
+        }
+        // Asked only now: a Ctrl-C that came before the terminal was the shell's again was meant for the job.
+        let was_interrupted = self.is_job_interrupted();
+        if is_first {
             self.has_open_job = false;
         }
         self.after_foreground(ended?, was_interrupted)
