@@ -117,8 +117,10 @@ pub struct Shell {
     pub expansions: usize,
     /// The status of the last command substitution, since the command began.
     pub substitution_status: Option<Status>,
-    /// Files to be removed when the command has ended.
+    /// Files of the commands that run, to be removed when each has ended.
     pub temporary_files: Vec<String>,
+    /// Files of commands that have ended, to be removed when there are no jobs, which may have yet to open them.
+    pub files_of_jobs: Vec<String>,
     /// Commands that are run then, on what it has written to them.
     pub consumers: Vec<Consumer>,
     /// Keys that were typed while a command ran.
@@ -185,6 +187,7 @@ impl Shell {
             expansions: 0,
             substitution_status: None,
             temporary_files: Vec::new(),
+            files_of_jobs: Vec::new(),
             consumers: Vec::new(),
             keys: Vec::new(),
             commands: 0,

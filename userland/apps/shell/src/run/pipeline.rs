@@ -24,11 +24,12 @@ impl Shell {
             .map(Command::to_string)
             .collect::<Vec<_>>()
             .join(" | ");
+        let files = self.temporary_files.len();
         let statuses = self.run_in_foreground(|shell, captures| {
             let stages = shell.start_stages(commands, shell.files.clone(), captures)?;
             Ok(Job::new(name, stages))
         });
-        self.remove_later();
+        self.remove_files(files);
         statuses
     }
 
@@ -179,6 +180,7 @@ impl Shell {
         if matches!(files.get(0), Some(File::Input(Input::Standard))) {
             files.set(0, File::Input(Input::Empty));
         }
+        let temporary_files = self.temporary_files.len();
         let mut captures = Captures::default();
         // Ctrl-C is not for the background, wherever it is begun.
         let has_open_job = std::mem::take(&mut self.has_open_job);
@@ -200,6 +202,7 @@ impl Shell {
         }
         let id = job.id().unwrap_or_default();
         let number = self.jobs.add(job);
+        self.remove_files(temporary_files);
         if self.is_interactive {
             self.files.error(&format!("[{number}] {id}\n"));
         }
