@@ -148,11 +148,14 @@ command -v cd echo; type -t if f cat cd; cd g; cd - > /dev/null; cd ./g/../g/sub
 printf '#!/bin/sh\necho script "$0" "$1"\n' > script.sh; sh script.sh arg; sh ./script.sh direct
 mapfile -t lines < out; echo ${#lines[@]}; set -- $(echo a b c); echo $#
 cat <(echo process) <(echo substitution); sort <(echo b) <(echo a) | head -2
-# Bash does not wait for these; the last one can be waited for.
-seq 3 > >(sort -r > reversed); wait $!; cat reversed
-seq 4 | tee >(wc -l > counted) | tail -1; for a in 1 2 3 4 5 6 7 8 9; do test -s counted && break; sleep 0.3; done; cat counted
+# Bash does not wait for these; the last one can be waited for, if the shell itself has started it.
+await() { for a in 1 2 3 4 5 6 7 8 9; do test -s $1 && break; sleep 0.3; done; cat $1; }
+seq 3 > >(sort -r > reversed); await reversed
+seq 4 | tee >(wc -l > counted) | tail -1; await counted
 { echo b; (exit 3); } > >(tr b c > translated); echo "status $?"; wait $!; cat translated
 f() { echo out; echo error >&2; }; f > >(cat > outs) 2> >(tr a-z A-Z > errors); wait $!; cat errors
+f() { :; echo passed on > "$1"; }; f >(cat > passed); wait $!; cat passed
+f() { :; { :; } < /dev/null; true | true; cat "$1"; }; f <(echo handed in); f <(echo again)
 true | echo last; echo first | echo second | cat; echo to file | echo kept > out; cat out
 alias hey='echo aliased'
 hey you; unalias hey; echo "$-" | tr -dc e; : ignored; true; echo end

@@ -464,7 +464,8 @@ impl Entry {
             .retain(|restart_ns| now_ns.saturating_sub(*restart_ns) <= window_ns);
         let (limit, window_s) = (restart.limit, restart.window_s);
         if self.restarts() >= limit {
-            let why = format!("it ended again after {limit} restarts within {window_s} s");
+            let restarts = if limit == 1 { "restart" } else { "restarts" };
+            let why = format!("it ended again after {limit} {restarts} within {window_s} s");
             return self.fail(why, actions);
         }
         let factor = 1_u64.checked_shl(self.restarts()).unwrap_or(u64::MAX);

@@ -87,6 +87,18 @@ fn what_need_not_wait_starts_side_by_side() {
 }
 
 #[test]
+fn one_restart_is_no_plural() {
+    let mut policy = policy("[[service]]\nname='a'\nprogram='p'\nrestart={limit=1}");
+    policy.tick(0);
+    policy.ended(0, RunId(1), Ending::Failed);
+    policy.tick(1000 * MS);
+    policy.ended(1000 * MS, RunId(2), Ending::Failed);
+    let (kind, why) = state(&policy, "a");
+    assert_eq!(kind, StateKind::Failed);
+    assert_eq!(why, "it ended again after 1 restart within 60 s");
+}
+
+#[test]
 fn a_service_that_dies_is_restarted_later_and_later_and_then_fails_with_its_clients() {
     let mut policy = running();
     for (run, at_ms, delay_ms, next) in [(1, 0, 10, 4), (4, 100, 20, 5), (5, 200, 30, 6)] {

@@ -4,7 +4,8 @@
 //! Law: what a process has asked of a terminal is its claim, and goes with the process ([`TerminalDevice::release`]); the
 //! latest claim holds, and when it goes the one before it holds again. There are at most as many claims as processes.
 //! A job has the terminal before its first process exists: what a key asks of it is noted under the lock, and who joins later
-//! obeys then.
+//! obeys then. That Ctrl-C has asked it to end is known until the owner's next job begins: of a key that comes while the owner gives
+//! the job up, either the job's owner or its reader learns.
 //! The device's lock is taken alone: members are told to end or to stand still after it was let go.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -240,8 +241,15 @@ impl TerminalDevice {
         );
     }
 
-    fn replace_foreground(&self, owner: u64, foreground: Foreground) {
-        let before = self.0.lock().renew(owner).foreground.replace(foreground);
+    fn replace_foreground(&self, owner: u64, mut foreground: Foreground) {
+        let mut state = self.0.lock();
+        let claim = state.renew(owner);
+        let before = claim.foreground.take();
+        // Who was interrupted last is still asked for where no job follows.
+        foreground.asked.to_end =
+            !foreground.is_job && before.as_ref().is_some_and(|set| set.asked.to_end);
+        claim.foreground = Some(foreground);
+        drop(state);
         // Members are let go without the lock: the last handle on a process may be among them.
         drop(before);
         self.0.changed.notify_all();
@@ -252,14 +260,18 @@ impl TerminalDevice {
     pub fn join_foreground(&self, owner: u64, member: Arc<dyn Controlled>) {
         let mut state = self.0.lock();
         let foreground = state.claim(owner).foreground.get_or_insert_default();
-        foreground.is_job = true;
+        if !foreground.is_job {
+            // What was asked of the last job is not asked of this one.
+            foreground.asked = Asked::default();
+            foreground.is_job = true;
+        }
         foreground.members.push(Arc::clone(&member));
         let asked = foreground.asked;
         drop(state);
         asked.tell(&*member);
     }
 
-    /// Whether Ctrl-C has asked the job of the process `owner` to end.
+    /// Whether Ctrl-C has asked the job of the process `owner` to end, or its last one where it has none now.
     pub fn was_interrupted(&self, owner: u64) -> bool {
         let state = self.0.lock();
         let claim = state.claims.iter().find(|claim| claim.owner == owner);
@@ -500,6 +512,29 @@ mod tests {
         assert!(!terminal.was_interrupted(1) && Arc::strong_count(&early) == 1);
         assert_eq!(terminal.interrupt(), KeyMeaning::Obeyed);
         assert!(terminal.was_interrupted(1));
+    }
+
+    #[test]
+    fn an_interrupt_is_known_when_the_job_was_given_up() {
+        let terminal = TerminalDevice::new(TerminalSize::USUAL);
+        terminal.begin_foreground(1);
+        assert_eq!(terminal.interrupt(), KeyMeaning::Obeyed);
+        terminal.set_foreground(1, Vec::new());
+        assert!(terminal.was_interrupted(1));
+        assert_eq!(terminal.interrupt(), KeyMeaning::Input);
+        terminal.begin_foreground(1);
+        assert!(!terminal.was_interrupted(1));
+        // What is input asks nobody to end.
+        terminal.set_foreground(1, Vec::new());
+        assert_eq!(terminal.interrupt(), KeyMeaning::Input);
+        assert!(!terminal.was_interrupted(1));
+        // Nor does who begins a job by joining one have to do with the last.
+        terminal.begin_foreground(1);
+        assert_eq!(terminal.interrupt(), KeyMeaning::Obeyed);
+        terminal.set_foreground(1, Vec::new());
+        let member = Arc::new(Member::default());
+        terminal.join_foreground(1, Arc::clone(&member) as _);
+        assert!(!member.is_killed.load(Ordering::Relaxed) && !terminal.was_interrupted(1));
     }
 
     #[test]

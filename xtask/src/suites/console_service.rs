@@ -281,12 +281,13 @@ fn failure_is_told(guest: &mut Guest) -> Result<()> {
 
 /// Who follows the log of a service that leaves the manifest does not wait for ever.
 fn log_that_ends(guest: &mut Guest) -> Result<()> {
-    command(guest, "{ sleep 2; svc reload; } &")?;
     guest.send("svc log -f broken\r")?;
     console::expect(guest, "has failed: ")?;
+    keys::press(guest, &["alt", "f2"])?;
+    keys::type_text(guest, "svc reload\n")?;
     console::expect(guest, "the service 'broken' is in the manifest no more")?;
     console::expect(guest, console::SHELL_PROMPT)?;
-    Ok(())
+    keys::press(guest, &["alt", "f1"])
 }
 
 /// What is typed on each terminal is done by its shell, and the variables of each are its own.

@@ -230,6 +230,24 @@ const SCENES: &[(&str, Scene)] = &[
         ],
     ),
     (
+        "ctrl-z-ends-what-cannot-go-on-later",
+        &[
+            (
+                "cat $(echo run''ning >&2; while :; do sleep 1000; done) | cat\r",
+                "\nrunning",
+            ),
+            ("\x1a", "cannot stand still"),
+            ("", PROMPT),
+            ("echo \"status $?\"\r", "\nstatus 130"),
+            ("", PROMPT),
+            ("(sh -c 'echo run\"\"ning; sleep 1000')\r", "\nrunning"),
+            ("\x1a", "cannot stand still"),
+            ("", PROMPT),
+            ("echo \"status $?\"\r", "\nstatus 130"),
+            ("", PROMPT),
+        ],
+    ),
+    (
         "jobs-run-in-the-background",
         &[
             ("sleep 1000 &\r", "[1] "),

@@ -224,11 +224,15 @@ impl Shell {
             system::give_terminal_to_job();
         }
         let mut captures = Captures::default();
-        let ended = start(self, &mut captures).map(|job| self.wait_in_foreground(job, captures));
-        let was_interrupted = self.is_job_interrupted();
+        let started = start(self, &mut captures);
+        let ended = started.and_then(|job| self.wait_in_foreground(job, captures));
         if is_first {
             system::resume_from_terminal();
             system::set_raw(true);
+        }
+        // Asked only now: a Ctrl-C that came before the terminal was the shell's again was meant for the job.
+        let was_interrupted = self.is_job_interrupted();
+        if is_first {
             self.has_open_job = false;
         }
         self.after_foreground(ended?, was_interrupted)
@@ -239,26 +243,24 @@ impl Shell {
         self.has_open_job && system::was_interrupted()
     }
 
-    /// Waits until a job has ended or stands still.
-    fn wait_in_foreground(&mut self, mut job: Job, captures: Captures) -> Job {
+    /// Waits until a job has ended or stands still. What a copy of a shell waits for cannot be gone on with later: Ctrl-Z ends it, and
+    /// all that it is a part of.
+    fn wait_in_foreground(&mut self, mut job: Job, captures: Captures) -> Result<Job, Unwind> {
         let is_on_terminal = self.has_open_job;
         let mut is_suspended = captures.drain(is_on_terminal) == Drained::Suspended;
-        if is_suspended {
-            // A command substitution cannot be gone on with later.
-            job.kill();
-        }
         job.update();
         while !job.is_done() && !is_suspended {
             system::wait_for_any(&job.running(), is_on_terminal);
             job.update();
             is_suspended = is_on_terminal && !job.is_done() && system::was_suspended();
         }
-        if is_suspended && !self.is_interactive {
-            // Nor can a part of a part.
+        if is_suspended && self.is_copy {
             job.kill();
             job.await_end();
+            self.complain("a part of a command cannot stand still, so the command was ended");
+            return Err(Unwind::Interrupted);
         }
-        job
+        Ok(job)
     }
 
     fn after_foreground(

@@ -101,6 +101,8 @@ pub struct Shell {
     pub history: Vec<String>,
     /// Whether a person types the commands.
     pub is_interactive: bool,
+    /// Whether it is a copy within the process of another one, and ends before that goes on.
+    pub is_copy: bool,
     /// Whether a job of this shell's has the terminal, which everything joins that is started.
     pub has_open_job: bool,
     /// How many conditions are being decided, in which a failure is no reason for `set -e` to end the shell.
@@ -117,8 +119,10 @@ pub struct Shell {
     pub expansions: usize,
     /// The status of the last command substitution, since the command began.
     pub substitution_status: Option<Status>,
-    /// Files to be removed when the command has ended.
+    /// Files of the commands that run, to be removed when each has ended.
     pub temporary_files: Vec<String>,
+    /// Files of commands that have ended, to be removed when there are no jobs, which may have yet to open them.
+    pub files_of_jobs: Vec<String>,
     /// Commands that are run then, on what it has written to them.
     pub consumers: Vec<Consumer>,
     /// Keys that were typed while a command ran.
@@ -176,6 +180,7 @@ impl Shell {
             traps: BTreeMap::new(),
             history: Vec::new(),
             is_interactive: false,
+            is_copy: false,
             has_open_job: false,
             conditions: 0,
             loops: 0,
@@ -185,6 +190,7 @@ impl Shell {
             expansions: 0,
             substitution_status: None,
             temporary_files: Vec::new(),
+            files_of_jobs: Vec::new(),
             consumers: Vec::new(),
             keys: Vec::new(),
             commands: 0,
@@ -199,6 +205,7 @@ impl Shell {
     /// A shell that begins as this one is, and whose changes are its own.
     pub fn subshell(&self) -> Self {
         let mut subshell = Self::with_state(self.state.clone(), self.files.clone());
+        subshell.is_copy = true;
         subshell.jobs = self.jobs.for_subshell();
         subshell.conditions = self.conditions;
         subshell.loops = self.loops;

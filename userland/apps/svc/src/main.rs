@@ -88,16 +88,28 @@ fn follow(name: &str, level: Level) -> Done {
     let mut part = control::log(name, level, 0)?;
     loop {
         show(&part.text)?;
-        let Ok(more) = control::subscribe_log(name, part.next) else {
-            return Err(gone(name));
-        };
-        more.block();
-        part = control::log(name, level, part.next).map_err(|_| gone(name))?;
+        let more = control::subscribe_log(name, part.next);
+        more.map_err(|error| end(name, error))?.block();
+        part = control::log(name, level, part.next).map_err(|error| end(name, error))?;
     }
 }
 
-fn gone(name: &str) -> String {
-    format!("the service '{name}' is in the manifest no more")
+/// Why a log that was there cannot be read on: mostly because its service has left the manifest.
+fn end(name: &str, error: String) -> String {
+    match control::services() {
+        Ok(table) if !lists(&table, name) => {
+            format!("the service '{name}' is in the manifest no more")
+        }
+        _ => error,
+    }
+}
+
+/// Whether a table of services has this one.
+fn lists(table: &str, name: &str) -> bool {
+    let mut names = table
+        .lines()
+        .filter_map(|row| row.split_whitespace().next());
+    names.any(|first| first == name)
 }
 
 fn show(text: &str) -> Done {

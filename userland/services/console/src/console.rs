@@ -5,6 +5,7 @@ use lib_terminal::{Cell, CellTerminal, each_run};
 use crate::keys::{self, Command, Next};
 use crate::notice;
 use crate::typing::Typing;
+use crate::within::Within;
 use crate::{Devices, Origin, Step, TERMINALS};
 
 /// Room for the lines that have left a terminal's screen.
@@ -15,6 +16,8 @@ const TYPED_BYTES_MAX: usize = 1024;
 const SHOWN_BYTES_MAX: usize = 64 << 10;
 /// Bytes for the serial line that are taken at once: it may be slow, and keys wait meanwhile.
 const SERIAL_BYTES_MAX: usize = 512;
+/// So often in a row a notice waits for the rest of what a program has begun to write.
+const WAITS_MAX: u32 = 64;
 /// The terminal that is the serial line's.
 const ON_SERIAL_LINE: usize = 0;
 /// What this one keeps says which is shown: one place, so that one step changes it.
@@ -26,10 +29,14 @@ pub struct Console<D> {
     terminals: Vec<Terminal>,
     shown: usize,
     picture: Option<Picture>,
+    /// How often in a row a notice has waited.
+    waits: u32,
 }
 
 struct Terminal {
     typing: Typing,
+    /// Where what was shown ends.
+    within: Within,
     /// `None` where there is no screen.
     cells: Option<CellTerminal>,
 }
@@ -68,6 +75,7 @@ impl<D: Devices> Console<D> {
             terminals,
             shown,
             picture: size.map(Picture::new),
+            waits: 0,
         }
     }
 
@@ -169,11 +177,17 @@ impl<D: Devices> Console<D> {
         }
     }
 
-    /// Shows what the system has to tell.
+    /// Shows what the system has to tell, but not within what a program is writing.
     fn tell(&mut self) {
         let Some((number, text)) = self.devices.notice() else {
             return;
         };
+        let is_within = self.terminals[self.shown].within != Within::Nothing;
+        if is_within && self.waits < WAITS_MAX {
+            self.waits += 1;
+            return;
+        }
+        self.waits = 0;
         let columns = self.picture.as_ref().map(|picture| picture.row.len());
         let above = notice::above_the_line(&text, columns);
         let step = Step {
@@ -231,11 +245,13 @@ impl Terminal {
         });
         Self {
             typing: Typing::new(index, line),
+            within: Within::default(),
             cells,
         }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
+        self.within = self.within.after(bytes);
         if let Some(cells) = &mut self.cells {
             cells.feed(&with_carriage_returns(bytes));
         }

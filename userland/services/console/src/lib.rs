@@ -17,6 +17,7 @@ mod console;
 mod keys;
 mod notice;
 mod typing;
+mod within;
 
 use lib_terminal::Style;
 

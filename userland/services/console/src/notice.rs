@@ -3,13 +3,16 @@
 //! Law: the line that the cursor is in is moved down whole and goes on below the notice, with the cursor where it was; nobody who
 //! writes there need know. It takes what every terminal understands (DEC's VT102), because the serial line leads to another one, of
 //! which only the width is assumed. A line that is edited and goes over several lines of the screen is parted above the cursor's.
+//! The notice has the look that a terminal begins with, and the program's goes on behind it. Two things of the program's are lost: the
+//! place that it had remembered, and the lines that alone were to scroll, since the notice needs all of them to.
 
 /// What a terminal is as wide as of which nothing is known, and what a notice fits in if a screen is wider.
 const COLUMNS: usize = 80;
 
-/// Remembers the place of the cursor, has a line below it, and makes an empty one in its place.
-const BEGIN: &str = "\x1b7\r\n\x1b[A\x1b[L";
-/// The cursor is in the line that was moved down.
+/// Remembers the cursor's place and look, has all lines scroll, for which the cursor moves and is brought back, and takes the usual
+/// look; has a line below it, and makes an empty one in its place.
+const BEGIN: &str = "\x1b7\x1b[r\x1b8\x1b[m\r\n\x1b[A\x1b[L";
+/// The cursor, with its look, is in the line that was moved down.
 const END: &str = "\x1b8\x1b[B";
 
 /// The bytes that show a text above the line that the cursor is in.

@@ -147,6 +147,49 @@ fn what_the_system_tells_comes_above_the_line_that_is_typed() {
 }
 
 #[test]
+fn what_the_system_tells_has_its_own_look_and_leaves_the_programs() {
+    let told = |written: &[u8], more: &[u8]| {
+        let mut machine = Machine::with_screen();
+        machine.terminals[0].written = written.to_vec();
+        machine.notices = vec!["kpio: why.".to_owned()];
+        let mut machine = served(machine);
+        machine.terminals[0].written = more.to_vec();
+        served(machine)
+    };
+    // Black on black.
+    let machine = told(b"\x1b[30;40m$ ", b"ls");
+    let plain = told(b"$ ", b"ls");
+    let black = told(b"\x1b[30;40m", b"$ ls");
+    assert_eq!(machine.text()[..2], ["kpio: why.", "$ ls"]);
+    assert_eq!(machine.picture[0], plain.picture[0]);
+    assert_eq!(machine.picture[1], black.picture[1]);
+    // Only lines below the cursor's are to scroll.
+    let machine = told(b"\x1b[3;5r\x1b[1;1H$ l", b"s");
+    assert_eq!(machine.text(), ["kpio: why.", "$ ls", "", "", ""]);
+}
+
+#[test]
+fn what_the_system_tells_waits_for_what_is_being_written() {
+    // More of it than goes over the serial line at once ends within these.
+    for part in ["漢", "\x1b[31m", "\x1b]0;title\x07"] {
+        for cut in 1..part.len() {
+            let mut machine = Machine::with_screen();
+            let before = "\r".repeat(512 - cut);
+            machine.terminals[0].written = format!("{before}{part}end").into();
+            machine.notices = vec!["kpio: why.".to_owned()];
+            let shown = served(machine).to_serial;
+            let shown = String::from_utf8(shown).expect("no character is parted");
+            assert!(shown.contains(part), "{part:?}, {cut}: {shown:?}");
+        }
+    }
+    // What never ends is not waited for.
+    let mut machine = Machine::with_screen();
+    machine.terminals[0].written = b"$ \x1b]0;".to_vec();
+    machine.notices = vec!["kpio: why.".to_owned()];
+    assert_eq!(served(machine).text()[..2], ["kpio: why.", "$"]);
+}
+
+#[test]
 fn what_is_told_on_another_terminal_is_not_on_the_serial_line() {
     let mut machine = typed(&[SHOW_SECOND]);
     machine.notices = vec!["kpio: why.".to_owned()];

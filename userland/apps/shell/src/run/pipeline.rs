@@ -24,15 +24,16 @@ impl Shell {
             .map(Command::to_string)
             .collect::<Vec<_>>()
             .join(" | ");
+        let files = self.temporary_files.len();
         let statuses = self.run_in_foreground(|shell, captures| {
             let stages = shell.start_stages(commands, shell.files.clone(), captures)?;
             Ok(Job::new(name, stages))
         });
-        self.remove_later();
+        self.remove_files(files);
         statuses
     }
 
-    /// Starts all parts of a pipeline, each with a pipe to the next.
+    /// Starts all parts of a pipeline, each with a pipe to the next; or none.
     fn start_stages(
         &mut self,
         commands: &[Command],
@@ -40,6 +41,21 @@ impl Shell {
         captures: &mut Captures,
     ) -> Result<Vec<Stage>, Unwind> {
         let mut stages = Vec::new();
+        let started = self.start_each(commands, own, captures, &mut stages);
+        started.map(|()| stages.clone()).inspect_err(|_| {
+            let mut job = Job::new(String::new(), stages);
+            job.update();
+            job.kill();
+        })
+    }
+
+    fn start_each(
+        &mut self,
+        commands: &[Command],
+        own: Files,
+        captures: &mut Captures,
+        stages: &mut Vec<Stage>,
+    ) -> Result<(), Unwind> {
         let mut files = own.clone();
         for (index, command) in commands.iter().enumerate() {
             if self.is_job_interrupted() {
@@ -52,7 +68,7 @@ impl Shell {
                 files.set(1, File::Output(output));
                 next.set(0, File::Input(input));
             }
-            let (stage, said) = self.start_stage(command, files, has_next, captures);
+            let (stage, said) = self.start_stage(command, files, has_next, captures)?;
             // What it has said already is there without a pipe.
             if let Some(input) = said {
                 next.set(0, File::Input(input));
@@ -60,7 +76,7 @@ impl Shell {
             stages.push(stage);
             files = next;
         }
-        Ok(stages)
+        Ok(())
     }
 
     /// Starts a part of a pipeline beside this shell. What it is handed is closed here when this returns. A built-in command
@@ -71,11 +87,11 @@ impl Shell {
         files: Files,
         has_next: bool,
         captures: &mut Captures,
-    ) -> (Stage, Option<Input>) {
+    ) -> Result<(Stage, Option<Input>), Unwind> {
         let simple = match command {
             // One who reads what it writes there is a part of the part.
             Command::Simple(simple) if !redirect::has_consumer(simple) => simple,
-            other => return (self.start_as_shell(other.clone(), &files, captures), None),
+            other => return Ok((self.start_as_shell(other.clone(), &files, captures), None)),
         };
         let mut subshell = self.subshell();
         subshell.files = files;
@@ -90,20 +106,28 @@ impl Shell {
         simple: &SimpleCommand,
         has_next: bool,
         captures: &mut Captures,
-    ) -> (Stage, Option<Input>) {
+    ) -> Result<(Stage, Option<Input>), Unwind> {
         let words = match self.words_of(simple) {
             Ok(words) => words,
-            Err(unwind) => return (Stage::Done(self.settle(Err(unwind))), None),
+            Err(unwind) => return Ok((self.done(Err(unwind))?, None)),
         };
         if self.is_program(&words) {
-            return (self.start_as_program(simple, &words, captures), None);
+            return Ok((self.start_as_program(simple, &words, captures)?, None));
         }
         if self.may_be_done_at_once(&words) {
             return self.do_at_once(simple, words, has_next);
         }
         let files = self.files.clone();
         let command = expanded(simple, &words);
-        (self.start_as_shell(command, &files, captures), None)
+        Ok((self.start_as_shell(command, &files, captures), None))
+    }
+
+    /// A part that has ended already. Ctrl-C, or what stands for it, ends all of them.
+    fn done(&mut self, outcome: Outcome) -> Result<Stage, Unwind> {
+        match outcome {
+            Err(Unwind::Interrupted) => Err(Unwind::Interrupted),
+            outcome => Ok(Stage::Done(self.settle(outcome))),
+        }
     }
 
     /// Whether the words are no function, built-in command or mere assignment.
@@ -138,17 +162,17 @@ impl Shell {
         simple: &SimpleCommand,
         words: &Words,
         captures: &mut Captures,
-    ) -> Stage {
+    ) -> Result<Stage, Unwind> {
         if let Err(unwind) = self.redirect_simple(simple) {
-            return Stage::Done(self.settle(Err(unwind)));
+            return self.done(Err(unwind));
         }
-        let name = words.name().unwrap_or_default().to_owned();
-        let started = self.assigned_texts(&words.assignments);
-        let started = match started {
-            Ok(assigned) => self.start_program(&words.words, &assigned, &self.files, captures),
-            Err(unwind) => Err(self.settle(Err(unwind))),
+        let assigned = match self.assigned_texts(&words.assignments) {
+            Ok(assigned) => assigned,
+            Err(unwind) => return self.done(Err(unwind)),
         };
-        Stage::started(name, started)
+        let name = words.name().unwrap_or_default().to_owned();
+        let started = self.start_program(&words.words, &assigned, &self.files, captures);
+        Ok(Stage::started(name, started))
     }
 
     /// What goes to the next part is kept and handed on.
@@ -157,19 +181,19 @@ impl Shell {
         simple: &SimpleCommand,
         words: Words,
         has_next: bool,
-    ) -> (Stage, Option<Input>) {
+    ) -> Result<(Stage, Option<Input>), Unwind> {
         let capture = Capture::default();
         if has_next {
             self.files.set(1, File::Capture(capture.clone()));
         }
         let outcome = self.run_words(simple, words);
-        let stage = Stage::Done(self.settle(outcome));
+        let stage = self.done(outcome)?;
         if !has_next {
-            return (stage, None);
+            return Ok((stage, None));
         }
         match files::saying(&capture.take()) {
-            Ok(input) => (stage, Some(input)),
-            Err(reason) => (Stage::Done(self.settle(Err(Unwind::Failed(reason)))), None),
+            Ok(input) => Ok((stage, Some(input))),
+            Err(reason) => Ok((self.done(Err(Unwind::Failed(reason)))?, None)),
         }
     }
 
@@ -179,6 +203,7 @@ impl Shell {
         if matches!(files.get(0), Some(File::Input(Input::Standard))) {
             files.set(0, File::Input(Input::Empty));
         }
+        let temporary_files = self.temporary_files.len();
         let mut captures = Captures::default();
         // Ctrl-C is not for the background, wherever it is begun.
         let has_open_job = std::mem::take(&mut self.has_open_job);
@@ -200,6 +225,7 @@ impl Shell {
         }
         let id = job.id().unwrap_or_default();
         let number = self.jobs.add(job);
+        self.remove_files(temporary_files);
         if self.is_interactive {
             self.files.error(&format!("[{number}] {id}\n"));
         }

@@ -48,6 +48,7 @@ impl Shell {
         };
         let own = self.files.clone();
         let consumers = self.consumers.len();
+        let files = self.temporary_files.len();
         let outcome = match redirects
             .0
             .iter()
@@ -62,7 +63,7 @@ impl Shell {
         };
         self.files = own;
         let outcome = self.run_consumers(consumers, outcome);
-        self.remove_later();
+        self.remove_files(files);
         outcome
     }
 
@@ -275,11 +276,14 @@ impl Shell {
         outcome
     }
 
-    /// Removes the files of `<(…)` and `>(…)`.
-    pub(super) fn remove_later(&mut self) {
+    /// Removes the files of `<(…)` and `>(…)` of a command that has ended, which are those behind so many. Its jobs may go on and
+    /// have yet to open them: then they go once there is no job.
+    pub(super) fn remove_files(&mut self, after: usize) {
+        let mut ended = self.temporary_files.split_off(after);
+        self.files_of_jobs.append(&mut ended);
         if !self.jobs.has_own() {
             // They may be gone already.
-            self.temporary_files
+            self.files_of_jobs
                 .drain(..)
                 .for_each(|path| drop(std::fs::remove_file(path)));
         }

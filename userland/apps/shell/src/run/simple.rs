@@ -47,12 +47,13 @@ impl Shell {
         self.look_at_keyboard()?;
         self.substitution_status = None;
         let consumers = self.consumers.len();
+        let files = self.temporary_files.len();
         let outcome = match self.words_of(simple) {
             Ok(words) => self.run_words(simple, words),
             Err(unwind) => Err(unwind),
         };
         let outcome = self.run_consumers(consumers, outcome);
-        self.remove_later();
+        self.remove_files(files);
         outcome
     }
 
