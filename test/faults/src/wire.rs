@@ -51,11 +51,14 @@ pub fn answer(value: u64) -> Message {
     Message::new(0, bytes)
 }
 
-/// The answer that is a stream.
+/// The answer that is a stream: what changes hands has no number.
 pub fn stream_answer(stream: Arc<dyn ByteSource>) -> Message {
+    const NO_NUMBER: [u8; 4] = [0; 4];
+    let mut bytes = vec![0];
+    bytes.extend(NO_NUMBER);
     Message {
         handles: vec![Passed::Source(stream)],
-        ..Message::new(0, vec![0])
+        ..Message::new(0, bytes)
     }
 }
 
