@@ -348,11 +348,11 @@ impl Driver {
             .collect();
         self.given_up.retain(|name| is_known(name));
         self.launcher.keep(&is_known);
-        self.shared.keep_logs(is_known);
+        self.shared.publish(published, is_known);
+        // Only now: who follows one looks again as soon as it ends.
         for (_, log) in self.logs.extract_if(.., |name, _| !is_known(name)) {
             log.end();
         }
-        self.shared.publish(published);
     }
 
     fn published(&self, status: Status) -> Option<Published> {

@@ -229,18 +229,17 @@ impl Shared {
         drop(left);
     }
 
-    pub fn publish(&self, rows: Vec<Published>) {
-        *lock(&self.published) = rows;
+    /// Logs of services that are not known any more go with their rows: whoever finds one gone finds the other gone as well.
+    pub fn publish(&self, rows: Vec<Published>, is_known: impl Fn(&str) -> bool) {
+        let mut published = lock(&self.published);
+        *published = rows;
+        lock(&self.logs).retain(|name, _| is_known(name));
+        drop(published);
         self.changed.notify_all();
     }
 
     pub fn add_log(&self, name: &str, log: &Arc<ServiceLog>) {
         lock(&self.logs).insert(name.to_owned(), Arc::clone(log));
-    }
-
-    /// Logs of services that are not known any more go.
-    pub fn keep_logs(&self, is_known: impl Fn(&str) -> bool) {
-        lock(&self.logs).retain(|name, _| is_known(name));
     }
 }
 
@@ -251,5 +250,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.list()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_sees_a_row_whose_log_has_gone() {
+        let budget = Budget::new(1 << 20);
+        let said = Said::new(&budget).expect("affordable");
+        let log = ServiceLog::new("gone", || 0, &said, &budget).expect("affordable");
+        let shared = Shared::new();
+        shared.add_log("gone", &log);
+        let is_known = |_: &str| {
+            let rows = shared.published.try_lock();
+            assert!(rows.is_err(), "the list can be read between");
+            false
+        };
+        shared.publish(Vec::new(), is_known);
+        assert!(lock(&shared.logs).is_empty());
     }
 }
