@@ -15,10 +15,10 @@
 //! - Values are never values of the host: the engine reads them out of one component as bytes and writes the bytes into the other
 //!   (`runtime_engine::values`). Here they are only checked (`walk`), and the resources among them carried over.
 
+mod abi;
 mod answer;
 mod client;
 mod context;
-mod extent;
 mod failure;
 mod host;
 mod objects;

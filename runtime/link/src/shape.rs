@@ -9,7 +9,7 @@ use std::fmt;
 use wasmtime::component::ResourceType;
 use wasmtime::component::types::{Case, Field, Type};
 
-use crate::extent;
+use crate::abi;
 
 /// How deep types may be nested.
 const DEPTH_MAX: usize = 32;
@@ -87,7 +87,7 @@ pub struct Item {
 impl Shape {
     /// The shape of a list of these.
     pub fn list(shape: Shape) -> Shape {
-        let size_bytes = extent::size_bytes(&shape);
+        let size_bytes = abi::size_bytes(&shape);
         Shape::List(Box::new(Item { shape, size_bytes }))
     }
 }
@@ -339,30 +339,6 @@ fn scalar(ty: &Type) -> Option<Shape> {
         Type::String => Shape::String,
         _ => return None,
     })
-}
-
-/// How many core values these are together, as the canonical ABI flattens them.
-pub(crate) fn flat_count<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> usize {
-    shapes.into_iter().map(flat_count_of).sum()
-}
-
-fn flat_count_of(shape: &Shape) -> usize {
-    match shape {
-        Shape::String | Shape::List(_) => 2,
-        Shape::Record(fields) => flat_count(fields.iter().map(|(_, field)| field)),
-        Shape::Tuple(items) => flat_count(items),
-        Shape::Variant(cases) => {
-            let payloads = cases.iter().filter_map(|(_, payload)| payload.as_ref());
-            1 + payloads.map(flat_count_of).max().unwrap_or(0)
-        }
-        Shape::Option(item) => 1 + flat_count_of(item),
-        Shape::Result { ok, err } => {
-            let payloads = [ok, err].into_iter().flatten();
-            1 + payloads.map(|part| flat_count_of(part)).max().unwrap_or(0)
-        }
-        Shape::Flags(names) => names.len().div_ceil(32),
-        _ => 1,
-    }
 }
 
 /// Looks at every resource in a shape.

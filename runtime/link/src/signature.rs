@@ -11,16 +11,12 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
 
+use crate::abi;
 use crate::failure::FailureSlot;
 use crate::shape::{
-    ResourceName, ResourceNames, Shape, ShapeError, Shaper, flat_count, for_each_resource,
-    without_version,
+    ResourceName, ResourceNames, Shape, ShapeError, Shaper, for_each_resource, without_version,
 };
 
-/// The most core values that parameters are handed over in, by the canonical ABI; more lie in memory.
-const FLAT_PARAMETERS_MAX: usize = 16;
-/// The same for a result.
-const FLAT_RESULTS_MAX: usize = 1;
 /// How much of a name is shown in a sentence about it, in characters.
 const SHOWN_NAME_CHARS: usize = 64;
 /// Interfaces whose resources can change hands, because the host keeps what is behind them.
@@ -207,11 +203,7 @@ impl Function {
 
     /// How its values are handed over in WebAssembly.
     pub(crate) fn flat_counts(&self) -> FlatCounts {
-        let within = |count: usize, most: usize| (count <= most).then_some(count);
-        FlatCounts {
-            parameters: within(flat_count(&self.parameters), FLAT_PARAMETERS_MAX),
-            result: within(flat_count(&self.result), FLAT_RESULTS_MAX),
-        }
+        FlatCounts::new(&abi::of_all(&self.parameters), &abi::of_all(&self.result))
     }
 }
 

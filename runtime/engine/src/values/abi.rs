@@ -8,6 +8,9 @@
 
 use std::mem::MaybeUninit;
 
+use wasmtime::component::__internal::wasmtime_environ::component::{
+    MAX_FLAT_PARAMS, MAX_FLAT_RESULTS,
+};
 use wasmtime::component::__internal::{
     CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, LowerContext,
 };
@@ -16,9 +19,6 @@ use wasmtime::{Result, ValRaw};
 
 use super::supported::{check, tuple};
 use super::{Lifted, Values, lift, lower};
-
-/// The most core values that parameters are passed in, by the canonical ABI.
-const FLAT_PARAMETERS_MAX: usize = 16;
 
 /// What a function of the host is given: in `N` core values, or in memory.
 pub(super) struct HostParameters<const N: usize>(pub Lifted);
@@ -40,7 +40,7 @@ unsafe impl<const N: usize> ComponentType for HostParameters<N> {
 
     fn typecheck(ty: &InterfaceType, types: &InstanceType<'_>) -> Result<()> {
         check(ty, types, |count| {
-            count.is_none_or(|count| count == N || count > FLAT_PARAMETERS_MAX)
+            count.is_none_or(|count| count == N || count > MAX_FLAT_PARAMS)
         })
     }
 }
@@ -81,7 +81,7 @@ unsafe impl<const N: usize> ComponentType for HostResults<N> {
 
     fn typecheck(ty: &InterfaceType, types: &InstanceType<'_>) -> Result<()> {
         check(ty, types, |count| {
-            count.is_none_or(|count| count == N || count > 1)
+            count.is_none_or(|count| count == N || count > MAX_FLAT_RESULTS)
         })
     }
 }
@@ -114,7 +114,7 @@ unsafe impl<const N: usize> Lower for HostResults<N> {
 // SAFETY: it has as many core values as parameters can have, and Wasmtime hands them all to the function, which takes as many as it has: so
 // Wasmtime's own calls with values of the host do. Parameters that are more are one core value, the address of theirs.
 unsafe impl ComponentType for CallParameters {
-    type Lower = [ValRaw; FLAT_PARAMETERS_MAX];
+    type Lower = [ValRaw; MAX_FLAT_PARAMS];
 
     const ABI: CanonicalAbiInfo = CanonicalAbiInfo::ZERO;
 
@@ -134,7 +134,7 @@ unsafe impl Lower for CallParameters {
         ty: InterfaceType,
         dst: &mut MaybeUninit<Self::Lower>,
     ) -> Result<()> {
-        let slots = dst.write([ValRaw::u64(0); FLAT_PARAMETERS_MAX]);
+        let slots = dst.write([ValRaw::u64(0); MAX_FLAT_PARAMS]);
         lower::to_flat(&self.0, cx, ty, slots)
     }
 

@@ -33,6 +33,10 @@ mod supported;
 use std::fmt;
 use std::sync::Arc;
 
+pub use wasmtime::component::__internal::CanonicalAbiInfo;
+use wasmtime::component::__internal::wasmtime_environ::component::{
+    MAX_FLAT_PARAMS, MAX_FLAT_RESULTS,
+};
 use wasmtime::component::{Func, LinkerInstance, ResourceAny, TypedFunc};
 use wasmtime::{AsContextMut, StoreContextMut};
 
@@ -79,6 +83,16 @@ pub struct FlatCounts {
     pub parameters: Option<usize>,
     /// Those of the result.
     pub result: Option<usize>,
+}
+
+impl FlatCounts {
+    /// Those of a function with these parameters, and this result, taken together.
+    pub fn new(parameters: &CanonicalAbiInfo, result: &CanonicalAbiInfo) -> FlatCounts {
+        FlatCounts {
+            parameters: parameters.flat_count(MAX_FLAT_PARAMS),
+            result: result.flat_count(MAX_FLAT_RESULTS),
+        }
+    }
 }
 
 /// What serves a function of the host.
