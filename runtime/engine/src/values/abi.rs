@@ -65,11 +65,7 @@ unsafe impl<const N: usize> Lift for HostParameters<N> {
         ty: InterfaceType,
         bytes: &[u8],
     ) -> Result<Self> {
-        let address = bytes
-            .as_ptr()
-            .addr()
-            .wrapping_sub(cx.memory().as_ptr().addr());
-        lift::from_memory(cx, ty, address).map(Self)
+        lift::from_start(cx, ty, bytes).map(Self)
     }
 }
 
@@ -97,8 +93,7 @@ unsafe impl<const N: usize> Lower for HostResults<N> {
         ty: InterfaceType,
         dst: &mut MaybeUninit<[ValRaw; N]>,
     ) -> Result<()> {
-        let slots = dst.write([ValRaw::u64(0); N]);
-        lower::to_flat(&self.0, cx, ty, slots)
+        lower::to_flat(&self.0, cx, ty, dst)
     }
 
     fn linear_lower_to_memory<T>(
@@ -134,8 +129,7 @@ unsafe impl Lower for CallParameters {
         ty: InterfaceType,
         dst: &mut MaybeUninit<Self::Lower>,
     ) -> Result<()> {
-        let slots = dst.write([ValRaw::u64(0); MAX_FLAT_PARAMS]);
-        lower::to_flat(&self.0, cx, ty, slots)
+        lower::to_flat(&self.0, cx, ty, dst)
     }
 
     fn linear_lower_to_memory<T>(
@@ -185,10 +179,6 @@ unsafe impl Lift for CallResults {
         ty: InterfaceType,
         bytes: &[u8],
     ) -> Result<Self> {
-        let address = bytes
-            .as_ptr()
-            .addr()
-            .wrapping_sub(cx.memory().as_ptr().addr());
-        lift::from_memory(cx, ty, address).map(Self)
+        lift::from_start(cx, ty, bytes).map(Self)
     }
 }

@@ -30,6 +30,16 @@ pub(super) fn from_flat(
     lift(cx, ty, Source::Flat(slots))
 }
 
+/// Lifts them out of memory, where they begin as `bytes` do, of which there need not be any.
+pub(super) fn from_start(
+    cx: &mut LiftContext<'_>,
+    ty: InterfaceType,
+    bytes: &[u8],
+) -> Result<Lifted> {
+    let memory = cx.memory().as_ptr().addr();
+    from_memory(cx, ty, bytes.as_ptr().addr().wrapping_sub(memory))
+}
+
 /// Lifts them out of memory, where they lie at `address`.
 pub(super) fn from_memory(
     cx: &mut LiftContext<'_>,
@@ -169,7 +179,10 @@ impl<'m> Lifting<'_, 'm> {
         let types = self.types();
         match ty {
             InterfaceType::List(list) => self.list(types[list].element, source),
-            InterfaceType::Record(_) | InterfaceType::Tuple(_) => self.fields(ty, source),
+            InterfaceType::Record(record) => {
+                self.fields(types[record].fields.iter().map(|field| field.ty), source)
+            }
+            InterfaceType::Tuple(tuple) => self.fields(types[tuple].types.iter().copied(), source),
             InterfaceType::Variant(variant) => {
                 let variant = &types[variant];
                 let case = source.case(&variant.info, variant.cases.len())?;
@@ -202,10 +215,14 @@ impl<'m> Lifting<'_, 'm> {
         }
     }
 
-    fn fields(&mut self, ty: InterfaceType, source: Source<'_>) -> Result<()> {
+    fn fields(
+        &mut self,
+        fields: impl Iterator<Item = InterfaceType>,
+        source: Source<'_>,
+    ) -> Result<()> {
         let types = self.types();
         let mut offset = 0;
-        for field in parts(ty, types) {
+        for field in fields {
             let part = source.part(types.canonical_abi(&field), &mut offset)?;
             self.value(field, part)?;
         }

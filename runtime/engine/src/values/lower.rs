@@ -11,17 +11,18 @@ use wasmtime::component::{Lower, ResourceAny};
 use wasmtime::{Result, ValRaw, format_err};
 
 use super::place::Target;
-use super::supported::{is_plain, parts, tuple};
+use super::supported::{is_plain, tuple};
 use super::{Malformed, Values};
 
-/// Lowers a function's parameters, or its result, to core values, which are zero; where they are more than fit, to memory of the
-/// component, to which the first core value then points.
-pub(super) fn to_flat<T: 'static>(
+/// Lowers a function's parameters, or its result, to core values, all of which are written; where they are more than fit, to memory of
+/// the component, to which the first core value then points.
+pub(super) fn to_flat<T: 'static, const N: usize>(
     values: &Values,
     cx: &mut LowerContext<'_, T>,
     ty: InterfaceType,
-    slots: &mut [ValRaw],
+    slots: &mut MaybeUninit<[ValRaw; N]>,
 ) -> Result<()> {
+    let slots = slots.write([ValRaw::u64(0); N]);
     let TypeTuple { abi, .. } = tuple(ty, cx.types)?;
     if let Some(count) = abi.flat_count(slots.len()) {
         return lower(values, cx, ty, Target::Flat(&mut slots[..count]));
@@ -109,7 +110,13 @@ impl<'s, 'v, T: 'static> Lowering<'_, 's, 'v, T> {
         let types = self.types();
         match ty {
             InterfaceType::List(list) => self.list(types[list].element, target),
-            InterfaceType::Record(_) | InterfaceType::Tuple(_) => self.fields(ty, &mut target),
+            InterfaceType::Record(record) => self.fields(
+                types[record].fields.iter().map(|field| field.ty),
+                &mut target,
+            ),
+            InterfaceType::Tuple(tuple) => {
+                self.fields(types[tuple].types.iter().copied(), &mut target)
+            }
             InterfaceType::Variant(variant) => {
                 let variant = &types[variant];
                 let case = self.u32()?;
@@ -149,10 +156,14 @@ impl<'s, 'v, T: 'static> Lowering<'_, 's, 'v, T> {
         }
     }
 
-    fn fields(&mut self, ty: InterfaceType, target: &mut Target<'_>) -> Result<()> {
+    fn fields(
+        &mut self,
+        fields: impl Iterator<Item = InterfaceType>,
+        target: &mut Target<'_>,
+    ) -> Result<()> {
         let types = self.types();
         let mut offset = 0;
-        for field in parts(ty, types) {
+        for field in fields {
             let part = target.part(types.canonical_abi(&field), &mut offset)?;
             self.value(field, part)?;
         }
