@@ -5,6 +5,7 @@ use std::fmt::Write;
 use lib_service_manifest::Manifest;
 use lib_service_policy::Command;
 
+use crate::services::level;
 use crate::{Level, ServiceRow, Services, caps};
 
 /// What these commands ask of the system around them.
@@ -39,10 +40,7 @@ impl Services {
             ["replace", name, program] => self.replace(name, program, around),
             ["revoke", name, interface] => self.revoke(name, interface).map(|()| String::new()),
             ["log", name] => self.log_text(name, Level::Info),
-            ["log", name, level] => {
-                let level = Level::of_word(level).map_err(|error| format!("{error}."))?;
-                self.log_text(name, level)
-            }
+            ["log", name, word] => self.log_text(name, level(word)?),
             ["reload"] => self.reload_from(MANIFEST, around),
             ["reload", path] => self.reload_from(path, around),
             _ => Err(format!("Say it so: {USAGE}")),

@@ -166,8 +166,7 @@ impl Services {
 
     /// What is left of a service's log from a place on; an error is a sentence.
     pub fn log_part(&self, name: &str, level: &str, place: u64) -> Result<LogPart, String> {
-        let level = Level::of_word(level).map_err(|error| format!("{error}."))?;
-        Ok(self.find_log(name)?.part(level, place))
+        Ok(self.find_log(name)?.part(self::level(level)?, place))
     }
 
     /// Something that is ready when there is more in a service's log from a place on; an error is a sentence.
@@ -241,6 +240,11 @@ impl Shared {
     pub fn add_log(&self, name: &str, log: &Arc<ServiceLog>) {
         lock(&self.logs).insert(name.to_owned(), Arc::clone(log));
     }
+}
+
+/// The level of this name; an error is a sentence.
+pub(crate) fn level(word: &str) -> Result<Level, String> {
+    Level::of_word(word).map_err(|error| format!("{error}."))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
