@@ -1,5 +1,8 @@
 //! What every suite that boots does at the guest's console.
 
+use std::thread;
+use std::time::Duration;
+
 use super::report::unmet;
 use crate::failure::Result;
 use crate::qemu::{Ending, Guest};
@@ -7,6 +10,11 @@ use crate::run::PROMPT;
 
 /// The shell's prompt in the root folder, where it begins.
 pub const SHELL_PROMPT: &str = "/ $ ";
+
+/// So often something is asked for before it counts as never coming.
+const LOOKS_MAX: u32 = 1000;
+/// How long is waited before it is asked for again: a fast machine answers at once, and what it does still takes its time.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// What loader and kernel say when they give up. Waiting on would only meet the deadline.
 const GIVEN_UP: [&str; 2] = ["KPIO cannot start", "*** end of report ***"];
@@ -32,6 +40,15 @@ pub fn expect(guest: &mut Guest, text: &str) -> Result<String> {
 pub fn command(guest: &mut Guest, line: &str) -> Result<String> {
     guest.send(format!("{line}\r"))?;
     prompt(guest).map(|said| plain(&said))
+}
+
+/// For each time that something is asked for again: all but the first after a pause.
+pub fn looks() -> impl Iterator<Item = ()> {
+    (0..LOOKS_MAX).map(|look| {
+        if look > 0 {
+            thread::sleep(BETWEEN_LOOKS);
+        }
+    })
 }
 
 /// Text without control sequences (ECMA-48, section 5.4: CSI, parameters, one final byte).

@@ -6,8 +6,8 @@
 //! for that. The planted defect is a console that nobody starts again.
 
 use std::thread;
-use std::time::Duration;
 
+use super::pictures::{BETWEEN_LOOKS, LOOKS, rest};
 use super::report::unmet;
 use super::{Report, console, keys};
 use crate::build;
@@ -19,11 +19,6 @@ use crate::qemu::{Guest, Machine, Screen};
 use crate::run::NEEDS;
 use crate::setup::ensure_packages;
 
-/// How often something is looked at, and how long each time is waited before.
-const LOOKS: u32 = 240;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
-/// So many looks in a row find the same screen when everything has been drawn.
-const EQUAL_LOOKS: u32 = 12;
 /// The keys that end the console.
 const ATTENTION: [&str; 3] = ["ctrl", "alt", "backspace"];
 /// What the kernel says when it has the devices again.
@@ -99,22 +94,6 @@ fn wait_for_file(guest: &mut Guest, path: &str) -> Result<()> {
         thread::sleep(BETWEEN_LOOKS);
     }
     Err(unmet(format!("{path} is never made")))
-}
-
-/// The screen when it has not changed for a while.
-fn rest(guest: &mut Guest) -> Result<Screen> {
-    let mut last = guest.screen()?;
-    let mut unchanged = 0;
-    for _ in 0..LOOKS {
-        thread::sleep(BETWEEN_LOOKS);
-        let screen = guest.screen()?;
-        unchanged = if screen == last { unchanged + 1 } else { 0 };
-        if unchanged == EQUAL_LOOKS {
-            return Ok(screen);
-        }
-        last = screen;
-    }
-    Err(unmet("the screen does not come to rest"))
 }
 
 /// The screen when it has become another; it may be half drawn.

@@ -4,9 +4,6 @@
 //! Law: nothing is measured. Who waits for something to be said looks at the log again and again, a bounded number of
 //! times. The planted defect is a manifest that does not grant what a service imports.
 
-use std::thread;
-use std::time::Duration;
-
 use super::report::unmet;
 use super::{Report, console};
 use crate::build;
@@ -19,10 +16,6 @@ use crate::qemu::{Guest, Machine};
 use crate::run::NEEDS;
 use crate::setup::ensure_packages;
 
-/// So often a log is looked at before something counts as never said.
-const LOOKS_MAX: u32 = 1000;
-/// How long is waited before it is looked at again: a fast machine answers at once, and what it does still takes its time.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 const INTERFACE: &str = "kpio:demo/counter";
 /// How a teller's line begins.
 const SAYING: &str = "the number is ";
@@ -92,12 +85,11 @@ fn wait_for(
     fits: impl Fn(&[String]) -> bool,
 ) -> Result<Vec<String>> {
     let mut last = Vec::new();
-    for _ in 0..LOOKS_MAX {
+    for () in console::looks() {
         last = sayings(guest, name)?;
         if fits(&last) {
             return Ok(last);
         }
-        thread::sleep(BETWEEN_LOOKS);
     }
     let newest = last.last();
     let log = console::command(guest, &format!("svc log {name}"))?;
@@ -133,12 +125,11 @@ fn process(guest: &mut Guest, name: &str) -> Result<String> {
 
 /// Waits until a service has another process than this.
 fn wait_for_successor(guest: &mut Guest, name: &str, before: &str) -> Result<()> {
-    for _ in 0..LOOKS_MAX {
+    for () in console::looks() {
         let now = process(guest, name)?;
         if now != before && now != "-" {
             return Ok(());
         }
-        thread::sleep(BETWEEN_LOOKS);
     }
     Err(unmet(format!("{name} stays the process {before}")))
 }
@@ -267,11 +258,10 @@ fn no_grant(guest: &mut Guest) -> Result<()> {
 }
 
 fn wait_for_log(guest: &mut Guest, name: &str, text: &str) -> Result<()> {
-    for _ in 0..LOOKS_MAX {
+    for () in console::looks() {
         if console::command(guest, &format!("svc log {name}"))?.contains(text) {
             return Ok(());
         }
-        thread::sleep(BETWEEN_LOOKS);
     }
     says(guest, &format!("svc log {name}"), text)
 }

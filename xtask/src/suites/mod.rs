@@ -24,6 +24,7 @@ mod keys;
 mod lanes;
 mod loader;
 mod oracle;
+mod pictures;
 mod report;
 mod screen;
 mod services;

@@ -8,10 +8,10 @@
 
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::json;
 
+use super::pictures::{BETWEEN_LOOKS, LOOKS, rest};
 use super::report::unmet;
 use super::{Report, console, keys};
 use crate::build;
@@ -25,11 +25,6 @@ use crate::setup::ensure_packages;
 
 /// Where the golden pictures lie, from the repository's root.
 const GOLDEN: &str = "test/golden/screen";
-/// How often the screen is looked at, and how long each time is waited before.
-const LOOKS: u32 = 240;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
-/// So many looks in a row find the same screen when everything has been drawn.
-const EQUAL_LOOKS: u32 = 12;
 /// Key events that are sent at once, and how many times.
 const STORM_BURST: usize = 40;
 const STORM_BURSTS: usize = 25;
@@ -297,7 +292,7 @@ impl Scene<'_> {
 
     /// How many pixels of the screen, once it rests, are not as in the golden picture.
     fn differs_from(&mut self, name: &str) -> Result<usize> {
-        let (golden, screen) = (self.golden(name)?, self.rest()?);
+        let (golden, screen) = (self.golden(name)?, rest(&mut self.guest)?);
         Ok(screen
             .pixels
             .iter()
@@ -307,24 +302,8 @@ impl Scene<'_> {
     }
 
     fn bless(&mut self, name: &str) -> Result<()> {
-        let screen = self.rest()?;
+        let screen = rest(&mut self.guest)?;
         seen_as_png(&screen, &self.golden_path(name))
-    }
-
-    /// The screen when it has not changed for a while.
-    fn rest(&mut self) -> Result<Screen> {
-        let mut last = self.guest.screen()?;
-        let mut unchanged = 0;
-        for _ in 0..LOOKS {
-            thread::sleep(BETWEEN_LOOKS);
-            let screen = self.guest.screen()?;
-            unchanged = if screen == last { unchanged + 1 } else { 0 };
-            if unchanged == EQUAL_LOOKS {
-                return Ok(screen);
-            }
-            last = screen;
-        }
-        Err(unmet("the screen does not come to rest"))
     }
 
     fn golden_path(&self, name: &str) -> PathBuf {

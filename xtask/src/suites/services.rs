@@ -4,8 +4,6 @@
 //! manifest by which a service is not restarted: the test of restarting has to notice.
 
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use super::report::unmet;
 use super::{Report, console};
@@ -17,11 +15,6 @@ use crate::qemu::accelerator;
 use crate::qemu::{Ending, Guest, Machine};
 use crate::run::NEEDS;
 use crate::setup::ensure_packages;
-
-/// So often a state is asked for before it counts as never coming.
-const LOOKS_MAX: u32 = 1000;
-/// How long is waited before it is asked for again: a fast machine answers at once, and what it does still takes its time.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// A test in the running guest.
 type Test = fn(&mut Guest) -> Result<()>;
@@ -110,13 +103,13 @@ fn row_of(line: &str, name: &str) -> Option<Row> {
 
 /// Asks until the service stands as it should.
 fn wait_until(guest: &mut Guest, name: &str, is_so: impl Fn(&Row) -> bool) -> Result<Row> {
-    let mut last = row(guest, name)?;
-    for _ in 0..LOOKS_MAX {
-        if is_so(&last) {
-            return Ok(last);
+    let mut last = None;
+    for () in console::looks() {
+        let found = row(guest, name)?;
+        if is_so(&found) {
+            return Ok(found);
         }
-        thread::sleep(BETWEEN_LOOKS);
-        last = row(guest, name)?;
+        last = Some(found);
     }
     Err(unmet(format!("{name} stays as it is: {last:?}")))
 }
@@ -288,12 +281,11 @@ fn reloaded(guest: &mut Guest) -> Result<()> {
     if row(guest, "main")?.process != main {
         return Err(unmet("main has not changed, and was restarted"));
     }
-    for _ in 0..LOOKS_MAX {
+    for () in console::looks() {
         let table = console::command(guest, "svc")?;
         if !table.lines().any(|line| row_of(line, "deaf").is_some()) {
             return Ok(());
         }
-        thread::sleep(BETWEEN_LOOKS);
     }
     Err(unmet("deaf has left the manifest, and is still there"))
 }
