@@ -1,5 +1,5 @@
 //! Tells `src/lib.rs` where the WIT is.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    sdk_build::write_generate_macro(&["", "link"], &[])
+    sdk_build::write_generate_macro(&["", "link", "service", "log"], &[])
 }

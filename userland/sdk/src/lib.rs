@@ -25,3 +25,4 @@ generate! {
 pub use kpio::process::{foreground, pipes, processes, terminal};
 
 pub mod link;
+pub mod log;

@@ -1,6 +1,6 @@
 //! What the person wants to see.
 
-use crate::kpio::log::types::{Filter, Level};
+use sdk::log::types::{Filter, Level};
 
 /// How it is used.
 pub const USAGE: &str = "\
@@ -59,26 +59,7 @@ fn number(word: &str) -> Result<u32, String> {
 
 fn level(word: &str) -> Result<Level, String> {
     let level = lib_log_line::Level::of_word(word).map_err(|error| error.to_string())?;
-    Ok(match level {
-        lib_log_line::Level::Error => Level::Error,
-        lib_log_line::Level::Warning => Level::Warning,
-        lib_log_line::Level::Notice => Level::Notice,
-        lib_log_line::Level::Info => Level::Info,
-        lib_log_line::Level::Debug => Level::Debug,
-        lib_log_line::Level::Trace => Level::Trace,
-    })
-}
-
-/// As lines show it.
-pub fn level_shown(level: Level) -> lib_log_line::Level {
-    match level {
-        Level::Error => lib_log_line::Level::Error,
-        Level::Warning => lib_log_line::Level::Warning,
-        Level::Notice => lib_log_line::Level::Notice,
-        Level::Info => lib_log_line::Level::Info,
-        Level::Debug => lib_log_line::Level::Debug,
-        Level::Trace => lib_log_line::Level::Trace,
-    }
+    Ok(level.into())
 }
 
 #[cfg(test)]
@@ -101,7 +82,10 @@ mod tests {
     #[test]
     fn levels_are_those_of_lines() {
         for shown in lib_log_line::Level::ALL {
-            assert_eq!(level(shown.name()).map(level_shown), Ok(shown));
+            assert_eq!(
+                level(shown.name()).map(lib_log_line::Level::from),
+                Ok(shown)
+            );
         }
     }
 

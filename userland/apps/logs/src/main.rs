@@ -16,14 +16,15 @@ generate! {
         "wasi:io/poll@0.2.12": wasip2::io::poll,
         "wasi:io/streams@0.2.12": wasip2::io::streams,
         "kpio:link/failure@0.1.0": sdk::link::failure,
+        "kpio:log/types@0.1.0": sdk::log::types,
     },
 }
 
 use arguments::Arguments;
 use kpio::log::reader;
-use kpio::log::types::{Filter, Line, LogError};
-use lib_log_line::LogLine;
 use sdk::link::no_answer;
+use sdk::log::shown;
+use sdk::log::types::{Filter, LogError};
 use wasip2::io::streams::StreamError;
 
 /// Bytes that are passed on at once.
@@ -98,17 +99,6 @@ fn write(bytes: &[u8]) -> Result<(), String> {
     let mut out = io::stdout();
     let written = out.write_all(bytes).and_then(|()| out.flush());
     written.map_err(|error| format!("nobody takes the output: {error}"))
-}
-
-/// A line as people read it, with its end.
-fn shown(line: &Line) -> String {
-    let line = LogLine {
-        at_ns: line.at_ns,
-        level: arguments::level_shown(line.level),
-        source: Some(&line.source),
-        text: &line.text,
-    };
-    format!("{line}\n")
 }
 
 fn sentence(error: LogError) -> String {

@@ -8,10 +8,11 @@
 use wasip2::io::streams::{OutputStream, StreamError};
 
 use crate::exports::kpio::log::reader::InputStream;
-use crate::journal::{self, Journal};
-use crate::kpio::log::types::{Filter, LogError};
+use crate::journal::Journal;
 use crate::kpio::process::pipes;
 use crate::kpio::service::reactor;
+use sdk::log::shown;
+use sdk::log::types::{Filter, LogError};
 
 const FOLLOWERS_MAX: usize = 16;
 
@@ -158,7 +159,7 @@ impl Follower {
             return false;
         };
         self.next = number + 1;
-        self.begun = journal::shown(line).into_bytes();
+        self.begun = shown(line).into_bytes();
         true
     }
 }

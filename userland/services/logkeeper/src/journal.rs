@@ -6,10 +6,8 @@
 
 use std::collections::VecDeque;
 
-use lib_log_line::LogLine;
-
 use crate::exports::kpio::log::reader::Part;
-use crate::kpio::log::types::{Entry, Filter, Level, Line};
+use sdk::log::types::{Entry, Filter, Line};
 
 /// What a line takes beside its texts.
 const LINE_OVERHEAD_BYTES: usize = 96;
@@ -128,30 +126,10 @@ fn is_wanted(line: &Line, filter: &Filter) -> bool {
         && filter.text.as_ref().is_none_or(has)
 }
 
-/// A line as people read it, with its end.
-pub fn shown(line: &Line) -> String {
-    let line = LogLine {
-        at_ns: line.at_ns,
-        level: level_shown(line.level),
-        source: Some(&line.source),
-        text: &line.text,
-    };
-    format!("{line}\n")
-}
-
-fn level_shown(level: Level) -> lib_log_line::Level {
-    match level {
-        Level::Error => lib_log_line::Level::Error,
-        Level::Warning => lib_log_line::Level::Warning,
-        Level::Notice => lib_log_line::Level::Notice,
-        Level::Info => lib_log_line::Level::Info,
-        Level::Debug => lib_log_line::Level::Debug,
-        Level::Trace => lib_log_line::Level::Trace,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use sdk::log::types::Level;
+
     use super::*;
 
     const ALL: Filter = Filter {

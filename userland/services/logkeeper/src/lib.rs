@@ -18,6 +18,8 @@ generate! {
         "wasi:io/error@0.2.12": wasip2::io::error,
         "wasi:io/poll@0.2.12": wasip2::io::poll,
         "wasi:io/streams@0.2.12": wasip2::io::streams,
+        "kpio:link/failure@0.1.0": sdk::link::failure,
+        "kpio:log/types@0.1.0": sdk::log::types,
     },
 }
 
@@ -26,8 +28,8 @@ use exports::kpio::service::{health, reactions};
 use followers::Followers;
 use journal::Journal;
 use kpio::log::source::Cursor;
-use kpio::log::types::{Filter, LogError};
 use kpio::service::reactor;
+use sdk::log::types::{Filter, LogError};
 
 const KEPT_KIB_DEFAULT: usize = 512;
 /// Lines that are taken at once.
